@@ -1,0 +1,1 @@
+"""Starts, watches, restarts and stops every process of the portal on one machine (`./run`)."""
