@@ -272,7 +272,7 @@ def _shared_copy(package: Path) -> Path:
 @contextlib.contextmanager
 def throwaway() -> Iterator[Postgres]:
     """A running cluster for tests in a temporary folder, not durable, gone afterwards."""
-    top = Path(tempfile.mkdtemp(prefix="cs-pg-", dir="/tmp"))  # noqa: S108 - a socket needs a short path
+    top = Path(tempfile.mkdtemp(prefix="cs-pg-", dir="/tmp"))
     top.chmod(0o711)
     cluster = Postgres(top / "data", runtime=top / "run", durable=False)
     try:
