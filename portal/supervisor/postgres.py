@@ -164,6 +164,14 @@ class Postgres:
                     ) from error
             time.sleep(0.03)
 
+    def answers(self) -> bool:
+        """Whether it accepts a connection now."""
+        try:
+            self.connect().close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
     def last_words(self) -> str:
         """The last line of the log that says what went wrong."""
         try:

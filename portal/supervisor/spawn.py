@@ -22,8 +22,10 @@ def spawn(
     cwd: Path | None = None,
     user: str | None = None,
     death_signal: int = signal.SIGTERM,
+    pass_fds: Sequence[int] = (),
+    show: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Start `command` in a session of its own, its output appended to `log`.
+    """Start `command` in a session of its own, its output appended to `log` (or shown as ours with `show`).
 
     On Linux it gets `death_signal` when the *thread* that called this ends, so call from the main thread.
     """
@@ -32,19 +34,22 @@ def spawn(
         entry = pwd.getpwnam(user)
         credentials = f"{entry.pw_uid}:{entry.pw_gid}"
     wrapper = [sys.executable, "-I", "-S", str(LEASH), str(int(death_signal)), str(os.getpid()), credentials]
-    output = subprocess.DEVNULL if log is None else os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    output = None if show else subprocess.DEVNULL
+    if log is not None:
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         return subprocess.Popen(  # noqa: S603
             [*wrapper, *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=None if show else subprocess.STDOUT,
             env=None if env is None else dict(env),
             cwd=cwd,
             start_new_session=True,
+            pass_fds=tuple(pass_fds),
         )
     finally:
-        if log is not None:
+        if log is not None and output is not None:
             os.close(output)
 
 

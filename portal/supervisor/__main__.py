@@ -1,0 +1,30 @@
+"""`python -m portal.supervisor [--once]`, used by `./run`."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from portal.supervisor.faults import SetupError
+from portal.supervisor.state import AlreadyRunning, State
+from portal.supervisor.supervisor import PROJECT, Supervisor
+
+
+def main() -> int:
+    """Exit status: that of the demo, 1 when already running, 2 when this machine needs something first."""
+    parser = argparse.ArgumentParser(prog="./run", description="Runs Countersign on this machine.")
+    parser.add_argument("--once", action="store_true", help="show the demo, then stop")
+    arguments = parser.parse_args()
+    state = State(Path(os.environ.get("COUNTERSIGN_DIR") or PROJECT / ".countersign"))
+    try:
+        return Supervisor(state, os.environ).run(once=arguments.once)
+    except AlreadyRunning as refusal:
+        print(refusal, file=sys.stderr)
+        return 1
+    except SetupError as refusal:
+        print(refusal, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""The processes of the portal and what they are told through the environment, the same here and in `docker/`."""
+
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from portal.supervisor.faults import SetupError
+from portal.supervisor.state import State
+
+DATABASE = "countersign"
+DATABASE_URLS = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "SEQUENCER_DATABASE_URL")
+
+
+@dataclass(frozen=True)
+class Process:
+    """`command` is run as `python -m …`; where it listens is added by whoever starts it."""
+
+    name: str
+    command: tuple[str, ...]
+    health: str = ""
+    stop: tuple[tuple[int, float], ...] = ((signal.SIGTERM, 8.0),)
+
+
+WEB = Process(
+    "web",
+    (
+        *("gunicorn", "portal.wsgi:application", "--worker-class", "gthread", "--workers", "2", "--threads", "4"),
+        *("--timeout", "120", "--graceful-timeout", "5", "--no-control-socket", "--access-logfile", "-"),
+    ),
+    health="/healthz",
+)
+WORKER = Process(
+    "worker",
+    (
+        *("celery", "-A", "portal", "worker", "--pool", "prefork", "--concurrency", "1"),
+        *("--without-gossip", "--without-mingle", "--loglevel", "WARNING"),
+    ),
+    # A job that is cut off is claimed again, so nobody waits for a long one.
+    stop=((signal.SIGTERM, 4.0), (signal.SIGQUIT, 3.0)),
+)
+SCHEDULER = Process("scheduler", ("celery", "-A", "portal", "beat", "--pidfile=", "--loglevel", "WARNING"))
+GATEWAY = Process(
+    "gateway",
+    ("uvicorn", "inference.gateway.app:application", "--no-access-log", "--timeout-graceful-shutdown", "3"),
+    health="/v2/health/live",
+)
+PROCESSES = (WEB, WORKER, SCHEDULER, GATEWAY)
+
+PROVISION = ("manage.py", "provision_roles")
+MIGRATE = ("manage.py", "migrate", "--database", "migration", "--no-input", "--verbosity", "0")
+DEMO = ("manage.py", "demo")
+
+
+def external_databases(given: Mapping[str, str]) -> dict[str, str]:
+    """The three database URLs of the environment, or nothing. Raises SetupError for one or two of them."""
+    found = {name: given[name] for name in DATABASE_URLS if given.get(name)}
+    if found and len(found) < len(DATABASE_URLS):
+        missing = " and ".join(name for name in DATABASE_URLS if name not in found)
+        raise SetupError(
+            f"{' and '.join(found)} is set but not {missing}; set all three to use a PostgreSQL of your own, or none "
+            "to use the embedded one."
+        )
+    return found
+
+
+def environment(state: State, *, web: str, gateway: str, databases: Mapping[str, str], redis: str, broker: str,
+                given: Mapping[str, str]) -> dict[str, str]:  # fmt: skip
+    """What every process of this copy is told. What the operator has set himself stays."""
+    own = {
+        "COUNTERSIGN_MODE": "embedded",
+        "SECRET_KEY_FILE": str(state.secret("secret_key")),
+        "KEY_PEPPER_FILE": str(state.secret("key_pepper")),
+        "ARTIFACT_ROOT": str(state.folder / "artifacts"),
+        "UPLOAD_TEMP_DIR": str(state.folder / "uploads"),
+        "STATIC_ROOT": str(state.folder / "static"),
+        "CELERY_BEAT_SCHEDULE_FILENAME": str(state.folder / "celerybeat-schedule"),
+        "PUBLIC_URL": web,
+        "GATEWAY_URL": gateway,
+        "SESSION_COOKIE_NAME": f"countersign_{state.hash}",
+    }
+    fixed = {
+        "DJANGO_SETTINGS_MODULE": "portal.settings",
+        "PYTHONUNBUFFERED": "1",
+        "REDIS_URL": redis,
+        "CELERY_BROKER_URL": broker,
+        **databases,
+    }
+    # A secret given as a value must not be overruled by the file of ours.
+    for name in ("SECRET_KEY", "KEY_PEPPER"):
+        if given.get(name):
+            del own[f"{name}_FILE"]
+    return {**own, **given, **fixed}
+
+
+def serving(told: Mapping[str, str]) -> dict[str, str]:
+    """The environment of what serves: without the connections that own tables or may do anything."""
+    withheld = {"ADMIN_DATABASE_URL", "MIGRATION_DATABASE_URL", "SEQUENCER_DATABASE_URL"}
+    return {name: value for name, value in told.items() if name not in withheld}
+
+
+def rotate(log: Path, limit: int = 10 * 2**20) -> None:
+    """Put a log that has grown large aside, once."""
+    try:
+        if log.stat().st_size > limit:
+            os.replace(log, log.with_name(log.name + ".1"))
+    except FileNotFoundError:
+        return
