@@ -1,0 +1,1 @@
+"""People, service accounts, teams, roles, grants, API tokens, signing in."""

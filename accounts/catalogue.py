@@ -1,0 +1,94 @@
+"""Every permission and role of the house. A migration seeds the roles; tests hold database and documents to this."""
+
+from __future__ import annotations
+
+PERMISSIONS: dict[str, str] = {
+    "accounts.sign_in": "sign in (anybody)",
+    "accounts.manage_own_access": "change their own password, make and revoke their own API tokens",
+    "accounts.view_people": "see people, roles and who can do what",
+    "accounts.add_team": "add a team",
+    "accounts.add_account": "add a person or a service account",
+    "accounts.deactivate_account": "deactivate a person or a service account",
+    "accounts.grant_role": "grant and revoke roles",
+    "accounts.issue_service_token": "make API tokens for a service account",
+    "audits.view_log": "read the audit log",
+    "audits.export_log": "export the audit log",
+    "jobs.view_job": "see jobs",
+    "jobs.cancel_job": "cancel and retry jobs",
+    "registry.view_model": "see models, versions, evidence and datasets",
+    "registry.register_model": "register a model",
+    "registry.edit_model": "edit a model's description",
+    "registry.register_version": "register a version",
+    "registry.edit_version": "edit a version's card and contributors",
+    "registry.upload_artifact": "upload files",
+    "registry.download_artifact": "download files",
+    "registry.register_dataset": "register a dataset",
+    "registry.read_rows": "open a dataset's rows",
+    "registry.attach_evidence": "attach evidence",
+    "registry.set_risk_tier": "set a model's risk tier",
+    "fairness.request_report": "ask for a bias or an explanation report",
+    "fairness.publish_report": "publish what a worker computed (the portal only)",
+    "approvals.view_request": "see review requests",
+    "approvals.submit_request": "ask for approval",
+    "approvals.withdraw_request": "withdraw a request",
+    "approvals.comment": "take part in a request's conversation",
+    "approvals.reauthenticate": "prove anew who they are, before signing",
+    "approvals.sign_decision": "sign decisions that the policy gives to their role",
+    "approvals.revoke_approval": "revoke an approval",
+    "approvals.check_gate": "ask the gate",
+    "inference.view_endpoint": "see endpoints",
+    "inference.add_endpoint": "add an endpoint",
+    "inference.bind_endpoint": "bind an endpoint to a version",
+    "inference.issue_key": "issue inference keys",
+    "inference.revoke_key": "revoke inference keys",
+    "inference.report_leaked_key": "report a leaked key by showing it (anybody)",
+}
+
+EVERYBODY = ("accounts.manage_own_access",)
+READ = ("registry.view_model", "approvals.view_request", "approvals.check_gate", "jobs.view_job", "inference.view_endpoint")
+BUILD = (
+    "registry.register_model", "registry.edit_model", "registry.register_version", "registry.edit_version",
+    "registry.upload_artifact", "registry.download_artifact", "registry.register_dataset", "registry.read_rows",
+    "registry.attach_evidence", "fairness.request_report", "jobs.cancel_job", "approvals.submit_request",
+    "approvals.withdraw_request", "approvals.comment",
+)  # fmt: skip
+CHALLENGE = (
+    "registry.download_artifact", "registry.read_rows", "registry.attach_evidence", "registry.upload_artifact",
+    "fairness.request_report", "jobs.cancel_job", "approvals.comment", "approvals.reauthenticate",
+    "approvals.sign_decision",
+)  # fmt: skip
+
+ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "model_owner": (
+        "Model owner",
+        (*READ, *BUILD, "inference.add_endpoint", "inference.bind_endpoint", "inference.issue_key", "inference.revoke_key"),
+    ),
+    "developer": ("Developer", (*READ, *BUILD)),
+    "validator": ("Validator", (*READ, *CHALLENGE)),
+    "reviewer": ("Reviewer", (*READ, "registry.download_artifact", "approvals.comment")),
+    "approver": ("Approver", (*READ, *CHALLENGE, "approvals.revoke_approval")),
+    "risk_officer": (
+        "Risk officer",
+        (*READ, *CHALLENGE, "registry.set_risk_tier", "approvals.revoke_approval", "audits.view_log", "inference.revoke_key"),
+    ),
+    "auditor": (
+        "Auditor",
+        (*READ, "audits.view_log", "audits.export_log", "accounts.view_people", "registry.download_artifact"),
+    ),
+    "policy_administrator": ("Policy administrator", (*READ,)),
+    "platform_administrator": (
+        "Platform administrator",
+        (
+            "accounts.view_people", "accounts.add_team", "accounts.add_account", "accounts.deactivate_account",
+            "accounts.grant_role", "accounts.issue_service_token", "jobs.view_job",
+        ),
+    ),
+    "service_account": (
+        "Service account",
+        (
+            *READ, "registry.register_model", "registry.register_version", "registry.edit_version",
+            "registry.upload_artifact", "registry.register_dataset", "registry.attach_evidence",
+            "fairness.request_report", "approvals.submit_request", "approvals.withdraw_request",
+        ),
+    ),
+}  # fmt: skip

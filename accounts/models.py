@@ -1,0 +1,206 @@
+"""Accounts and what they may do: the answer to `has_perm` comes from grants of roles, and from nowhere else."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from accounts.catalogue import EVERYBODY
+from ledger.actors import ANONYMOUS, Identity
+
+
+class Team(models.Model):
+    name = models.CharField(max_length=80, unique=True)
+    slug = models.SlugField(max_length=40, unique=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def team_id(self) -> int:
+        """A team is governed by its own roles."""
+        return self.pk
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Where somebody holds a permission: everywhere, or in some teams."""
+
+    everywhere: bool
+    teams: frozenset[int]
+
+    def covers(self, team: int | None) -> bool:
+        return self.everywhere or (team is not None and team in self.teams)
+
+    def q(self, path: str = "team") -> Q:
+        """Filter for rows whose team, at this path, is within the scope."""
+        return Q() if self.everywhere else Q(**{f"{path}__in": self.teams})
+
+
+NOWHERE = Scope(False, frozenset())
+
+
+class UserManager(BaseUserManager["User"]):
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(email__iexact=username or "")
+
+
+class User(AbstractBaseUser):
+    """A person or a service account. Nobody is a superuser; `opaque_id` is all the log ever shows of them."""
+
+    class Kind(models.TextChoices):
+        PERSON = "person", "Person"
+        SERVICE = "service_account", "Service account"
+
+    opaque_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    kind = models.CharField(max_length=20, choices=Kind, default=Kind.PERSON)
+    name = models.CharField(max_length=120)
+    email = models.EmailField(unique=True)
+    team = models.ForeignKey(Team, models.PROTECT, null=True, blank=True, related_name="service_accounts")
+    is_active = models.BooleanField(default=True)
+    is_demo = models.BooleanField(default=False, editable=False)
+    joined_at = models.DateTimeField(db_default=Now())
+    password_changed_at = models.DateTimeField(null=True)
+    failed_sign_ins = models.PositiveIntegerField(default=0)
+    locked_until = models.DateTimeField(null=True)
+
+    objects = UserManager()
+    USERNAME_FIELD = "email"
+    is_superuser = False
+    is_staff = False
+
+    # What the token of this request is limited to; None where the person came with a session.
+    scopes: frozenset[str] | None = None
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(kind="service_account") | Q(team__isnull=False), name="service_account_has_a_team"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_person(self) -> bool:
+        return self.kind == self.Kind.PERSON
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.kind, str(self.opaque_id), {"name": self.name, "email": self.email})
+
+    def scope(self, perm: str) -> Scope:
+        """Where this account holds a permission now, by the database's clock and the token's scopes."""
+        if not self.is_active or (self.scopes is not None and perm not in self.scopes):
+            return NOWHERE
+        if perm in EVERYBODY:
+            return Scope(True, frozenset())
+        teams = set(
+            self.grants.active().filter(role__permissions__contains=[perm]).values_list("team_id", flat=True)
+        )
+        return Scope(None in teams, frozenset(team for team in teams if team is not None))
+
+    def has_perm(self, perm: str, obj: object | None = None) -> bool:
+        """Whether a role grants the permission for the object's team; without an object: for the whole house."""
+        if perm in EVERYBODY:
+            own = obj is not None and self.pk in (getattr(obj, "user_id", None), obj.pk if isinstance(obj, User) else None)
+            return own and self.scope(perm).everywhere
+        return self.scope(perm).covers(getattr(obj, "team_id", None))
+
+    def may_somewhere(self, perm: str) -> bool:
+        """Whether to offer the way to an act at all; the act itself asks again, for its object."""
+        scope = self.scope(perm)
+        return scope.everywhere or bool(scope.teams)
+
+    def has_perms(self, perms: Iterable[str], obj: object | None = None) -> bool:
+        return all(self.has_perm(perm, obj) for perm in perms)
+
+    def roles_in(self, team: int | None) -> set[str]:
+        """Slugs of the roles held for a team, granted there or everywhere."""
+        held = self.grants.active().filter(Q(team=None) | Q(team_id=team))
+        return set(held.values_list("role__slug", flat=True)) if self.is_active else set()
+
+
+class Anonymous(AnonymousUser):
+    """DRF's unauthenticated user, as an actor of the log."""
+
+    identity = ANONYMOUS.identity
+
+    def has_perm(self, perm: str, obj: Any = None) -> bool:
+        return ANONYMOUS.has_perm(perm, obj)
+
+
+class Role(models.Model):
+    """A named set of permissions."""
+
+    slug = models.SlugField(max_length=40, unique=True)
+    name = models.CharField(max_length=80)
+    permissions = ArrayField(models.CharField(max_length=80))
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class GrantQuerySet(models.QuerySet["Grant"]):
+    def active(self) -> GrantQuerySet:
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None)
+
+
+class Grant(models.Model):
+    """A role given to an account, for one team or everywhere, for a reason, perhaps until a day."""
+
+    user = models.ForeignKey(User, models.PROTECT, related_name="grants")
+    role = models.ForeignKey(Role, models.PROTECT, related_name="grants")
+    team = models.ForeignKey(Team, models.PROTECT, null=True, blank=True, related_name="grants")
+    reason = models.CharField(max_length=500)
+    granted_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    granted_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    objects = GrantQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.role} for {self.team or 'everything'}"
+
+
+class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
+    def usable(self) -> ApiTokenQuerySet:
+        return self.filter(revoked_at=None, expires_at__gt=Now(), user__is_active=True)
+
+
+class ApiToken(models.Model):
+    """A bearer token for the REST API: only its SHA-256 is kept, it is scoped, and it always expires."""
+
+    user = models.ForeignKey(User, models.PROTECT, related_name="tokens")
+    name = models.CharField(max_length=80)
+    prefix = models.CharField(max_length=12, unique=True)
+    digest = models.BinaryField(max_length=32)
+    scopes = ArrayField(models.CharField(max_length=80))
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey(User, models.PROTECT, related_name="+")
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    objects = ApiTokenQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.name} (cst_{self.prefix}…)"
+
+    @property
+    def team_id(self) -> int | None:
+        return self.user.team_id

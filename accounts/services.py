@@ -1,0 +1,257 @@
+"""Every write of the accounts floor."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.password_validation import validate_password
+from django.core.cache import cache
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Now
+
+from accounts.catalogue import PERMISSIONS
+from accounts.models import ApiToken, Grant, Role, Team, User
+from ledger.actors import ANONYMOUS, Actor, current_origin
+from ledger.door import Done, governed, mechanical
+from ledger.events import database_time
+from ledger.refusals import Refusal
+
+TOKEN_SHAPE = re.compile(r"^cst_([0-9a-z]{8})_([A-Za-z0-9_-]{43})$")
+TOKEN_MAX_DAYS = 365
+
+
+def sign_in(*, email: str, password: str) -> User:
+    """The account of these credentials, with `session.opened` in the log.
+
+    Raises Refusal `rate_limited`, `wrong_credentials`, `account_locked` or `demo_account`. An unknown address costs
+    the same time and gets the same sentence as a wrong password.
+    """
+    limit_attempts(current_origin().address or "unknown")
+    account = User.objects.filter(email__iexact=email.strip(), kind=User.Kind.PERSON).first()
+    if account is not None:
+        count_attempt(account)
+    return open_session(by=ANONYMOUS, account=account, password=password)
+
+
+def limit_attempts(address: str) -> None:
+    """Raises Refusal `rate_limited` when an address tries more often than settings allow within a minute."""
+    key = f"sign-in:{hashlib.sha256(address.encode()).hexdigest()[:32]}"
+    cache.add(key, 0, timeout=60)
+    if cache.incr(key) > settings.SIGN_IN_ATTEMPTS_PER_ADDRESS_AND_MINUTE:
+        raise Refusal("rate_limited", "Too many attempts from your network. Wait one minute, then try again.")
+
+
+@mechanical("counted before the password is looked at, so that parallel guesses cannot share one count")
+def count_attempt(account: User) -> None:
+    """Count one try of a password; the count is cleared by the right one, and starts anew after a lock has run out."""
+    limit, lock = settings.SIGN_IN_FAILURES_BEFORE_LOCK, timedelta(minutes=settings.SIGN_IN_LOCK_MINUTES)
+    over = Q(locked_until__lte=Now())
+    User.objects.filter(pk=account.pk).update(
+        failed_sign_ins=Case(When(over, then=Value(1)), default=F("failed_sign_ins") + 1),
+        locked_until=Case(
+            When(over, then=None),
+            When(failed_sign_ins=limit - 1, then=Now() + lock),
+            default=F("locked_until"),
+        ),
+    )
+
+
+def check_password(account: User | None, password: str) -> None:
+    """Within an act that has locked the account's row, after `count_attempt`. Clears the count when right.
+
+    Raises Refusal `wrong_credentials` or `account_locked`.
+    """
+    if account is None or not account.is_active:
+        make_password(password)
+        raise Refusal("wrong_credentials", "Mail address or password is wrong. Check both and try again.")
+    locked = Refusal(
+        "account_locked",
+        f"Too many wrong passwords. Signing in is locked for {settings.SIGN_IN_LOCK_MINUTES} minutes; wait, or ask a "
+        "platform administrator for help.",
+    )
+    if account.failed_sign_ins > settings.SIGN_IN_FAILURES_BEFORE_LOCK:
+        raise locked
+    if not account.check_password(password):
+        if account.failed_sign_ins >= settings.SIGN_IN_FAILURES_BEFORE_LOCK:
+            raise locked
+        raise Refusal("wrong_credentials", "Mail address or password is wrong. Check both and try again.")
+    User.objects.filter(pk=account.pk).update(failed_sign_ins=0, locked_until=None)
+
+
+@governed(permission="accounts.sign_in", event="session.opened", on="account")
+def open_session(*, by: Actor, account: User | None, password: str) -> Done[User]:
+    check_password(account, password)
+    assert account is not None
+    if account.is_demo and not (settings.EMBEDDED or settings.TESTING):
+        raise Refusal("demo_account", "Demo accounts work only in the embedded demo. Sign in with your own account.")
+    return Done(account, facts={"account": str(account.opaque_id), "method": "password"})
+
+
+@governed(permission="accounts.manage_own_access", event="session.closed", on="account", lock=False)
+def close_session(*, by: Actor, account: User) -> Done[None]:
+    return Done(None)
+
+
+@governed(permission="accounts.manage_own_access", event="password.changed", on="account")
+def change_password(*, by: Actor, account: User, old: str, new: str) -> Done[User]:
+    """Call `count_attempt` first. Raises Refusal `wrong_credentials`, `account_locked` or `weak_password`."""
+    check_password(account, old)
+    set_password(account, new)
+    return Done(account)
+
+
+def set_password(account: User, new: str) -> None:
+    try:
+        validate_password(new, account)
+    except ValidationError as error:
+        raise Refusal("weak_password", " ".join(error.messages), "new_password") from error
+    account.set_password(new)
+    account.password_changed_at = database_time()
+    account.save(update_fields=["password", "password_changed_at"])
+
+
+@governed(permission="accounts.add_team", event="team.added", on=None)
+def add_team(*, by: Actor, name: str, slug: str) -> Done[Team]:
+    if Team.objects.filter(Q(name=name) | Q(slug=slug)).exists():
+        raise Refusal("team_exists", "A team of this name is there already. Choose another name.", "name")
+    team = Team.objects.create(name=name, slug=slug)
+    return Done(team, on=team, facts={"slug": slug})
+
+
+@governed(permission="accounts.add_account", event="account.added", on=None)
+def add_account(
+    *, by: Actor, name: str, email: str, kind: str = "person", team: Team | None = None, password: str | None = None,
+    is_demo: bool = False,
+) -> Done[User]:  # fmt: skip
+    """Raises Refusal `email_taken`, `invalid_email`, `team_needed` (a service account has one) or `weak_password`."""
+    try:
+        validate_email(email)
+    except ValidationError as error:
+        raise Refusal("invalid_email", "This is no mail address. Write it like name@example.org.", "email") from error
+    if User.objects.filter(email__iexact=email).exists():
+        raise Refusal("email_taken", "Somebody with this mail address has an account already.", "email")
+    if kind == User.Kind.SERVICE and team is None:
+        raise Refusal("team_needed", "A service account belongs to a team. Choose which.", "team")
+    account = User(name=name, email=email, kind=kind, team=team, is_demo=is_demo)
+    account.set_unusable_password()
+    account.save()
+    if password is not None:
+        set_password(account, password)
+    facts = {"account": str(account.opaque_id), "kind": kind, "demo": is_demo}
+    return Done(account, on=account, facts=facts, discloses={"name": name, "email": email})
+
+
+@governed(permission="accounts.deactivate_account", event="account.deactivated", on="account")
+def deactivate_account(*, by: Actor, account: User, reason: str) -> Done[User]:
+    if isinstance(by, User) and by.pk == account.pk:
+        raise Refusal("own_account", "You cannot deactivate your own account. Ask another administrator.")
+    require_reason(reason)
+    account.is_active = False
+    account.save(update_fields=["is_active"])
+    ApiToken.objects.filter(user=account, revoked_at=None).update(revoked_at=Now())
+    return Done(account, facts={"account": str(account.opaque_id)}, discloses={"reason": reason})
+
+
+@governed(permission="accounts.grant_role", event="role.granted", on="account")
+def grant_role(
+    *, by: Actor, account: User, role: Role, team: Team | None, reason: str, expires_at: datetime | None = None
+) -> Done[Grant]:
+    """Raises Refusal `own_grant`, `reason_needed`, `expiry_past` or `already_granted`."""
+    if isinstance(by, User) and by.pk == account.pk:
+        raise Refusal("own_grant", "Nobody grants a role to themselves. Ask another platform administrator.")
+    require_reason(reason)
+    if expires_at is not None and expires_at <= database_time():
+        raise Refusal("expiry_past", "The grant would end before it begins. Choose a later day.", "expires_at")
+    if account.grants.active().filter(role=role, team=team).exists():
+        raise Refusal("already_granted", "This role is granted already. Revoke it first to change its terms.", "role")
+    grant = Grant.objects.create(
+        user=account, role=role, team=team, reason=reason, expires_at=expires_at,
+        granted_by=by if isinstance(by, User) else None,
+    )  # fmt: skip
+    facts = {
+        "account": str(account.opaque_id), "role": role.slug, "team": str(team.pk) if team else None, "grant": str(grant.pk),
+        "expires": expires_at.isoformat() if expires_at else None,
+    }  # fmt: skip
+    return Done(grant, facts=facts, discloses={"reason": reason})
+
+
+@governed(permission="accounts.grant_role", event="role.revoked", on="grant")
+def revoke_grant(*, by: Actor, grant: Grant, reason: str) -> Done[Grant]:
+    require_reason(reason)
+    if grant.revoked_at is not None:
+        raise Refusal("already_revoked", "This grant has been revoked already.")
+    grant.revoked_at = database_time()
+    grant.save(update_fields=["revoked_at"])
+    facts = {"account": str(grant.user.opaque_id), "role": grant.role.slug, "grant": str(grant.pk)}
+    return Done(grant, facts=facts, discloses={"reason": reason})
+
+
+def require_reason(reason: str) -> None:
+    if len(reason.strip()) < 3:
+        raise Refusal("reason_needed", "Say why, in a few words. The reason is kept in the audit log.", "reason")
+
+
+@governed(permission="accounts.manage_own_access", event="token.created", on="account", lock=False)
+def create_own_token(*, by: Actor, account: User, name: str, scopes: Iterable[str], days: int) -> Done[tuple[ApiToken, str]]:
+    """The token's row and its text, which is shown once. Raises Refusal `unknown_scope`, `expiry_invalid`, `token_scope`."""
+    if isinstance(by, User) and by.scopes is not None:
+        raise Refusal("token_scope", "A token cannot make tokens. Sign in with the browser to make one.")
+    return new_token(by, account, name, scopes, days)
+
+
+@governed(permission="accounts.issue_service_token", event="token.created", on="account", lock=False)
+def issue_service_token(*, by: Actor, account: User, name: str, scopes: Iterable[str], days: int) -> Done[tuple[ApiToken, str]]:
+    """Like `create_own_token`, by an administrator and for a service account only (Refusal `not_a_service_account`)."""
+    if account.is_person:
+        raise Refusal("not_a_service_account", "People make their own tokens. Choose a service account.", "account")
+    return new_token(by, account, name, scopes, days)
+
+
+def new_token(by: Actor, account: User, name: str, scopes: Iterable[str], days: int) -> Done[tuple[ApiToken, str]]:
+    wanted = sorted(set(scopes))
+    if unknown := [scope for scope in wanted if scope not in PERMISSIONS]:
+        raise Refusal("unknown_scope", f"There is no permission called “{unknown[0]}”.", "scopes")
+    if not wanted:
+        raise Refusal("scope_needed", "Choose at least one thing that the token may do.", "scopes")
+    if not 1 <= days <= TOKEN_MAX_DAYS:
+        raise Refusal("expiry_invalid", f"A token lives between 1 and {TOKEN_MAX_DAYS} days.", "days")
+    prefix, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
+    text = f"cst_{prefix}_{secret}"
+    token = ApiToken.objects.create(
+        user=account, name=name, prefix=prefix, digest=hashlib.sha256(text.encode()).digest(), scopes=wanted,
+        created_by=by if isinstance(by, User) else account, expires_at=database_time() + timedelta(days=days),
+    )  # fmt: skip
+    facts = {"token": prefix, "account": str(account.opaque_id), "scopes": wanted, "expires": token.expires_at.isoformat()}
+    return Done((token, text), on=token, facts=facts, discloses={"token_name": name})
+
+
+@governed(permission="accounts.manage_own_access", event="token.revoked", on="token")
+def revoke_own_token(*, by: Actor, token: ApiToken) -> Done[ApiToken]:
+    return end_token(token)
+
+
+@governed(permission="accounts.issue_service_token", event="token.revoked", on="token")
+def revoke_service_token(*, by: Actor, token: ApiToken) -> Done[ApiToken]:
+    return end_token(token)
+
+
+def end_token(token: ApiToken) -> Done[ApiToken]:
+    if token.revoked_at is not None:
+        raise Refusal("already_revoked", "This token has been revoked already.")
+    token.revoked_at = database_time()
+    token.save(update_fields=["revoked_at"])
+    return Done(token, facts={"token": token.prefix})
+
+
+@mechanical("last use of a token, by the minute; the acts it is used for have their own events")
+def touch_token(token: ApiToken) -> None:
+    recent = Now() - timedelta(minutes=1)
+    ApiToken.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=recent), pk=token.pk).update(last_used_at=Now())

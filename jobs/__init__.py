@@ -1,0 +1,1 @@
+"""Long work: rows that are claimed, fenced, watched, cancelled and reconciled. Knows no domain."""

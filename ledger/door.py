@@ -1,0 +1,115 @@
+"""The governed door. Every act passes it: one transaction, one lock, one permission, one event."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from django.core.exceptions import PermissionDenied
+from django.db import models, transaction
+
+from ledger.actors import Actor
+from ledger.events import append
+from ledger.refusals import Denied, Refusal
+
+P = ParamSpec("P")
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Done(Generic[T]):
+    """What a governed act returns to the door: its value for the caller, and what the log shall say.
+
+    `on` is the object of the event where it differs from what was locked (a thing just created). `facts` are plain
+    JSON; names, addresses and free text belong into `discloses`, which can be erased without harm to the log.
+    """
+
+    value: T
+    on: models.Model | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    discloses: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Act:
+    """What the house tests and the documentation know about a governed service."""
+
+    service: str
+    permission: str
+    event: str
+    on: str | None
+
+
+ACTS: dict[str, Act] = {}
+MECHANICAL: dict[str, str] = {}
+
+
+def team_of(obj: object | None) -> int | None:
+    """The team whose roles govern an object, from its `team_id`; None for what belongs to the whole house."""
+    return getattr(obj, "team_id", None)
+
+
+def governed(
+    *, permission: str, event: str, on: str | None, lock: bool = True
+) -> Callable[[Callable[..., Done[T]]], Callable[..., T]]:
+    """Make a service the one door to an act.
+
+    The service takes keyword arguments only, `by` among them. `on` names the argument that holds the object acted on:
+    it is locked (`FOR NO KEY UPDATE`), re-read, and handed to the service fresh; `lock=False` is for acts that only
+    add below it. Raises Refusal or PermissionDenied; either is rolled back, then recorded as `<event>.refused`.
+    """
+
+    def decorate(service: Callable[..., Done[T]]) -> Callable[..., T]:
+        name = f"{service.__module__}.{service.__qualname__}"
+        ACTS[name] = Act(name, permission, event, on)
+
+        @functools.wraps(service)
+        def door(*, by: Actor, **arguments: Any) -> T:
+            target: models.Model | None = arguments[on] if on else None
+            try:
+                with transaction.atomic(durable=True):
+                    if on and target is not None and lock:
+                        target = arguments[on] = locked(target)
+                    if not by.has_perm(permission, target):
+                        raise Denied(permission)
+                    done = service(by=by, **arguments)
+                    append(
+                        event, by=by, on=done.on or target, team=team_of(done.on) or team_of(target), facts=done.facts,
+                        discloses=done.discloses,
+                    )  # fmt: skip
+            except (Refusal, PermissionDenied) as refusal:
+                code = getattr(refusal, "code", "permission_denied")
+                facts: dict[str, Any] = {"code": code, "permission": permission}
+                with transaction.atomic(durable=True):
+                    append(
+                        f"{event}.refused", by=by, on=target, team=team_of(target), facts=facts, outcome="refused"
+                    )
+                raise
+            return done.value
+
+        return door
+
+    return decorate
+
+
+def locked(target: models.Model) -> models.Model:
+    """The row as it is now, locked until the transaction ends. Raises Refusal `gone` if it is no longer there."""
+    manager = type(target)._default_manager
+    row = manager.select_for_update(no_key=True, of=("self",)).filter(pk=target.pk).first()
+    if row is None:
+        raise Refusal("gone", "This no longer exists. Somebody may have removed it; go back and look again.")
+    # How the asker came in (session, token) hangs on the object, not on its row.
+    return row
+
+
+def mechanical(reason: str) -> Callable[[Callable[Concatenate[P], T]], Callable[Concatenate[P], T]]:
+    """Mark a write that is no act (heartbeat, last-used, delivery), and say why it needs no event."""
+
+    def decorate(writer: Callable[P, T]) -> Callable[P, T]:
+        MECHANICAL[f"{writer.__module__}.{writer.__qualname__}"] = reason
+        return writer
+
+    return decorate

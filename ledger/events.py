@@ -1,0 +1,89 @@
+"""Appending to the log: canonical bytes and disclosures, in the transaction of the act they record."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, models
+
+from ledger.actors import Actor, current_origin
+from ledger.canonical import canonical, disclosure_bytes, sha256, timestamp, uuid7
+from ledger.models import Disclosure, Event, Pending
+from ledger.refusals import Refusal
+
+MAX_BYTES = 65_535
+
+
+def database_time() -> datetime:
+    """The database's clock: the only clock that decides and that the log shows."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        (now,) = cursor.fetchone()
+    assert isinstance(now, datetime)
+    return now
+
+
+def kind_of(obj: models.Model | None) -> str:
+    return obj._meta.label_lower if obj is not None else ""
+
+
+def append(
+    event: str,
+    *,
+    by: Actor,
+    on: models.Model | None,
+    team: int | None,
+    facts: Mapping[str, Any],
+    discloses: Mapping[str, str] | None = None,
+    outcome: str = "done",
+) -> Event:
+    """Write one event with its disclosures and its place in the queue for sealing.
+
+    Only the door and the machinery beneath it call this. Raises Refusal `event_too_large` over 65,535 bytes.
+    """
+    at, origin, identity = database_time(), current_origin(), by.identity
+    told = {**{f"actor_{label}": value for label, value in identity.discloses.items()}, **(discloses or {})}
+    if origin.address:
+        told["address"] = origin.address
+    salted = {label: (secrets.token_bytes(16), value) for label, value in sorted(told.items()) if value}
+    event_id = uuid7(at, secrets.token_bytes(8))
+    body: dict[str, Any] = {
+        "v": 1,
+        "id": str(event_id),
+        "time": timestamp(at),
+        "actor": {"kind": identity.kind, "id": identity.id},
+        "origin": {"channel": origin.channel, "request": origin.request_id},
+        "event": event,
+        "object": {"type": kind_of(on), "id": str(on.pk)} if on is not None else None,
+        "team": str(team) if team is not None else None,
+        "facts": dict(facts),
+        "outcome": outcome,
+        "disclosures": {
+            label: sha256(disclosure_bytes(salt, label, value)) for label, (salt, value) in salted.items()
+        },
+    }
+    if behalf := getattr(by, "on_behalf_of", None):
+        body["on_behalf_of"] = {"kind": behalf.kind, "id": behalf.id}
+    raw = canonical(body)
+    if len(raw) > MAX_BYTES:
+        raise Refusal("event_too_large", "This act says more than one log entry can hold (65,535 bytes). Shorten it.")
+    row = Event.objects.create(
+        id=event_id,
+        bytes=raw,
+        time=at,
+        actor_kind=identity.kind,
+        actor_id=identity.id,
+        event=event,
+        object_type=kind_of(on),
+        object_id=str(on.pk) if on is not None else "",
+        team_id=team,
+        outcome=outcome,
+    )
+    Disclosure.objects.bulk_create(
+        Disclosure(event=row, label=label, salt=salt, value=value) for label, (salt, value) in salted.items()
+    )
+    Pending.objects.create(event=row)
+    return row

@@ -1,0 +1,77 @@
+"""Where a request comes from, who must be signed in, and how a refusal becomes an answer."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import urlencode
+
+from ledger.actors import ORIGIN, Origin
+from ledger.refusals import Refusal
+from portal import errors, problems
+
+Respond = Callable[[HttpRequest], HttpResponse]
+REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+PUBLIC = ("/healthz", "/readyz", "/sign-in/", "/static/", "/api/", "/.well-known/", "/theme/")
+
+
+class OriginMiddleware:
+    """Give each request an id, answer with it, and tell the log where acts come from."""
+
+    def __init__(self, get_response: Respond) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        wanted = request.headers.get("X-Request-ID", "")
+        request_id = wanted if REQUEST_ID.match(wanted) else str(uuid.uuid4())
+        channel = "browser"
+        if request.path.startswith("/api/"):
+            channel = "cli" if request.headers.get("User-Agent", "").startswith("countersign-cli/") else "api"
+        token = ORIGIN.set(Origin(channel, request_id, request.META.get("REMOTE_ADDR")))
+        try:
+            response = self.get_response(request)
+        finally:
+            ORIGIN.reset(token)
+        response["X-Request-ID"] = request_id
+        return response
+
+
+class SignedInMiddleware:
+    """Every page needs a signed-in person, but for the few listed."""
+
+    def __init__(self, get_response: Respond) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.user.is_authenticated and not request.path.startswith(PUBLIC):
+            path = request.get_full_path()
+            query = "" if path == "/" else "?" + urlencode({"next": path})
+            return redirect(reverse(settings.LOGIN_URL) + query)
+        response = self.get_response(request)
+        if request.user.is_authenticated and not request.path.startswith("/static/"):
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+
+class RefusalMiddleware:
+    """A Refusal that no view turned into something better becomes a page, or a problem document under /api/."""
+
+    def __init__(self, get_response: Respond) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, Refusal | PermissionDenied):
+            return None
+        if request.path.startswith("/api/"):
+            return problems.respond(exception)
+        return errors.refused(request, exception)

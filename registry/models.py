@@ -1,0 +1,200 @@
+"""What is governed: models and their versions, the bytes behind them, the data and the evidence about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+
+class TeamQuerySet(models.QuerySet[Any]):
+    """Rows with a team, seen by whoever may see that team's models."""
+
+    path = "team"
+
+    def visible_to(self, user: Any) -> Any:
+        return self.filter(user.scope("registry.view_model").q(self.path))
+
+
+class Artifact(models.Model):
+    """Bytes by their SHA-256, stored once. What a digest may be used for is decided by what refers to it."""
+
+    digest = models.CharField(max_length=71, unique=True)
+    size = models.BigIntegerField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.digest
+
+    @property
+    def path(self) -> str:
+        """Name within the storage: `sha256/ab/cdef…`."""
+        algorithm, _, hexadecimal = self.digest.partition(":")
+        return f"{algorithm}/{hexadecimal[:2]}/{hexadecimal[2:]}"
+
+
+class Upload(models.Model):
+    """Somebody's right to use bytes they sent: a digest alone, learned elsewhere, opens nothing."""
+
+    artifact = models.ForeignKey(Artifact, models.PROTECT, related_name="uploads")
+    team = models.ForeignKey("accounts.Team", models.PROTECT, related_name="+")
+    filename = models.CharField(max_length=200)
+    uploaded_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    uploaded_at = models.DateTimeField(db_default=Now())
+
+    objects = TeamQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.filename
+
+
+class Model(models.Model):
+    """A model as the business knows it; its versions carry the bytes."""
+
+    class Tier(models.TextChoices):
+        LOW = "low", "Low"
+        MEDIUM = "medium", "Medium"
+        HIGH = "high", "High"
+
+    name = models.CharField(max_length=120)
+    slug = models.SlugField(max_length=60, unique=True)
+    team = models.ForeignKey("accounts.Team", models.PROTECT, related_name="models")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="owned_models")
+    purpose = models.TextField()
+    # Only the second line sets it; absent means the highest.
+    risk_tier = models.CharField(max_length=10, choices=Tier, blank=True)
+    risk_tier_set_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects = TeamQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def tier(self) -> str:
+        return self.risk_tier or self.Tier.HIGH
+
+
+class VersionQuerySet(TeamQuerySet):
+    path = "model__team"
+
+
+class Version(models.Model):
+    """One set of bytes with its decision rule. Neither changes after registration: that would be another version."""
+
+    model = models.ForeignKey(Model, models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    artifact = models.ForeignKey(Artifact, models.PROTECT, related_name="versions")
+    filename = models.CharField(max_length=200)
+    # Inputs, outputs, operators as `registry.onnx.inspect_model` found them in the sandbox.
+    signature = models.JSONField()
+    # {"kind": "threshold", "output": "probabilities", "class": 1, "at_least": 0.5}
+    decision_rule = models.JSONField()
+    # Ordered names of the features as the model takes them.
+    features = models.JSONField()
+    card = models.TextField(blank=True)
+    notes = models.TextField(blank=True)
+    contributors = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="contributed_versions")
+    registered_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    registered_at = models.DateTimeField(db_default=Now())
+
+    objects = VersionQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint("model", "number", name="version_number")]
+        ordering = ["-number"]
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.number}"
+
+    @property
+    def team_id(self) -> int:
+        return self.model.team_id
+
+
+class Dataset(models.Model):
+    """A table of rows with the roles of its columns. The file is immutable; new rows make a new dataset."""
+
+    class Purpose(models.TextChoices):
+        TRAINING = "training", "Training"
+        TEST = "test", "Test"
+        OUT_OF_TIME = "out_of_time", "Out of time"
+        HISTORICAL = "historical", "Historical use"
+
+    name = models.CharField(max_length=120)
+    team = models.ForeignKey("accounts.Team", models.PROTECT, related_name="datasets")
+    artifact = models.ForeignKey(Artifact, models.PROTECT, related_name="datasets")
+    filename = models.CharField(max_length=200)
+    format = models.CharField(max_length=10, choices=[("csv", "CSV"), ("parquet", "Parquet")])
+    purpose = models.CharField(max_length=20, choices=Purpose)
+    rows = models.BigIntegerField()
+    # [{"name", "type", "role": label|score|prediction|sensitive|feature|weight|excluded|other, "missing": n, …}]
+    columns = models.JSONField()
+    positive_class = models.CharField(max_length=80)
+    source = models.TextField(help_text="Where the rows come from, and who confirms it")
+    lawful_basis = models.CharField(max_length=200, blank=True)
+    registered_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    registered_at = models.DateTimeField(db_default=Now())
+
+    objects = TeamQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint("team", "name", name="dataset_name")]
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def with_role(self, role: str) -> list[str]:
+        """Names of the columns in a role, in the file's order."""
+        return [column["name"] for column in self.columns if column["role"] == role]
+
+
+class EvidenceQuerySet(TeamQuerySet):
+    path = "version__model__team"
+
+
+class Evidence(models.Model):
+    """A document about a version, by digest, with its provenance: computed here, or submitted by somebody."""
+
+    class Provenance(models.TextChoices):
+        COMPUTED = "computed", "Computed here"
+        SUBMITTED = "submitted", "Submitted"
+
+    version = models.ForeignKey(Version, models.PROTECT, related_name="evidence")
+    kind = models.CharField(max_length=40)  # bias_report, explanation_report, document
+    title = models.CharField(max_length=200)
+    artifact = models.ForeignKey(Artifact, models.PROTECT, related_name="evidence")
+    filename = models.CharField(max_length=200)
+    media_type = models.CharField(max_length=80)
+    provenance = models.CharField(max_length=10, choices=Provenance)
+    # The account that submitted it, or that asked the portal to compute it.
+    produced_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    dataset = models.ForeignKey(Dataset, models.PROTECT, null=True, related_name="evidence")
+    # What the policy's rules read: {"source": "model", "verdict": "outside", "rule": {…}, …}
+    summary = models.JSONField(default=dict)
+    created_at = models.DateTimeField(db_default=Now())
+    withdrawn_at = models.DateTimeField(null=True)
+
+    objects = EvidenceQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(provenance__in=["computed", "submitted"]), name="evidence_provenance")
+        ]
+        ordering = ["-id"]
+        verbose_name_plural = "evidence"
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def team_id(self) -> int:
+        return self.version.team_id

@@ -1,0 +1,252 @@
+"""One throw-away PostgreSQL a run, one migrated template database, a copy for each worker, and the cast.
+
+Tests connect as the portal's own role, which owns nothing: what the database refuses in production it refuses here.
+Use `db` where a rollback at the end will do, `committing_db` where the test must really commit (threads, workers,
+browsers): it is a database of its own, made from the template and dropped afterwards.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from tests.cast import Cast
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = "countersign_template"
+CONTROLLER: dict[str, Any] = {}
+NUMBERS = itertools.count(1)
+
+os.environ.update(
+    COUNTERSIGN_MODE="test",
+    SECRET_KEY="only-for-tests-and-long-enough-to-pass-every-check-0123456789",
+    # Live servers and Playwright's event loop share the test's process.
+    DJANGO_ALLOW_ASYNC_UNSAFE="true",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the tests marked long too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--long"):
+        chosen = [item for item in items if "long" not in item.keywords]
+        config.hook.pytest_deselected(items=[item for item in items if "long" in item.keywords])
+        items[:] = chosen
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    worker = getattr(config, "workerinput", None)
+    if worker is None:
+        start_cluster()
+    name = f"test_{worker['workerid']}" if worker else "test_main"
+    create_database(name)
+    os.environ.update(
+        urls(name),
+        ARTIFACT_ROOT=str(Path(os.environ["CST_TEST_TOP"]) / f"artifacts-{name}"),
+        STATIC_ROOT=str(Path(os.environ["CST_TEST_TOP"]) / "static"),
+        DJANGO_SETTINGS_MODULE="portal.settings",
+    )
+    from django.conf import settings
+
+    assert settings.TESTING  # loads the settings, so that pytest-django finds them
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if cluster := CONTROLLER.get("cluster"):
+        cluster.stop()
+        shutil.rmtree(CONTROLLER["top"], ignore_errors=True)
+
+
+def urls(database: str) -> dict[str, str]:
+    def url(role: str) -> str:
+        return os.environ["CST_TEST_URL"].replace("ROLE", role).replace("DATABASE", database)
+
+    return {
+        "DATABASE_URL": url("countersign_portal"),
+        "MIGRATION_DATABASE_URL": url("countersign_migrate"),
+        "SEQUENCER_DATABASE_URL": url("countersign_sequencer"),
+    }
+
+
+def start_cluster() -> None:
+    from portal.supervisor.postgres import Postgres
+
+    top = Path(tempfile.mkdtemp(prefix="cst-"))
+    top.chmod(0o755)
+    (top / "pg").mkdir()
+    (top / "pg").chmod(0o777)
+    cluster = Postgres(top / "pg" / "data", runtime=top / "pg" / "run", durable=False)
+    cluster.prepare()
+    cluster.start()
+    CONTROLLER.update(top=top, cluster=cluster)
+    cluster.wait_ready()
+    os.environ.update(
+        CST_TEST_TOP=str(top), CST_TEST_URL=cluster.url("ROLE", "DATABASE"), ADMIN_DATABASE_URL=cluster.admin_url()
+    )
+    environment = {**os.environ, **urls(TEMPLATE), "DJANGO_SETTINGS_MODULE": "portal.settings"}
+    for command in (
+        ["manage.py", "provision_roles"],
+        ["manage.py", "migrate", "--database", "migration", "--verbosity", "0"],
+        ["manage.py", "provision_roles"],
+        ["-m", "tests.cast"],
+    ):
+        subprocess.run([sys.executable, *command], cwd=ROOT, check=True, env=environment)
+
+
+def administrate(statement: str) -> None:
+    connection = psycopg2.connect(os.environ["ADMIN_DATABASE_URL"])
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+    finally:
+        connection.close()
+
+
+def create_database(name: str) -> None:
+    administrate(f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE} OWNER countersign_owner STRATEGY file_copy')
+    # Rights on the database itself are not copied with a template.
+    administrate(f'GRANT CONNECT, TEMPORARY ON DATABASE "{name}" TO countersign_portal, countersign_migrate')
+
+
+@pytest.fixture(scope="session")
+def django_db_setup() -> None:
+    """The worker's database is there already."""
+
+
+@pytest.fixture
+def committing_db(django_db_blocker: Any, worker_id: str) -> Iterator[str]:
+    """A database of this test's own, really committed to, with the cast in it. Yields its name."""
+    from django.db import connections
+
+    name = f"test_{worker_id}_{next(NUMBERS)}"
+    create_database(name)
+    settings_dict = connections["default"].settings_dict
+    before = settings_dict["NAME"]
+    with django_db_blocker.unblock():
+        connections["default"].close()
+        settings_dict["NAME"] = name
+        try:
+            yield name
+        finally:
+            connections["default"].close()
+            settings_dict["NAME"] = before
+            administrate(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def process_environment(committing_db: str) -> dict[str, str]:
+    """The environment for a real process (worker, gateway, command) beside the test, on the test's own database."""
+    return {**os.environ, **urls(committing_db)}
+
+
+@pytest.fixture
+def owner_cursor(committing_db: str) -> Iterator[Any]:
+    """A cursor as the owner of the tables, for trying what even the owner must not be able to do."""
+    connection = psycopg2.connect(urls(committing_db)["MIGRATION_DATABASE_URL"])
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            yield cursor
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def cast(request: pytest.FixtureRequest) -> Cast:
+    """The ten people and the bot. Works with `db` (the default) and with `committing_db`."""
+    if "committing_db" not in request.fixturenames:
+        request.getfixturevalue("db")
+    return Cast()
+
+
+@pytest.fixture
+def signed_in(cast: Cast) -> Callable[..., Any]:
+    """`signed_in(cast.developer)` is Django's test client with that person's session."""
+    from django.test import Client
+
+    def client(user: Any) -> Client:
+        browser = Client()
+        browser.force_login(user)
+        return browser
+
+    return client
+
+
+@pytest.fixture
+def api(cast: Cast) -> Callable[..., Any]:
+    """`api(cast.developer)` is a client that sends a token with all scopes; `api(None)` is nobody."""
+    from django.test import Client
+
+    from accounts.catalogue import PERMISSIONS
+    from accounts.services import create_own_token
+
+    def client(user: Any, scopes: Any = None) -> Client:
+        if user is None:
+            return Client()
+        _, text = create_own_token(
+            by=user, account=user, name="test", scopes=list(PERMISSIONS if scopes is None else scopes), days=1
+        )
+        return Client(headers={"Authorization": f"Bearer {text}"})
+
+    return client
+
+
+@pytest.fixture(autouse=True)
+def empty_cache() -> None:
+    """Rate limits of one test must not refuse another."""
+    from django.core.cache import cache
+
+    cache.clear()
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[str]:
+    """A real Valkey; yields its URL for redis-py."""
+    from portal.supervisor.valkey import Valkey
+
+    top = Path(tempfile.mkdtemp(prefix="csv-"))
+    server = Valkey(top / "data", runtime=top / "run")
+    server.prepare()
+    server.start()
+    server.wait_ready()
+    try:
+        yield server.url()
+    finally:
+        server.stop()
+        shutil.rmtree(top, ignore_errors=True)
+
+
+@pytest.fixture
+def live_portal(committing_db: str) -> Iterator[str]:
+    """The portal on a real port, in threads of this process, on the test's own database. Yields its address."""
+    from django.contrib.staticfiles.handlers import StaticFilesHandler
+    from django.test.testcases import LiveServerThread
+
+    thread = LiveServerThread("127.0.0.1", StaticFilesHandler, connections_override={})
+    thread.daemon = True
+    thread.start()
+    thread.is_ready.wait()
+    if thread.error:
+        raise thread.error
+    try:
+        yield f"http://127.0.0.1:{thread.port}"
+    finally:
+        thread.terminate()
+        for left in threading.enumerate():
+            if left.name.startswith("Thread-") and left.daemon and left is not thread:
+                left.join(timeout=0.5)
