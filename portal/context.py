@@ -1,0 +1,74 @@
+"""What every page's frame needs: navigation, theme, version."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import Resolver404, get_urlconf, resolve
+from django.utils.functional import SimpleLazyObject
+
+from ledger.actors import ORIGIN
+
+THEMES = ("light", "dark")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of the navigation; `under` lists first path segments that belong to it."""
+
+    key: str
+    label: str
+    path: str
+    under: tuple[str, ...]
+    rare: bool = False
+    current: bool = False
+    count: int = 0
+
+
+ENTRIES = (
+    Entry("inbox", "Inbox", "/", ("",)),
+    Entry("models", "Models", "/models/", ("models", "versions", "artifacts", "evidence", "reports")),
+    Entry("requests", "Requests", "/requests/", ("requests", "findings", "decisions")),
+    Entry("datasets", "Datasets", "/datasets/", ("datasets",)),
+    Entry("endpoints", "Endpoints", "/endpoints/", ("endpoints", "keys", "predictions")),
+    Entry("audit", "Audit", "/audit/", ("audit",)),
+    Entry("jobs", "Jobs", "/jobs/", ("jobs",), rare=True),
+    Entry("policies", "Policies", "/policies/", ("policies",), rare=True),
+    Entry("people", "People", "/people/", ("people", "roles", "teams"), rare=True),
+)
+
+
+@cache
+def _leads_somewhere(path: str, urlconf: str | None) -> bool:
+    try:
+        resolve(path, urlconf)
+    except Resolver404:
+        return False
+    return True
+
+
+def navigation(request: HttpRequest) -> list[Entry]:
+    """Entries that lead somewhere; the current one by the first segment of the matched route."""
+    match = request.resolver_match
+    segment = match.route.lstrip("^").split("/")[0] if match and match.route else ("" if match else None)
+    urlconf = get_urlconf()
+    return [
+        Entry(entry.key, entry.label, entry.path, entry.under, entry.rare, segment in entry.under)
+        for entry in ENTRIES
+        if _leads_somewhere(entry.path, urlconf)
+    ]
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    """Context processor: `nav`, `theme` (light, dark or ""), `version`, `public_url`, `request_id`."""
+    theme = request.COOKIES.get("theme", "")
+    origin = ORIGIN.get()
+    return {
+        "nav": SimpleLazyObject(lambda: navigation(request)),
+        "theme": theme if theme in THEMES else "",
+        "version": settings.VERSION,
+        "public_url": settings.PUBLIC_URL,
+        "request_id": origin.request_id if origin else "",
+    }
