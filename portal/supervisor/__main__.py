@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from portal.supervisor.faults import SetupError
+from portal.supervisor.processes import DEMO
 from portal.supervisor.state import AlreadyRunning, State
 from portal.supervisor.supervisor import PROJECT, Supervisor
 
@@ -14,10 +15,11 @@ def main() -> int:
     """Exit status: that of the demo, 1 when already running, 2 when this machine needs something first."""
     parser = argparse.ArgumentParser(prog="./run", description="Runs Countersign on this machine.")
     parser.add_argument("--once", action="store_true", help="show the demo, then stop")
+    parser.add_argument("--no-demo", action="store_true", help="serve without showing the demo first")
     arguments = parser.parse_args()
     state = State(Path(os.environ.get("COUNTERSIGN_DIR") or PROJECT / ".countersign"))
     try:
-        return Supervisor(state, os.environ).run(once=arguments.once)
+        return Supervisor(state, os.environ, demo=None if arguments.no_demo else DEMO).run(once=arguments.once)
     except AlreadyRunning as refusal:
         print(refusal, file=sys.stderr)
         return 1

@@ -181,17 +181,17 @@ class Postgres:
         telling = [line for line in lines[-40:] if "FATAL" in line or "PANIC" in line or "rror" in line]
         return (telling or lines or ["it left no log"])[-1].strip().rstrip(".")
 
-    def stop(self) -> None:
-        """Stop fast but cleanly; then harder; leave nothing running."""
+    def stop(self, patience: tuple[float, float, float] = (15.0, 5.0, 5.0)) -> None:
+        """Stop fast but cleanly; then harder; leave nothing running. `patience` in seconds for each."""
         process = self.process
         if process is not None:
-            for number, patience in ((signal.SIGINT, 15.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
+            for number, seconds in zip((signal.SIGINT, signal.SIGQUIT, signal.SIGKILL), patience, strict=True):
                 if process.poll() is not None:
                     break
                 with contextlib.suppress(ProcessLookupError):
                     process.send_signal(number)
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(patience)
+                    process.wait(seconds)
             self.process = None
         self._clear_remains()
 

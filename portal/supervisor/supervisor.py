@@ -66,12 +66,14 @@ class Supervisor:
             self.addresses = {"web": web, "gateway": gateway}
             self.state.announce(web, gateway)
             self.watcher = Watcher(Watchdog(self.state.watchdog_lock), say)
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, self._told_to_stop)
+            signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            before = [signal.signal(number, self._told_to_stop) for number in signals]
             try:
                 return self._run(databases, once)
             finally:
                 self._stop()
+                for number, handler in zip(signals, before, strict=True):
+                    signal.signal(number, handler)
                 for listener in self.listeners:
                     listener.close()
         finally:

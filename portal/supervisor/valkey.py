@@ -106,17 +106,17 @@ class Valkey:
             return "it left no log"
         return (lines or ["it left no log"])[-1].strip().rstrip(".")
 
-    def stop(self) -> None:
-        """Stop cleanly (the append-only file is synced); then harder."""
+    def stop(self, patience: tuple[float, float] = (10.0, 5.0)) -> None:
+        """Stop cleanly (the append-only file is synced); then harder. `patience` in seconds for each."""
         process = self.process
         if process is not None:
-            for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
+            for number, seconds in zip((signal.SIGTERM, signal.SIGKILL), patience, strict=True):
                 if process.poll() is not None:
                     break
                 with contextlib.suppress(ProcessLookupError):
                     process.send_signal(number)
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(patience)
+                    process.wait(seconds)
             self.process = None
         self._clear_remains()
 
