@@ -60,6 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
         STATIC_ROOT=str(Path(os.environ["CST_TEST_TOP"]) / "static"),
         DJANGO_SETTINGS_MODULE="portal.settings",
     )
+    Path(os.environ["STATIC_ROOT"]).mkdir(exist_ok=True)  # WhiteNoise warns about a missing folder
     from django.conf import settings
 
     assert settings.TESTING  # loads the settings, so that pytest-django finds them
