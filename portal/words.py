@@ -41,7 +41,7 @@ STATES: dict[str, State] = {
     **_states("no", "warn", "outside overdue expired critical high unhealthy", outside_bounds="Outside bounds"),
     **_states("no", "stop", "revoked suspended quarantined"),
     **_states("info", "info", "submitted registered answered published in_use", computed_here="Computed here"),
-    **_states("info", "refresh", "running processing uploading"),
+    **_states("info", "refresh", "running stopping processing uploading"),
     **_states("info", "wait", "queued"),
     **_states("off", "off", "draft withdrawn retired cancelled superseded stopped deactivated low none"),
     **_states("off", "off", "not_required inactive paused archived disabled", abstain="Abstained", unknown="Not known"),

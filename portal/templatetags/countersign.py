@@ -49,7 +49,7 @@ def icon(name: str, label: str = "", tone: str = "") -> SafeString:
 def state(code: str, word: str = "") -> SafeString:
     """A state as icon, word and colour; `word` replaces the usual word."""
     look = words.state_of(str(code))
-    return format_html('<span class="state {}">{}{}</span>', look.tone, icon(look.icon), word or look.word)
+    return format_html('<span class="state {}">{}<span>{}</span></span>', look.tone, icon(look.icon), word or look.word)
 
 
 @register.simple_tag

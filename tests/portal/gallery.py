@@ -49,10 +49,10 @@ class Reason(forms.Form):
 
 
 REQUIREMENTS = [
-    {"state": "met", "text": "Bias report within bounds on out-of-time data", "note": "Report 88", "url": "/reports/88/"},
-    {"state": "met", "text": "Explanation report, additivity residual under 1e-6", "note": "Report 89", "url": "/reports/89/"},
-    {"state": "accepted", "text": "Training data has lawful basis", "who": "Accepted until 1 March.", "note": "by Risk 1"},
-    {"state": "waiting", "title": "Independent validation", "text": "one validator who is neither owner nor contributor.",
+    {"state": "met", "text": "Bias report within bounds on out-of-time data", "note": "Report 88", "url": "?report=88"},
+    {"state": "met", "text": "Explanation report, residual under 1e-6", "note": "Report 89", "url": "?report=89"},
+    {"state": "accepted", "text": "Training data has lawful basis", "who": "Until 1 March.", "note": "by Risk 1"},
+    {"state": "waiting", "title": "Independent validation", "text": "one validator who is no contributor.",
      "who": "You may sign.", "note": "0 of 1"},
     {"state": "blocked", "title": "Approval by risk", "text": "two approvers, after validation.",
      "who": "Approvers 1, 2 and 3 may sign.", "note": "0 of 2"},
@@ -88,7 +88,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
     for level in ("success", "info", "warning", "error"):
         getattr(messages, level)(request, f"This is how a message of level {level} looks.")
     return render(request, "gallery.html", {
-        "user": validator, "owner": owner, "validator": validator, "inbox_count": 3,
+        "user": validator, "section": "models", "owner": owner, "validator": validator, "inbox_count": 3,
         "soon": now + timedelta(days=3), "yesterday": now - timedelta(days=1),
         "tabs": [{"key": key, "label": key.capitalize(), "url": f"?tab={key}", "count": count} for key, count in
                  [("overview", None), ("evidence", 6), ("bias", 2), ("explanations", None), ("approvals", 1),
@@ -96,8 +96,8 @@ def gallery(request: HttpRequest) -> HttpResponse:
         "requirements": REQUIREMENTS, "met": [{"state": "met", "text": "Two approvals of two", "note": "2 of 2"}],
         "plot": plot(), "form": Sample({"limit": "many"}), "reason": Reason(),
         "rows": [
-            {"url": f"/models/{at}/", "name": name, "state": state, "owner": who, "digest": digest, "rows": 10 ** (2 * at),
-             "changed": now - timedelta(days=10 * at)}
+            {"url": f"/models/{at}/", "name": name, "state": state, "owner": who, "digest": digest,
+             "rows": 10 ** (2 * at), "changed": now - timedelta(days=10 * at)}
             for at, (name, state, who, digest) in enumerate(zip(
                 ["mortgage-screening", "card-limit", "a-model-with-a-very-long-name-that-somebody-thought-of", "churn"],
                 ["in_review", "approved", "rejected", "some_new_state"], [owner, validator, robot, None], digests,
@@ -109,12 +109,13 @@ def gallery(request: HttpRequest) -> HttpResponse:
             {"name": "bias report 88", "digest": digests[1], "note": "opened by you yesterday"},
             {"name": "explanation 89", "digest": digests[2], "note": "not opened by you", "tone": "wait"},
         ],
-        "facts": [("Environment", "production"), ("Decision rule", "approve at score ≥ 0.55"), ("Reports", "2 of 5 ever run")],
+        "facts": [("Environment", "production"), ("Decision rule", "score ≥ 0.55"), ("Reports", "2 of 5 ever run")],
         "moments": [
-            {"text": "Revision 3 submitted", "at": now - timedelta(days=2), "who": owner, "icon": "flag", "tone": "info",
-             "url": "/audit/4812/", "entry": 4812},
-            {"text": "Changes requested", "at": now - timedelta(days=45), "who": validator, "icon": "pen", "tone": "wait"},
-            {"text": "Bias report 88 succeeded", "at": now - timedelta(hours=3), "who": None, "icon": "ok", "tone": "ok"},
+            {"text": "Revision 3 submitted", "at": now - timedelta(days=2), "who": owner, "icon": "flag",
+             "tone": "info", "url": "?entry=4812", "entry": 4812},
+            {"text": "Changes requested", "at": now - timedelta(days=45), "who": validator, "icon": "pen",
+             "tone": "wait"},
+            {"text": "Bias report 88 succeeded", "at": now - timedelta(hours=3), "icon": "ok", "tone": "ok"},
         ],
         "consequences": ["Production stops answering within 30 seconds.", "Both approvers get a mail."],
         "states": sorted(words.STATES), "names": ["Owner 1", "Developer 2", "Developer 3"],
@@ -128,7 +129,9 @@ def nothing(request: HttpRequest, **kwargs: Any) -> HttpResponse:
 
 urlpatterns = [
     path("", nothing, name="home"),
-    path("models/gallery/", gallery, name="gallery"),
+    # Pages below /theme/ need nobody signed in, so that the gallery needs no database.
+    path("theme/gallery/", gallery, name="gallery"),
+    path("models/<int:number>/", nothing),
     path("theme/", set_theme, name="theme"),
     path("search/", nothing, name="search"),
     path("account/", nothing, name="account"),
