@@ -8,6 +8,9 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.urls import reverse
+
+from ledger.canonical import sha256
 
 
 class TeamQuerySet(models.QuerySet[Any]):
@@ -47,8 +50,23 @@ class Upload(models.Model):
 
     objects = TeamQuerySet.as_manager()
 
+    class Meta:
+        constraints = [models.UniqueConstraint("artifact", "team", "filename", "uploaded_by", name="one_upload")]
+
     def __str__(self) -> str:
         return self.filename
+
+
+class ModelQuerySet(TeamQuerySet):
+    def matching(self, text: str) -> Any:
+        """Models whose name, slug or purpose holds the text, or with a version of that artifact digest."""
+        words = Q(name__icontains=text) | Q(slug__icontains=text) | Q(purpose__icontains=text)
+        return self.filter(words | Q(pk__in=Version.objects.filter(artifact__digest=text).values("model")))
+
+    def of_tier(self, tier: str) -> Any:
+        """Models of a risk tier; one that was never set counts as the highest."""
+        unset = Q(risk_tier="") if tier == Model.Tier.HIGH else Q(pk=None)
+        return self.filter(Q(risk_tier=tier) | unset)
 
 
 class Model(models.Model):
@@ -66,16 +84,22 @@ class Model(models.Model):
     purpose = models.TextField()
     # Only the second line sets it; absent means the highest.
     risk_tier = models.CharField(max_length=10, choices=Tier, blank=True)
-    risk_tier_set_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    risk_tier_set_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
     created_at = models.DateTimeField(db_default=Now())
 
-    objects = TeamQuerySet.as_manager()
+    objects = ModelQuerySet.as_manager()
 
     class Meta:
+        constraints = [models.UniqueConstraint("team", "name", name="model_name")]
         ordering = ["name"]
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("model", args=[self.pk])
 
     @property
     def tier(self) -> str:
@@ -114,9 +138,17 @@ class Version(models.Model):
     def __str__(self) -> str:
         return f"{self.model} {self.number}"
 
+    def get_absolute_url(self) -> str:
+        return reverse("version", args=[self.pk])
+
     @property
     def team_id(self) -> int:
         return self.model.team_id
+
+    @property
+    def card_digest(self) -> str:
+        """Digest of the card's UTF-8 text, as a manifest holds it."""
+        return sha256(self.card.encode())
 
 
 class Dataset(models.Model):
@@ -135,7 +167,8 @@ class Dataset(models.Model):
     format = models.CharField(max_length=10, choices=[("csv", "CSV"), ("parquet", "Parquet")])
     purpose = models.CharField(max_length=20, choices=Purpose)
     rows = models.BigIntegerField()
-    # [{"name", "type", "role": label|score|prediction|sensitive|feature|weight|excluded|other, "missing": n, …}]
+    # [{"name", "type", "role": label|score|prediction|sensitive|feature|weight|excluded|other, "missing": n,
+    #   "distinct": n, "lowest": x, "highest": x, "groups": [{"value", "rows"}]}], the last three where they are known.
     columns = models.JSONField()
     positive_class = models.CharField(max_length=80)
     source = models.TextField(help_text="Where the rows come from, and who confirms it")
@@ -152,13 +185,35 @@ class Dataset(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def get_absolute_url(self) -> str:
+        return reverse("dataset", args=[self.pk])
+
     def with_role(self, role: str) -> list[str]:
         """Names of the columns in a role, in the file's order."""
         return [column["name"] for column in self.columns if column["role"] == role]
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a manifest holds of a dataset, as plain JSON."""
+        return {
+            "id": str(self.pk),
+            "artifact": self.artifact.digest,
+            "format": self.format,
+            "rows": self.rows,
+            "roles": {column["name"]: column["role"] for column in self.columns},
+            "positive_class": self.positive_class,
+            "purpose": self.purpose,
+            "lawful_basis": self.lawful_basis,
+            "source": self.source,
+        }
+
 
 class EvidenceQuerySet(TeamQuerySet):
     path = "version__model__team"
+
+    def standing(self) -> Any:
+        """What has not been withdrawn."""
+        return self.filter(withdrawn_at=None)
 
 
 class Evidence(models.Model):
@@ -169,7 +224,7 @@ class Evidence(models.Model):
         SUBMITTED = "submitted", "Submitted"
 
     version = models.ForeignKey(Version, models.PROTECT, related_name="evidence")
-    kind = models.CharField(max_length=40)  # bias_report, explanation_report, document
+    kind = models.CharField(max_length=40)  # bias_report, explanation_report, or one of services.evidence.KINDS
     title = models.CharField(max_length=200)
     artifact = models.ForeignKey(Artifact, models.PROTECT, related_name="evidence")
     filename = models.CharField(max_length=200)
@@ -177,11 +232,12 @@ class Evidence(models.Model):
     provenance = models.CharField(max_length=10, choices=Provenance)
     # The account that submitted it, or that asked the portal to compute it.
     produced_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
-    dataset = models.ForeignKey(Dataset, models.PROTECT, null=True, related_name="evidence")
+    dataset = models.ForeignKey(Dataset, models.PROTECT, null=True, blank=True, related_name="evidence")
     # What the policy's rules read: {"source": "model", "verdict": "outside", "rule": {…}, …}
     summary = models.JSONField(default=dict)
     created_at = models.DateTimeField(db_default=Now())
-    withdrawn_at = models.DateTimeField(null=True)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+    withdrawn_reason = models.CharField(max_length=500, blank=True)
 
     objects = EvidenceQuerySet.as_manager()
 
@@ -195,6 +251,9 @@ class Evidence(models.Model):
     def __str__(self) -> str:
         return self.title
 
+    def get_absolute_url(self) -> str:
+        return reverse("evidence", args=[self.pk])
+
     @property
     def team_id(self) -> int:
-        return self.version.team_id
+        return self.version.model.team_id

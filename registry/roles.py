@@ -1,0 +1,108 @@
+"""Which part each column of a table plays, and whether a table can play it. Plain values in, plain values out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+ROLES: dict[str, str] = {
+    "label": "Outcome: what the decision is about, with two values",
+    "score": "Score that an earlier model gave",
+    "prediction": "Decision that was taken or predicted",
+    "sensitive": "Sensitive attribute: groups are compared by it",
+    "feature": "Feature: goes into the model",
+    "weight": "Weight of the row",
+    "excluded": "Left out on purpose",
+    "other": "Other",
+}
+ONCE = ("label", "score", "prediction", "weight")
+GROUPED = ("label", "prediction", "sensitive")
+WHOLE = re.compile(r"^([+-]?\d+)\.0*$")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with roles: a stable code, a sentence, and the column or field at fault."""
+
+    code: str
+    sentence: str
+    field: str
+
+
+def same_class(text: str) -> str:
+    """A class as it is compared: 1, 1.0 and true are one and the same."""
+    plain = WHOLE.sub(r"\1", text.strip())
+    return {"true": "1", "false": "0"}.get(plain.lower(), plain)
+
+
+def assigned(columns: Sequence[str], roles: Mapping[str, str]) -> dict[str, str]:
+    """A role for each column, in the file's order; what was not named is `other`."""
+    return {column: roles.get(column) or "other" for column in columns}
+
+
+def names_at_fault(columns: Sequence[str], roles: Mapping[str, str]) -> Fault | None:
+    """The first fault that shows before the table's values are looked at."""
+    for column, role in roles.items():
+        if column not in columns:
+            have = ", ".join(columns[:20]) + (" …" if len(columns) > 20 else "")
+            sentence = f"The file has no column {column!r}. It has: {have}. Correct the role's column, or the file."
+            return Fault("column_missing", sentence, f"roles.{column}")
+        if role not in ROLES:
+            sentence = f"There is no role {role!r} for {column!r}. Choose one of: {', '.join(ROLES)}."
+            return Fault("role_unknown", sentence, f"roles.{column}")
+    for role in ONCE:
+        having = [column for column, given in roles.items() if given == role]
+        if len(having) > 1:
+            sentence = f"Only one column can be the {role}; {' and '.join(having)} were named. Keep one of them."
+            return Fault("role_twice", sentence, f"roles.{having[1]}")
+    if "label" not in roles.values():
+        sentence = "No column is the outcome (role label). Say which column holds what was decided or what happened."
+        return Fault("label_missing", sentence, "roles")
+    return None
+
+
+def values_at_fault(columns: Sequence[Mapping[str, Any]], positive_class: str) -> Fault | None:
+    """The first fault of described columns, each with its `role`; see `registry.tables.reader.profile`."""
+    for column in columns:
+        name, role = column["name"], column["role"]
+        at = f"roles.{name}"
+        numeric = column["type"] in ("integer", "number", "boolean") and not column["missing"]
+        if role in ("score", "weight") and not numeric:
+            sentence = (
+                f"Column {name!r} is the {role}, so each row needs a number there. Fill the gaps, or change its role."
+            )
+            return Fault("not_numeric", sentence, at)
+        if role == "label" and (fault := label_at_fault(column, positive_class)):
+            return fault
+    return None
+
+
+def label_at_fault(column: Mapping[str, Any], positive_class: str) -> Fault | None:
+    name, at = column["name"], f"roles.{column['name']}"
+    if column["missing"]:
+        sentence = f"The outcome {name!r} is empty in {column['missing']:,} rows. Fill it in, or leave such rows out."
+        return Fault("value_missing", sentence, at)
+    values = [str(group["value"]) for group in column["groups"]]
+    shown = ", ".join(values[:6])
+    if column["distinct"] > 2:
+        sentence = (
+            f"The outcome {name!r} has {column['distinct']:,} different values ({shown} …), where two are "
+            f"wanted. Choose "
+            "another column, or turn it into two classes."
+        )
+        return Fault("not_binary", sentence, at)
+    if column["distinct"] < 2:
+        sentence = (
+            f"The outcome {name!r} holds only {shown} in every row, so there is nothing to compare. Register "
+            f"data in which "
+            "both outcomes occur."
+        )
+        return Fault("one_class", sentence, at)
+    if same_class(positive_class) not in {same_class(value) for value in values}:
+        sentence = (
+            f"The outcome {name!r} holds {shown}, never the positive class {positive_class!r}. Correct the class."
+        )
+        return Fault("positive_class_missing", sentence, "positive_class")
+    return None

@@ -1,0 +1,110 @@
+"""Datasets: tables that were described in a sandbox, with the part each column plays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from accounts.models import Team
+from ledger.actors import Actor
+from ledger.canonical import digest_of
+from ledger.door import Done, governed
+from ledger.refusals import Refusal
+from registry import roles as parts
+from registry import storage
+from registry.models import Artifact, Dataset, Upload
+from registry.services.inputs import account_of, words
+from registry.services.uploads import usable_upload
+from registry.tables import reader
+from registry.tables.problems import TableProblem
+
+SHOWN_ROWS = 20
+
+
+def profile_upload(upload: Upload, groups: Sequence[str] = ()) -> dict[str, Any]:
+    """What the sandbox finds in a table: see `registry.tables.reader.profile`. Raises Refusal with its code."""
+    try:
+        with storage.local(upload.artifact) as path:
+            return reader.profile(path, groups)
+    except TableProblem as problem:
+        raise Refusal(problem.code, problem.sentence, "upload") from problem
+
+
+def register_dataset(
+    *, by: Actor, team: Team, upload: Upload, name: str, purpose: str, roles: Mapping[str, str], positive_class: str,
+    source: str, lawful_basis: str = "",
+) -> Dataset:  # fmt: skip
+    """Read the table in the sandbox, if `by` may register datasets, then register it. See `add_dataset`."""
+    described: Mapping[str, Any] | Refusal | None = None
+    if by.has_perm("registry.register_dataset", team) and upload.team_id == team.pk:
+        try:
+            described = profile_upload(upload, [column for column, role in roles.items() if role in parts.GROUPED])
+        except Refusal as refusal:
+            described = refusal
+    return add_dataset(
+        by=by, team=team, upload=upload, described=described, name=name, purpose=purpose, roles=roles,
+        positive_class=positive_class, source=source, lawful_basis=lawful_basis,
+    )  # fmt: skip
+
+
+@governed(permission="registry.register_dataset", event="dataset.registered", on="team")
+def add_dataset(
+    *, by: Actor, team: Team, upload: Upload, described: Mapping[str, Any] | Refusal | None, name: str, purpose: str,
+    roles: Mapping[str, str], positive_class: str, source: str, lawful_basis: str,
+) -> Done[Dataset]:  # fmt: skip
+    """A team's dataset under a name of its own. A refusal by the sandbox is recorded as one.
+
+    Raises Refusal `dataset_exists`, `column_missing`, `label_missing`, `one_class` and the others of `registry.roles`.
+    """
+    artifact = usable_upload(upload, team.pk)
+    if not isinstance(described, Mapping):
+        raise described or Refusal("not_read", "The file was not read. Send the form again.", "upload")
+    plain = words(name, "name", most=120)
+    if Dataset.objects.filter(team=team, name__iexact=plain).exists():
+        raise Refusal("dataset_exists", f"{team} has a dataset called “{plain}” already. Choose another name.", "name")
+    if purpose not in Dataset.Purpose.values:
+        raise Refusal("purpose_unknown", f"The purpose is one of: {', '.join(Dataset.Purpose.values)}.", "purpose")
+    wanted = words(positive_class, "positive_class", most=80)
+    columns = with_roles(described["columns"], roles, wanted)
+    dataset = Dataset.objects.create(
+        name=plain, team=team, artifact=artifact, filename=upload.filename, format=described["format"], purpose=purpose,
+        rows=described["rows"], columns=columns, positive_class=wanted, registered_by=account_of(by),
+        source=words(source, "source", most=4000), lawful_basis=words(lawful_basis, "lawful_basis", most=200, least=0),
+    )  # fmt: skip
+    facts = {
+        "artifact": artifact.digest, "rows": dataset.rows, "purpose": purpose, "columns": len(columns),
+        "record": digest_of(dataset.record),
+    }  # fmt: skip
+    return Done(dataset, on=dataset, facts=facts, discloses={"dataset_name": plain})
+
+
+def with_roles(described: Sequence[Mapping[str, Any]], roles: Mapping[str, str], positive: str) -> list[dict[str, Any]]:
+    """Each column's description with its role. Raises Refusal for the first fault."""
+    names = [column["name"] for column in described]
+    fault = parts.names_at_fault(names, roles)
+    given = parts.assigned(names, roles)
+    columns = [{**column, "role": given[column["name"]]} for column in described]
+    if fault := fault or parts.values_at_fault(columns, positive):
+        raise Refusal(fault.code, fault.sentence, fault.field)
+    return columns
+
+
+def first_rows(*, by: Actor, dataset: Dataset) -> tuple[list[str], list[list[str | None]]]:
+    """Names of the columns and the first rows, after it was recorded who opened them."""
+    artifact = record_rows_opened(by=by, dataset=dataset)
+    try:
+        with storage.local(artifact) as path:
+            return reader.first_rows(path, SHOWN_ROWS)
+    except TableProblem as problem:
+        raise Refusal(problem.code, problem.sentence) from problem
+
+
+@governed(permission="registry.read_rows", event="dataset.rows_opened", on="dataset", lock=False)
+def record_rows_opened(*, by: Actor, dataset: Dataset) -> Done[Artifact]:
+    return Done(dataset.artifact, facts={"artifact": dataset.artifact.digest, "rows": min(SHOWN_ROWS, dataset.rows)})
+
+
+@governed(permission="registry.read_rows", event="dataset.downloaded", on="dataset", lock=False)
+def record_dataset_download(*, by: Actor, dataset: Dataset) -> Done[Artifact]:
+    """Record that somebody takes all rows away: that needs the right to read rows, not just to download."""
+    return Done(dataset.artifact, facts={"artifact": dataset.artifact.digest, "rows": dataset.rows})
