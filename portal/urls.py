@@ -3,7 +3,10 @@
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
+from approvals import api as approvals_api
+from jobs import api as jobs_api
 from portal import health
+from portal.theme import set_theme
 
 handler400 = "portal.errors.bad_request"
 handler403 = "portal.errors.permission_denied"
@@ -13,5 +16,10 @@ handler500 = "portal.errors.server_error"
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("theme/", set_theme, name="theme"),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("api/v1/", include(approvals_api.routes)),
+    path("api/v1/", include(jobs_api.routes)),
+    path("", include("jobs.urls")),
+    path("", include("accounts.urls")),
 ]

@@ -1,0 +1,296 @@
+"""Requests, signatures and the gate under `/api/v1/`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django.urls import path
+from django.utils.cache import get_conditional_response
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.models import ApiToken, User
+from approvals import gate, services, workflow
+from approvals import serializers as shapes
+from approvals.models import PolicyVersion, RequestQuerySet, ReviewRequest, Revision
+from approvals.signing import NONCE_LIVES
+from ledger.canonical import sha256
+from ledger.refusals import Denied, Refusal
+from registry.models import Evidence, Version
+
+
+def account(request: Request) -> User:
+    """Whoever asks; only the signed in come this far."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+def session_of(request: Request) -> str:
+    """What a proof of identity is bound to: the token or the browser's session."""
+    if isinstance(request.auth, ApiToken):
+        return f"token:{request.auth.pk}"
+    return f"session:{request.session.session_key}"
+
+
+def full(requests: RequestQuerySet) -> RequestQuerySet:
+    return requests.select_related("version__model", "policy_version", "submitted_by").prefetch_related(
+        "revisions__submitted_by"
+    )
+
+
+def visible(request: Request, pk: int) -> ReviewRequest:
+    return get_object_or_404(full(ReviewRequest.objects.visible_to(request.user)), pk=pk)
+
+
+def given(shape: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    form = shape(data=request.data)
+    form.is_valid(raise_exception=True)
+    values: dict[str, Any] = form.validated_data
+    return values
+
+
+def evidence_named(ids: list[int] | None, user: User) -> list[Evidence] | None:
+    """Raises Refusal `evidence_not_usable` for an id that this account cannot see."""
+    if ids is None:
+        return None
+    found = list(Evidence.objects.visible_to(user).filter(pk__in=ids))
+    if len(found) < len(set(ids)):
+        raise Refusal("evidence_not_usable", "Some of the evidence chosen is not there. Check the numbers.", "evidence")
+    return found
+
+
+class RequestList(ListAPIView[ReviewRequest]):
+    permissions = {"GET": "approvals.view_request", "POST": "approvals.submit_request"}
+    serializer_class = shapes.RequestSerializer
+    filterset_fields = ["state", "environment", "use", "version", "version__model"]
+
+    def get_queryset(self) -> RequestQuerySet:
+        return full(ReviewRequest.objects.visible_to(self.request.user))
+
+    @extend_schema(summary="List review requests")
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+    @extend_schema(
+        summary="Ask for approval", request=shapes.SubmissionInput, responses={201: shapes.RequestSerializer}
+    )
+    def post(self, request: Request) -> Response:
+        data = given(shapes.SubmissionInput, request)
+        version = Version.objects.visible_to(request.user).filter(pk=data.pop("version")).first()
+        if version is None:
+            raise Refusal("unknown_version", "There is no such version that you can see. Check its number.", "version")
+        data["evidence"] = evidence_named(data["evidence"], account(request))
+        made = services.submit(by=request.user, version=version, **data)
+        body = shapes.RequestSerializer(visible(request, made.pk)).data
+        return Response(body, status=201, headers={"Location": f"/api/v1/requests/{made.pk}/"})
+
+
+class RequestDetail(APIView):
+    """One request with the gate's answer for its version, environment and use."""
+
+    permissions = {"GET": "approvals.view_request"}
+
+    @extend_schema(
+        summary="Look at a request",
+        responses={200: shapes.RequestDetailSerializer, 304: OpenApiResponse(description="As before")},
+    )
+    def get(self, request: Request, pk: int) -> HttpResponseBase:
+        found = visible(request, pk)
+        with gate.snapshot():
+            answer = gate.evaluate(found.version, found.environment, found.use)
+            body = shapes.RequestDetailSerializer(found, context={"gate": answer}).data
+        told = (answer.state, answer.reasons, found.state, answer.revision_digest, len(body["decisions"]))
+        etag = f'"{sha256(repr(told).encode())[7:39]}"'
+        response = Response(body, headers={"ETag": etag})
+        return get_conditional_response(request._request, etag=etag, response=response) or response
+
+
+class Revisions(APIView):
+    permissions = {"GET": "approvals.view_request", "POST": "approvals.submit_request"}
+
+    @extend_schema(summary="List a request's revisions", responses={200: shapes.RevisionSerializer(many=True)})
+    def get(self, request: Request, pk: int) -> Response:
+        rows = visible(request, pk).revisions.select_related("submitted_by")
+        return Response(shapes.RevisionSerializer(rows, many=True).data)
+
+    @extend_schema(
+        summary="Submit a new revision", request=shapes.RevisionInput, responses={201: shapes.RevisionSerializer}
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        found, data = visible(request, pk), given(shapes.RevisionInput, request)
+        data["evidence"] = evidence_named(data["evidence"], account(request))
+        made = services.revise(by=request.user, request=found, **data)
+        return Response(shapes.RevisionSerializer(made).data, status=201)
+
+
+class Decisions(APIView):
+    permissions = {"GET": "approvals.view_request", "POST": "approvals.sign_decision"}
+
+    @extend_schema(summary="List a request's decisions", responses={200: shapes.DecisionSerializer(many=True)})
+    def get(self, request: Request, pk: int) -> Response:
+        rows = visible(request, pk).decisions.select_related("signer", "revision")
+        return Response(shapes.DecisionSerializer(rows, many=True).data)
+
+    @extend_schema(summary="Sign a decision", request=shapes.DecisionInput, responses={201: shapes.DecisionSerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        """Needs a nonce from `/reauthentications/`, asked for by the same person with the same token or session."""
+        found, data = visible(request, pk), given(shapes.DecisionInput, request)
+        made = services.sign(by=request.user, request=found, session_key=session_of(request), **data)
+        return Response(shapes.DecisionSerializer(made).data, status=201)
+
+
+class Comments(APIView):
+    permissions = {"GET": "approvals.view_request", "POST": "approvals.comment"}
+
+    @extend_schema(summary="Read a request's conversation", responses={200: shapes.CommentSerializer(many=True)})
+    def get(self, request: Request, pk: int) -> Response:
+        rows = visible(request, pk).comments.select_related("author")
+        return Response(shapes.CommentSerializer(rows, many=True).data)
+
+    @extend_schema(summary="Comment", request=shapes.CommentInput, responses={201: shapes.CommentSerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        found, data = visible(request, pk), given(shapes.CommentInput, request)
+        made = services.comment(by=request.user, request=found, **data)
+        return Response(shapes.CommentSerializer(made).data, status=201)
+
+
+class Withdrawal(APIView):
+    permissions = {"POST": "approvals.withdraw_request"}
+
+    @extend_schema(summary="Withdraw a request", request=shapes.ReasonInput, responses={201: shapes.RequestSerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        services.withdraw(by=request.user, request=visible(request, pk), **given(shapes.ReasonInput, request))
+        return Response(shapes.RequestSerializer(visible(request, pk)).data, status=201)
+
+
+class RevocationView(APIView):
+    permissions = {"POST": "approvals.revoke_approval"}
+
+    @extend_schema(
+        summary="Revoke an approval", request=shapes.ReasonInput, responses={201: shapes.RevocationSerializer}
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        made = services.revoke(by=request.user, request=visible(request, pk), **given(shapes.ReasonInput, request))
+        return Response(shapes.RevocationSerializer(made).data, status=201)
+
+
+class Manifest(APIView):
+    """The exact canonical bytes that are signed; their SHA-256 is the digest."""
+
+    permissions = {"GET": "approvals.view_request"}
+
+    @extend_schema(
+        summary="Download a manifest",
+        parameters=[OpenApiParameter("revision", int, description="Its number; the latest without it")],
+        responses={200: OpenApiTypes.OBJECT, 304: OpenApiResponse(description="As before")},
+    )
+    def get(self, request: Request, pk: int) -> HttpResponseBase:
+        return manifest_file(request._request, visible(request, pk), request.query_params.get("revision"))
+
+
+def manifest_file(request: Any, of: ReviewRequest, number: str | None) -> HttpResponseBase:
+    """A revision's manifest as a download, the latest by default. Raises Http404 for a number it does not have."""
+    if number is not None and not number.isdecimal():
+        raise Http404
+    revision = get_object_or_404(Revision, request=of, number=int(number) if number else of.latest.number)
+    response = HttpResponse(bytes(revision.manifest_bytes), content_type="application/json")
+    response["Content-Disposition"] = f'attachment; filename="request-{of.pk}-revision-{revision.number}.json"'
+    response["ETag"] = f'"{revision.digest}"'
+    return get_conditional_response(request, etag=response["ETag"], response=response) or response
+
+
+class Reauthentications(APIView):
+    permissions = {"POST": "approvals.reauthenticate"}
+
+    @extend_schema(
+        summary="Prove anew who you are", request=shapes.ReauthenticationInput, responses={201: shapes.NonceSerializer}
+    )
+    def post(self, request: Request) -> Response:
+        """A nonce for one signature over this digest, within two minutes. A wrong password counts towards the lock."""
+        data = given(shapes.ReauthenticationInput, request)
+        found = ReviewRequest.objects.visible_to(request.user).filter(pk=data.pop("request")).first()
+        if found is None:
+            raise Refusal("unknown_request", "There is no such request that you can see. Check its number.", "request")
+        nonce = services.reauthenticate(by=account(request), request=found, session_key=session_of(request), **data)
+        response = Response({"nonce": nonce, "expires_in": int(NONCE_LIVES.total_seconds())}, status=201)
+        response.shows_secret = True  # type: ignore[attr-defined]
+        return response
+
+
+class Gate(APIView):
+    """May this version serve in this environment for this use? Always 200: the answer is in `allowed`."""
+
+    permissions = {"GET": "approvals.check_gate"}
+
+    @extend_schema(
+        summary="Ask the gate",
+        parameters=[
+            OpenApiParameter("version", int, description="A version's id"),
+            OpenApiParameter("digest", str, description="Or the digest of an artifact, `sha256:…`"),
+            OpenApiParameter("model", str, description="A model's slug, where several versions have these bytes"),
+            OpenApiParameter("environment", str, required=True, enum=workflow.ENVIRONMENTS),
+            OpenApiParameter("use", str, required=True),
+        ],
+        responses={200: shapes.GateSerializer},
+    )
+    def get(self, request: Request) -> Response:
+        query = GateQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        data, user = query.validated_data, account(request)
+        if not user.may_somewhere("approvals.check_gate"):
+            raise Denied("approvals.check_gate")
+        if "version" not in data:
+            answer = gate.evaluate_digest(
+                data["digest"], data["environment"], data["use"], model=data.get("model"), visible_to=user
+            )
+        else:
+            version = get_object_or_404(gate.askable(user), pk=data["version"])
+            answer = gate.evaluate(version, data["environment"], data["use"])
+        return Response(answer.as_dict())
+
+
+class GateQuery(serializers.Serializer[Any]):
+    version = serializers.IntegerField(required=False)
+    digest = serializers.CharField(required=False, max_length=71)
+    model = serializers.CharField(required=False, max_length=60)
+    environment = serializers.ChoiceField(choices=workflow.ENVIRONMENTS)
+    use = serializers.CharField(max_length=60)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("version" in attrs) == ("digest" in attrs):
+            raise serializers.ValidationError({"version": "Say which version: by `version` or by `digest`, not both."})
+        return attrs
+
+
+class PolicyList(ListAPIView[PolicyVersion]):
+    permissions = {"GET": "approvals.view_request"}
+    serializer_class = shapes.PolicySerializer
+
+    def get_queryset(self) -> Any:
+        return PolicyVersion.objects.visible_to(self.request.user)
+
+    @extend_schema(summary="List policies")
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+
+routes = [
+    path("requests/", RequestList.as_view(), name="api-requests"),
+    path("requests/<int:pk>/", RequestDetail.as_view(), name="api-request"),
+    path("requests/<int:pk>/revision/", Revisions.as_view(), name="api-request-revision"),
+    path("requests/<int:pk>/decisions/", Decisions.as_view(), name="api-request-decisions"),
+    path("requests/<int:pk>/comments/", Comments.as_view(), name="api-request-comments"),
+    path("requests/<int:pk>/withdrawal/", Withdrawal.as_view(), name="api-request-withdrawal"),
+    path("requests/<int:pk>/revocation/", RevocationView.as_view(), name="api-request-revocation"),
+    path("requests/<int:pk>/manifest/", Manifest.as_view(), name="api-request-manifest"),
+    path("reauthentications/", Reauthentications.as_view(), name="api-reauthentications"),
+    path("gate", Gate.as_view(), name="api-gate"),
+    path("policies/", PolicyList.as_view(), name="api-policies"),
+]

@@ -1,0 +1,203 @@
+"""Everything on record about requests, read in a fixed number of queries and turned into plain values for the rules."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from accounts.models import User
+from approvals import workflow
+from approvals.models import Decision, PolicyVersion, ReviewRequest, Revision, Revocation
+from approvals.workflow.manifest import FORMAT
+from registry.models import Evidence, Version
+
+SUBJECT = ("version__model__team", "version__model__owner", "version__model__risk_tier_set_by", "version__artifact")
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """A request with its latest revision, the evidence frozen there as it is now, and the case for the rules."""
+
+    request: ReviewRequest
+    revision: Revision
+    evidence: tuple[Evidence, ...]
+    decisions: tuple[Decision, ...]
+    revocation: Revocation | None
+    manifest: dict[str, Any]
+    case: workflow.Case
+
+    @property
+    def policy(self) -> workflow.Policy:
+        return self.case.policy
+
+
+def open_dossiers(requests: Iterable[ReviewRequest]) -> dict[int, Dossier]:
+    """Dossiers by the request's id: eight queries, however many requests."""
+    ids = [request.pk for request in requests]
+    rows = ReviewRequest.objects.filter(pk__in=ids).select_related(
+        *SUBJECT, "version__registered_by", "policy_version__policy", "submitted_by"
+    )
+    found = {request.pk: request for request in rows}
+    revisions: dict[int, list[Revision]] = defaultdict(list)
+    for revision in Revision.objects.filter(request__in=ids).select_related("submitted_by").order_by("number"):
+        revisions[revision.request_id].append(revision)
+    latest = {pk: rows[-1] for pk, rows in revisions.items()}
+    evidence = evidence_by_id({pk for revision in latest.values() for pk in revision.evidence_ids})
+    contributors = contributors_of({request.version_id for request in found.values()})
+    decisions: dict[int, list[Decision]] = defaultdict(list)
+    for decision in Decision.objects.filter(request__in=ids).select_related("signer", "revision").order_by("id"):
+        decisions[decision.request_id].append(decision)
+    revocations = {
+        row.request_id: row for row in Revocation.objects.filter(request__in=ids).select_related("revoked_by")
+    }
+    return {
+        pk: dossier(
+            request, revisions[pk], [evidence[each] for each in latest[pk].evidence_ids if each in evidence],
+            contributors[request.version_id], decisions[pk], revocations.get(pk),
+        )
+        for pk, request in found.items()
+    }  # fmt: skip
+
+
+def open_dossier(request: ReviewRequest) -> Dossier:
+    return open_dossiers([request])[request.pk]
+
+
+def dossier(
+    request: ReviewRequest, revisions: Sequence[Revision], evidence: Sequence[Evidence], contributors: Collection[User],
+    decisions: Sequence[Decision], revocation: Revocation | None,
+) -> Dossier:  # fmt: skip
+    latest = revisions[-1]
+    manifest = manifest_of(
+        request.version, evidence, contributors, request.policy_version, environment=request.environment,
+        use=request.use, request_id=request.pk, number=latest.number, submitter=latest.submitted_by,
+    )  # fmt: skip
+    # A rejection on record binds, whatever the request's own column says.
+    rejected = any(each.outcome == Decision.Outcome.REJECT for each in decisions)
+    case = workflow.Case(
+        policy=request.policy_version.rules,
+        team=request.version.model.team.name,
+        state=ReviewRequest.State.REJECTED if rejected else request.state,
+        frozen=latest.digest,
+        computed=workflow.manifest_digest(manifest),
+        artifact=request.version.artifact.digest,
+        decision_rule=workflow.manifest_digest(request.version.decision_rule),
+        evidence=tuple(as_item(each) for each in evidence),
+        people=people_of(request, revisions, evidence, contributors),
+        signatures=tuple(
+            workflow.Signature(
+                each.requirement, str(each.signer.opaque_id), each.outcome, each.digest, each.at, each.signer.is_active
+            )
+            for each in decisions
+        ),
+        revoked=revocation is not None,
+    )
+    return Dossier(request, latest, tuple(evidence), tuple(decisions), revocation, manifest, case)
+
+
+def people_of(
+    request: ReviewRequest, revisions: Sequence[Revision], evidence: Sequence[Evidence], contributors: Collection[User]
+) -> workflow.People:
+    # Whoever becomes the owner after a decision does not thereby undo what they signed before.
+    owner = {request.version.model.owner} if request.is_open else set()
+    return workflow.People(
+        submitter=ids({request.submitted_by, *(each.submitted_by for each in revisions)}),
+        owner=ids(owner),
+        contributors=ids({*contributors, request.version.registered_by}),
+        evidence_producers=ids({each.produced_by for each in evidence}),
+    )
+
+
+def ids(accounts: Iterable[User]) -> frozenset[str]:
+    return frozenset(str(account.opaque_id) for account in accounts)
+
+
+def evidence_by_id(wanted: Collection[int]) -> dict[int, Evidence]:
+    related = ("artifact", "produced_by", "dataset__artifact")
+    return {row.pk: row for row in Evidence.objects.filter(pk__in=wanted).select_related(*related)}
+
+
+def contributors_of(versions: Collection[int]) -> dict[int, list[User]]:
+    found: dict[int, list[User]] = defaultdict(list)
+    rows = Version.contributors.through.objects.filter(version__in=versions).select_related("user")
+    for row in rows:
+        found[row.version_id].append(row.user)
+    return found
+
+
+def as_item(evidence: Evidence) -> workflow.EvidenceItem:
+    summary = evidence.summary
+    rule = summary.get("decision_rule")
+    return workflow.EvidenceItem(
+        id=str(evidence.pk),
+        kind=evidence.kind,
+        title=evidence.title,
+        provenance=evidence.provenance,
+        source=summary.get("source") or "",
+        verdict=summary.get("verdict") or "",
+        artifact=summary.get("artifact") or "",
+        decision_rule=workflow.manifest_digest(rule) if rule else "",
+        dataset=summary.get("dataset_digest") or "",
+        registered_dataset=evidence.dataset.artifact.digest if evidence.dataset else "",
+        withdrawn=evidence.withdrawn_at is not None,
+    )
+
+
+def manifest_of(
+    version: Version, evidence: Sequence[Evidence], contributors: Collection[User], policy: PolicyVersion, *,
+    environment: str, use: str, request_id: int | None, number: int, submitter: User,
+) -> dict[str, Any]:  # fmt: skip
+    """The manifest of these records as they are now, as plain JSON. People are in it by their opaque ids."""
+    model, rows = version.model, sorted(evidence, key=lambda each: each.pk)
+    items = [as_item(each) for each in rows]
+    datasets = {each.dataset.pk: each.dataset for each in rows if each.dataset is not None}
+    return {
+        "format": FORMAT,
+        "request": str(request_id) if request_id is not None else None,
+        "revision": number,
+        "submitted_by": str(submitter.opaque_id),
+        "environment": environment,
+        "use": use,
+        "model": {
+            "id": str(model.pk),
+            "slug": model.slug,
+            "risk_tier": model.tier,
+            "risk_tier_set_by": str(model.risk_tier_set_by.opaque_id) if model.risk_tier_set_by else None,
+        },
+        "version": {
+            "id": str(version.pk),
+            "number": version.number,
+            "registered_by": str(version.registered_by.opaque_id),
+            "contributors": sorted(ids(contributors)),
+        },
+        "artifact": {"digest": version.artifact.digest, "size": version.artifact.size, "filename": version.filename},
+        "decision_rule": version.decision_rule,
+        "features": version.features,
+        "signature": workflow.manifest_digest(version.signature),
+        "card": version.card_digest,
+        "evidence": [
+            {
+                "id": item.id,
+                "kind": item.kind,
+                "title": item.title,
+                "digest": row.artifact.digest,
+                "provenance": item.provenance,
+                "produced_by": str(row.produced_by.opaque_id),
+                "source": item.source,
+                "verdict": item.verdict,
+                "dataset": str(row.dataset_id) if row.dataset_id else None,
+                "summary": workflow.manifest_digest(row.summary),
+            }
+            for item, row in zip(items, rows, strict=True)
+        ],
+        "datasets": [datasets[pk].record for pk in sorted(datasets)],
+        "obligations": [reason.code for reason in workflow.limitations(policy.rules, items)],
+        "policy": {"slug": policy.policy.slug, "version": policy.number, "digest": policy.digest},
+    }
+
+
+def current_policy() -> PolicyVersion:
+    """The policy that new requests are pinned to."""
+    return PolicyVersion.objects.select_related("policy").latest("number")

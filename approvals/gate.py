@@ -1,0 +1,239 @@
+"""The gate: may this version serve in this environment for this use? Computed from the records at every asking."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+
+from approvals import dossier as records
+from approvals import workflow
+from approvals.models import ReviewRequest, Revocation
+from approvals.workflow import Fulfilment, Reason
+from ledger.events import database_time
+from ledger.refusals import Refusal
+from registry.models import Evidence, Version
+
+Key = tuple[int, str, str]
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """The answer, and what it rests on. `reasons` is empty exactly where `allowed` is true."""
+
+    environment: str
+    use: str
+    allowed: bool
+    state: str
+    reasons: list[Reason]
+    evaluated_at: datetime
+    version_id: int | None = None
+    obligations: list[Reason] = field(default_factory=list)
+    requirements: list[Fulfilment] = field(default_factory=list)
+    request_id: int | None = None
+    revision_digest: str | None = None
+    policy_digest: str | None = None
+    manifest: dict[str, Any] | None = None
+    valid_until: datetime | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON, as the API gives it."""
+        return {
+            "allowed": self.allowed,
+            "state": self.state,
+            "version": self.version_id,
+            "environment": self.environment,
+            "use": self.use,
+            "reasons": [{"code": each.code, "sentence": each.sentence} for each in self.reasons],
+            "obligations": [{"code": each.code, "sentence": each.sentence} for each in self.obligations],
+            "requirements": [
+                {
+                    "slug": each.requirement.slug,
+                    "title": each.requirement.title,
+                    "role": each.requirement.role,
+                    "state": each.state,
+                    "needed": each.requirement.count,
+                    "signers": list(each.signers),
+                    "sentence": each.sentence,
+                    "who": each.who,
+                }
+                for each in self.requirements
+            ],
+            "request": self.request_id,
+            "revision_digest": self.revision_digest,
+            "policy_digest": self.policy_digest,
+            "evaluated_at": self.evaluated_at.isoformat(),
+            "valid_until": self.valid_until.isoformat() if self.valid_until else None,
+        }
+
+
+def evaluate(version: Version, environment: str, use: str) -> GateResult:
+    return evaluate_many([(version.pk, environment, use)])[version.pk, environment, use]
+
+
+def evaluate_holding(version: Version, environment: str, use: str) -> GateResult:
+    """For an act that relies on the answer: decisions and revocations wait until the act's transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM approvals_reviewrequest WHERE version_id = %s AND environment = %s AND use = %s FOR SHARE",
+            [version.pk, environment, use],
+        )
+    return evaluate(version, environment, use)
+
+
+def evaluate_digest(
+    digest: str, environment: str, use: str, model: str | None = None, visible_to: Any = None
+) -> GateResult:
+    """The answer for bytes by their artifact digest; `model` (a slug) says which, where several versions have them.
+
+    One set of bytes may be registered as several things: then the answer is no, `ambiguous_subject`, so that nobody
+    gets something approved as harmless and runs it as something else.
+    """
+    with snapshot():
+        alike = Version.objects.filter(artifact__digest=digest).select_related("model").order_by("pk")
+        alike = alike.filter(pk__in=askable(visible_to)) if visible_to is not None else alike
+        versions = [each for each in alike if model is None or each.model.slug == model]
+        if len(versions) == 1:
+            return evaluate(versions[0], environment, use)
+        checked_environment(environment)
+        if not versions:
+            sentence = "No version with these bytes is registered here. Register one, or check the digest."
+            return GateResult(
+                environment, use, False, "no_approval", [Reason("unknown_digest", sentence)], database_time()
+            )
+        named = ", ".join(str(each) for each in versions)
+        advice = "Ask by the version's id" if model else "Name the model"
+        sentence = f"These bytes are registered more than once ({named}). {advice} to say which is meant."
+        reasons = [Reason("ambiguous_subject", sentence)]
+        reasons += revoked_elsewhere([each.artifact_id for each in versions]).get(versions[0].artifact_id, {}).values()
+        return GateResult(environment, use, False, "ambiguous", reasons, database_time())
+
+
+def evaluate_many(keys: Iterable[Key]) -> dict[Key, GateResult]:
+    """Answers for many (version id, environment, use) at once, all of one moment, in a fixed number of queries."""
+    wanted = list(dict.fromkeys(keys))
+    for _, environment, _ in wanted:
+        checked_environment(environment)
+    with snapshot():
+        at = database_time()
+        versions = Version.objects.select_related("model", "artifact").in_bulk({version for version, _, _ in wanted})
+        candidates: dict[Key, list[ReviewRequest]] = defaultdict(list)
+        for request in ReviewRequest.objects.filter(version__in=versions).order_by("id"):
+            candidates[request.version_id, request.environment, request.use].append(request)
+        dossiers = records.open_dossiers(request for key in wanted for request in candidates[key])
+        unasked = evidence_of({key[0] for key in wanted if not candidates[key]})
+        revoked = revoked_elsewhere([version.artifact_id for version in versions.values()])
+        rules = records.current_policy().rules
+        answers = {}
+        for key in wanted:
+            version = versions.get(key[0])
+            if version is None:
+                reason = Reason("unknown_version", "There is no such version. Check its number.")
+                answers[key] = GateResult(key[1], key[2], False, "no_approval", [reason], at, key[0])
+            elif candidates[key]:
+                asked = [dossiers[each.pk] for each in candidates[key]]
+                answers[key] = of_requests(asked, at, revoked[version.artifact_id])
+            else:
+                answers[key] = unrequested(key, version, rules, unasked[version.pk], at, revoked[version.artifact_id])
+        return answers
+
+
+def askable(user: Any) -> QuerySet[Version]:
+    """Versions about which this account may ask."""
+    return Version.objects.filter(user.scope("approvals.check_gate").q("model__team"))
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """One REPEATABLE READ transaction, or the one that the asker is in already."""
+    if connection.in_atomic_block:
+        yield
+        return
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        yield
+
+
+def checked_environment(environment: str) -> None:
+    if environment not in workflow.ENVIRONMENTS:
+        names = ", ".join(workflow.ENVIRONMENTS)
+        sentence = f"There is no environment “{environment}”. Choose one of {names}."
+        raise Refusal("unknown_environment", sentence, "environment")
+
+
+def of_requests(dossiers: Sequence[records.Dossier], at: datetime, revoked: dict[int, Reason]) -> GateResult:
+    """The answer of all requests for one subject, oldest first.
+
+    The newest one decided speaks; where it says no and another is under way, that one says what is still open.
+    """
+    decided = [each for each in dossiers if each.case.state in ("approved", "rejected")]
+    under_way = [each for each in dossiers if each.case.state in workflow.OPEN]
+    if decided:
+        answer = of_dossier(decided[-1], at, revoked)
+        if answer.allowed or not under_way:
+            return answer
+    return of_dossier((under_way or dossiers)[-1], at, revoked)
+
+
+def of_dossier(found: records.Dossier, at: datetime, revoked: dict[int, Reason]) -> GateResult:
+    standing = workflow.standing(found.case, at)
+    others = [reason for pk, reason in revoked.items() if pk != found.request.pk]
+    return GateResult(
+        environment=found.request.environment,
+        use=found.request.use,
+        allowed=standing.allowed,
+        state=standing.state,
+        reasons=list(standing.reasons),
+        evaluated_at=at,
+        version_id=found.request.version_id,
+        obligations=[*standing.obligations, *others],
+        requirements=list(standing.requirements),
+        request_id=found.request.pk,
+        revision_digest=found.revision.digest,
+        policy_digest=found.request.policy_version.digest,
+        manifest=found.manifest,
+        valid_until=standing.valid_until,
+    )
+
+
+def unrequested(
+    key: Key, version: Version, rules: workflow.Policy, evidence: Sequence[Evidence], at: datetime,
+    revoked: dict[int, Reason],
+) -> GateResult:  # fmt: skip
+    """No, because nobody has asked; with what would be missing under today's policy."""
+    version_id, environment, use = key
+    sentence = f"Nobody has asked for approval of {version} for “{use}” in {environment}. Ask on the version's page."
+    items = [records.as_item(each) for each in evidence]
+    missing = workflow.evidence_gaps(
+        rules, items, version.artifact.digest, workflow.manifest_digest(version.decision_rule)
+    )
+    reasons = [Reason("no_request", sentence), *missing]
+    obligations = [*workflow.limitations(rules, items), *revoked.values()]
+    return GateResult(environment, use, False, "no_approval", reasons, at, version_id, obligations)
+
+
+def evidence_of(versions: Iterable[int]) -> dict[int, list[Evidence]]:
+    """What stands as evidence for each version, oldest first."""
+    found: dict[int, list[Evidence]] = defaultdict(list)
+    rows = Evidence.objects.filter(version__in=set(versions), withdrawn_at=None)
+    for row in rows.select_related("artifact", "produced_by", "dataset__artifact").order_by("id"):
+        found[row.version_id].append(row)
+    return found
+
+
+def revoked_elsewhere(artifacts: Iterable[int]) -> dict[int, dict[int, Reason]]:
+    """For each artifact, what was revoked of any version with these bytes, by the request's id."""
+    found: dict[int, dict[int, Reason]] = defaultdict(dict)
+    rows = Revocation.objects.filter(request__version__artifact__in=set(artifacts)).select_related("request__version")
+    for row in rows.order_by("id"):
+        request = row.request
+        sentence = f"An approval of these bytes for “{request.use}” in {request.environment} was revoked."
+        found[request.version.artifact_id][request.pk] = Reason("revoked_elsewhere", sentence)
+    return found

@@ -1,0 +1,289 @@
+"""Policies, requests and what was said and signed about them. Whatever was decided is append-only in the database."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from typing import Any
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.urls import reverse
+
+from approvals import workflow
+
+PERSON = settings.AUTH_USER_MODEL
+
+
+class Policy(models.Model):
+    """A policy by name; its versions say what it asks for."""
+
+    slug = models.SlugField(max_length=60, unique=True)
+    title = models.CharField(max_length=120)
+
+    class Meta:
+        ordering = ["title"]
+        verbose_name_plural = "policies"
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class PolicyVersionQuerySet(models.QuerySet["PolicyVersion"]):
+    def visible_to(self, user: Any) -> PolicyVersionQuerySet:
+        """Policies hold for every team: whoever may see requests anywhere sees them all."""
+        return self if user.may_somewhere("approvals.view_request") else self.none()
+
+
+class PolicyVersion(models.Model):
+    """One published text of a policy, as canonical bytes. It never changes; requests are pinned to it."""
+
+    policy = models.ForeignKey(Policy, models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    document = models.BinaryField()
+    digest = models.CharField(max_length=71, unique=True)
+    published_at = models.DateTimeField(db_default=Now())
+
+    objects = PolicyVersionQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint("policy", "number", name="policy_number")]
+        ordering = ["policy", "-number"]
+
+    def __str__(self) -> str:
+        return f"{self.policy}, version {self.number}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("policy", args=[self.pk])
+
+    @property
+    def content(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(bytes(self.document))
+        return content
+
+    @cached_property
+    def rules(self) -> workflow.Policy:
+        return workflow.Policy.from_document(self.content)
+
+
+class RequestQuerySet(models.QuerySet["ReviewRequest"]):
+    def visible_to(self, user: Any) -> RequestQuerySet:
+        return self.filter(user.scope("approvals.view_request").q("version__model__team"))
+
+    def under_way(self) -> RequestQuerySet:
+        return self.filter(state__in=workflow.OPEN)
+
+
+class ReviewRequest(models.Model):
+    """The question whether a version may serve in an environment for a use. `state` is where the work on it stands.
+
+    Whether an approval holds is computed by `approvals.gate` from signatures and records, never read from here.
+    """
+
+    class State(models.TextChoices):
+        IN_REVIEW = "in_review", "In review"
+        CHANGES_REQUESTED = "changes_requested", "Changes requested"
+        APPROVED = "approved", "Approved"
+        REJECTED = "rejected", "Rejected"
+        WITHDRAWN = "withdrawn", "Withdrawn"
+
+    version = models.ForeignKey("registry.Version", models.PROTECT, related_name="requests")
+    environment = models.CharField(max_length=20, choices=[(name, name.capitalize()) for name in workflow.ENVIRONMENTS])
+    use = models.SlugField(max_length=60)
+    policy_version = models.ForeignKey(PolicyVersion, models.PROTECT, related_name="requests")
+    state = models.CharField(max_length=20, choices=State, default=State.IN_REVIEW)
+    submitted_by = models.ForeignKey(PERSON, models.PROTECT, related_name="+")
+    submitted_at = models.DateTimeField(db_default=Now())
+    # When it was approved, rejected or withdrawn. The newest of these speaks for a version, environment and use.
+    closed_at = models.DateTimeField(null=True)
+
+    objects = RequestQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                "version", "environment", "use",
+                condition=Q(state__in=("in_review", "changes_requested")), name="one_open_request",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=("in_review", "changes_requested"), closed_at=None)
+                | Q(state__in=("approved", "rejected", "withdrawn"), closed_at__isnull=False),
+                name="request_closed_at",
+            ),
+        ]  # fmt: skip
+        indexes = [models.Index("version", "environment", "use", name="request_subject")]
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"Request {self.pk}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("request", args=[self.pk])
+
+    @property
+    def team_id(self) -> int:
+        team: int = self.version.model.team_id
+        return team
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in workflow.OPEN
+
+    @property
+    def latest(self) -> Revision:
+        """The revision that counts. A request is never without one."""
+        return self.revisions.latest("number")
+
+
+class OfRequestQuerySet(models.QuerySet[Any]):
+    def visible_to(self, user: Any) -> Any:
+        return self.filter(user.scope("approvals.view_request").q("request__version__model__team"))
+
+
+class Revision(models.Model):
+    """One frozen manifest. Anything that changes makes another; what was signed over this one stays with it."""
+
+    request = models.ForeignKey(ReviewRequest, models.PROTECT, related_name="revisions")
+    number = models.PositiveIntegerField()
+    manifest_bytes = models.BinaryField()
+    digest = models.CharField(max_length=71, unique=True)
+    evidence_ids = ArrayField(models.BigIntegerField())
+    note = models.TextField(blank=True)
+    submitted_by = models.ForeignKey(PERSON, models.PROTECT, related_name="+")
+    submitted_at = models.DateTimeField(db_default=Now())
+
+    objects = OfRequestQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint("request", "number", name="revision_number")]
+        ordering = ["request", "-number"]
+
+    def __str__(self) -> str:
+        return f"Revision {self.number}"
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        manifest: dict[str, Any] = json.loads(bytes(self.manifest_bytes))
+        return manifest
+
+
+class Decision(models.Model):
+    """What one person decided on one revision, with everything it was judged by at that moment."""
+
+    class Outcome(models.TextChoices):
+        APPROVE = "approve", "Approve"
+        REQUEST_CHANGES = "request_changes", "Request changes"
+        REJECT = "reject", "Reject"
+
+    request = models.ForeignKey(ReviewRequest, models.PROTECT, related_name="decisions")
+    revision = models.ForeignKey(Revision, models.PROTECT, related_name="decisions")
+    requirement = models.SlugField(max_length=60)
+    signer = models.ForeignKey(PERSON, models.PROTECT, related_name="+")
+    on_behalf_of = models.ForeignKey(PERSON, models.PROTECT, null=True, related_name="+")
+    outcome = models.CharField(max_length=20, choices=Outcome)
+    meaning = models.TextField()
+    comment = models.TextField()
+    digest = models.CharField(max_length=71)
+    # {"roles": [...], "grants": [ids], "people": {"submitter": [opaque ids], "contributors": [...], …}}
+    judged_by = models.JSONField()
+    # Opaque event id of the fresh proof of identity.
+    authentication = models.UUIDField()
+    # Codes of the known limitations that the signer acknowledged, and ids of the evidence that they had opened.
+    acknowledged = ArrayField(models.CharField(max_length=60))
+    evidence_opened = ArrayField(models.BigIntegerField())
+    at = models.DateTimeField(db_default=Now())
+
+    objects = OfRequestQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                "revision", "requirement", "signer", condition=Q(outcome="approve"), name="one_signature_a_requirement"
+            )
+        ]
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_outcome_display()} by {self.signer}"
+
+    @property
+    def team_id(self) -> int:
+        return self.request.team_id
+
+
+class Revocation(models.Model):
+    """The end of an approval before its time."""
+
+    request = models.OneToOneField(ReviewRequest, models.PROTECT, related_name="revocation")
+    revoked_by = models.ForeignKey(PERSON, models.PROTECT, related_name="+")
+    reason = models.TextField()
+    at = models.DateTimeField(db_default=Now())
+
+    objects = OfRequestQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"Revocation of request {self.request_id}"
+
+    @property
+    def team_id(self) -> int:
+        return self.request.team_id
+
+
+class Comment(models.Model):
+    """One contribution to a request's conversation."""
+
+    request = models.ForeignKey(ReviewRequest, models.PROTECT, related_name="comments")
+    author = models.ForeignKey(PERSON, models.PROTECT, related_name="+")
+    text = models.TextField()
+    at = models.DateTimeField(db_default=Now())
+
+    objects = OfRequestQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"Comment {self.pk}"
+
+    @property
+    def team_id(self) -> int:
+        return self.request.team_id
+
+
+class Reauthentication(models.Model):
+    """A fresh proof of identity for signing one digest, once, within two minutes. Only the nonce's SHA-256 is kept."""
+
+    request = models.ForeignKey(ReviewRequest, models.PROTECT, related_name="+")
+    person = models.ForeignKey(PERSON, models.PROTECT, related_name="+")
+    # SHA-256 of the session or token that it was given to.
+    session = models.CharField(max_length=71)
+    digest = models.CharField(max_length=71)
+    nonce = models.CharField(max_length=71, unique=True)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"Reauthentication {self.pk}"
+
+    @property
+    def team_id(self) -> int:
+        return self.request.team_id
+
+
+class EvidenceView(models.Model):
+    """That somebody opened a piece of evidence from a request's pages, the first time."""
+
+    request = models.ForeignKey(ReviewRequest, models.PROTECT, related_name="evidence_views")
+    evidence = models.ForeignKey("registry.Evidence", models.PROTECT, related_name="+")
+    person = models.ForeignKey(PERSON, models.PROTECT, related_name="+")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint("request", "evidence", "person", name="evidence_opened_once")]
+
+    def __str__(self) -> str:
+        return f"Evidence {self.evidence_id} opened"

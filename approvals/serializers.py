@@ -1,0 +1,188 @@
+"""How requests, decisions and the gate's answers look in the API, and what may be sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from accounts.models import User
+from approvals import workflow
+from approvals.models import Comment, Decision, PolicyVersion, ReviewRequest, Revision, Revocation
+
+
+class PersonSerializer(serializers.ModelSerializer[User]):
+    id = serializers.UUIDField(source="opaque_id")
+
+    class Meta:
+        model = User
+        fields = ["id", "name", "kind"]
+
+
+class RevisionSerializer(serializers.ModelSerializer[Revision]):
+    submitted_by = PersonSerializer()
+    evidence = serializers.ListField(source="evidence_ids", child=serializers.IntegerField())
+
+    class Meta:
+        model = Revision
+        fields = ["number", "digest", "evidence", "note", "submitted_by", "submitted_at"]
+
+
+class RequestSerializer(serializers.ModelSerializer[ReviewRequest]):
+    """A request; `state` is where the work stands. Whether it may serve is the gate's answer, not this."""
+
+    model = serializers.SlugField(source="version.model.slug")
+    submitted_by = PersonSerializer()
+    policy = serializers.CharField(source="policy_version.digest")
+    revision = serializers.SerializerMethodField()
+    url = serializers.CharField(source="get_absolute_url")
+
+    class Meta:
+        model = ReviewRequest
+        fields = [
+            "id", "version", "model", "environment", "use", "state", "policy", "submitted_by", "submitted_at",
+            "closed_at", "revision", "url",
+        ]  # fmt: skip
+
+    @extend_schema_field(RevisionSerializer)
+    def get_revision(self, request: ReviewRequest) -> Any:
+        return RevisionSerializer(max(request.revisions.all(), key=lambda each: each.number)).data
+
+
+class DecisionSerializer(serializers.ModelSerializer[Decision]):
+    signer = PersonSerializer()
+    revision = serializers.IntegerField(source="revision.number")
+    evidence_opened = serializers.ListField(child=serializers.IntegerField())
+    judged_by = serializers.JSONField()
+
+    class Meta:
+        model = Decision
+        fields = [
+            "id", "revision", "requirement", "signer", "outcome", "meaning", "comment", "digest", "judged_by",
+            "authentication", "acknowledged", "evidence_opened", "at",
+        ]  # fmt: skip
+
+
+class CommentSerializer(serializers.ModelSerializer[Comment]):
+    author = PersonSerializer()
+
+    class Meta:
+        model = Comment
+        fields = ["id", "author", "text", "at"]
+
+
+class RevocationSerializer(serializers.ModelSerializer[Revocation]):
+    revoked_by = PersonSerializer()
+
+    class Meta:
+        model = Revocation
+        fields = ["request", "revoked_by", "reason", "at"]
+
+
+class PolicySerializer(serializers.ModelSerializer[PolicyVersion]):
+    slug = serializers.SlugField(source="policy.slug")
+    title = serializers.CharField(source="policy.title")
+    document = serializers.SerializerMethodField()
+
+    class Meta:
+        model = PolicyVersion
+        fields = ["id", "slug", "title", "number", "digest", "published_at", "document"]
+
+    def get_document(self, policy: PolicyVersion) -> dict[str, Any]:
+        return policy.content
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    sentence = serializers.CharField()
+
+
+class FulfilmentSerializer(serializers.Serializer[Any]):
+    slug = serializers.CharField()
+    title = serializers.CharField()
+    role = serializers.CharField()
+    state = serializers.ChoiceField(choices=["met", "waiting", "blocked"])
+    needed = serializers.IntegerField()
+    signers = serializers.ListField(child=serializers.UUIDField())
+    sentence = serializers.CharField()
+    who = serializers.CharField(allow_blank=True)
+
+
+class GateSerializer(serializers.Serializer[Any]):
+    """`reasons` is empty exactly where `allowed` is true; `obligations` hold even then."""
+
+    allowed = serializers.BooleanField()
+    state = serializers.CharField()
+    version = serializers.IntegerField(allow_null=True)
+    environment = serializers.CharField()
+    use = serializers.CharField()
+    reasons = ReasonSerializer(many=True)
+    obligations = ReasonSerializer(many=True)
+    requirements = FulfilmentSerializer(many=True)
+    request = serializers.IntegerField(allow_null=True)
+    revision_digest = serializers.CharField(allow_null=True)
+    policy_digest = serializers.CharField(allow_null=True)
+    evaluated_at = serializers.DateTimeField()
+    valid_until = serializers.DateTimeField(allow_null=True)
+
+
+class RequestDetailSerializer(RequestSerializer):
+    """A request with the gate's answer for its subject, and who decided what."""
+
+    gate = serializers.SerializerMethodField()
+    decisions = DecisionSerializer(many=True)
+    revocation = serializers.SerializerMethodField()
+
+    class Meta(RequestSerializer.Meta):
+        fields = [*RequestSerializer.Meta.fields, "gate", "decisions", "revocation"]
+
+    @extend_schema_field(GateSerializer)
+    def get_gate(self, request: ReviewRequest) -> Any:
+        return self.context["gate"].as_dict()
+
+    @extend_schema_field(RevocationSerializer(allow_null=True))
+    def get_revocation(self, request: ReviewRequest) -> Any:
+        row = Revocation.objects.filter(request=request).select_related("revoked_by").first()
+        return RevocationSerializer(row).data if row else None
+
+
+class SubmissionInput(serializers.Serializer[Any]):
+    version = serializers.IntegerField()
+    environment = serializers.ChoiceField(choices=workflow.ENVIRONMENTS)
+    use = serializers.CharField(max_length=60)
+    note = serializers.CharField(required=False, allow_blank=True, default="", max_length=5000)
+    evidence = serializers.ListField(child=serializers.IntegerField(), required=False, allow_null=True, default=None)
+
+
+class RevisionInput(serializers.Serializer[Any]):
+    note = serializers.CharField(max_length=5000)
+    evidence = serializers.ListField(child=serializers.IntegerField(), required=False, allow_null=True, default=None)
+
+
+class ReasonInput(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=5000)
+
+
+class CommentInput(serializers.Serializer[Any]):
+    text = serializers.CharField(max_length=10_000)
+
+
+class ReauthenticationInput(serializers.Serializer[Any]):
+    request = serializers.IntegerField()
+    digest = serializers.CharField(max_length=71)
+    password = serializers.CharField(max_length=200, trim_whitespace=False, write_only=True)
+
+
+class NonceSerializer(serializers.Serializer[Any]):
+    nonce = serializers.CharField()
+    expires_in = serializers.IntegerField(help_text="Seconds")
+
+
+class DecisionInput(serializers.Serializer[Any]):
+    requirement = serializers.CharField(max_length=60)
+    outcome = serializers.ChoiceField(choices=Decision.Outcome.choices)
+    comment = serializers.CharField(max_length=5000)
+    digest = serializers.CharField(max_length=71)
+    nonce = serializers.CharField(max_length=100)
+    acknowledged = serializers.ListField(child=serializers.CharField(max_length=60), required=False, default=list)
