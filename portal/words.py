@@ -110,9 +110,14 @@ def length(seconds: float) -> str:
     return f"{days} days {hours}{THIN}h"
 
 
+def absent(value: object) -> bool:
+    """Whether there is no number: None, not a number, or what a template makes of a name it does not know."""
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
 def number(value: float | Decimal | None, digits: int | None = None, *, sign: bool = False) -> str:
     """Thin spaces between thousands and a true minus; without `digits` floats show up to four significant places."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None or absent(value):
         return "–"
     if isinstance(value, float) and math.isinf(value):
         return "∞" if value > 0 else f"{MINUS}∞"
@@ -129,7 +134,7 @@ def number(value: float | Decimal | None, digits: int | None = None, *, sign: bo
 
 
 def _significant(value: float | Decimal) -> str:
-    size = abs(value)
+    size = math.fabs(value)
     places = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 10 else 3 if size >= 1 else 4
     text = f"{value:,.{places}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
@@ -137,7 +142,7 @@ def _significant(value: float | Decimal) -> str:
 
 def percent(value: float | Decimal | None, digits: int = 1, *, sign: bool = False) -> str:
     """A fraction as `88.1 %`."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+    if value is None or absent(value) or not math.isfinite(value):
         return "–"
     return f"{number(value * 100, digits, sign=sign)}{THIN}%"
 

@@ -29,8 +29,9 @@ def _part(name: str, **context: Any) -> SafeString:
 
 
 def _unique(context: Context, stem: str) -> str:
-    """An id that no other tag of this page has."""
-    counts = context.render_context.setdefault("countersign_ids", {})
+    """An id that no other tag of this page has, through includes too (but not those with `only`)."""
+    # The lowest layer of the context is the one that includes share.
+    counts: dict[str, int] = context.dicts[0].setdefault("countersign_ids", {})
     counts[stem] = counts.get(stem, 0) + 1
     return f"{stem}-{counts[stem]}"
 
@@ -68,7 +69,7 @@ def digest(value: str | bytes | memoryview | None) -> SafeString:
 @register.simple_tag
 def when(moment: datetime | None, otherwise: str = "never") -> SafeString:
     """How long ago or until, exact on hover and in print."""
-    if moment is None:
+    if not moment:
         return format_html('<span class="muted">{}</span>', otherwise)
     at = words.in_utc(moment)
     return format_html(
@@ -80,7 +81,7 @@ def when(moment: datetime | None, otherwise: str = "never") -> SafeString:
 @register.simple_tag
 def person(who: Any, link: bool = True) -> SafeString:
     """A person or service account by name, linked where it has a page; nobody is the system."""
-    if who is None:
+    if not who:
         return format_html('<span class="person">{}</span>', "the system")
     name = _name(who)
     address = getattr(who, "get_absolute_url", None)
@@ -97,7 +98,7 @@ def _name(who: Any) -> str:
 @register.simple_tag
 def face(who: Any) -> SafeString:
     """A round mark with the initials, for conversations."""
-    if who is None:
+    if not who:
         return format_html('<span class="face" aria-hidden="true">{}</span>', icon("shield"))
     return format_html('<span class="face" aria-hidden="true">{}</span>', words.initials(_name(who)))
 
@@ -108,7 +109,7 @@ def number(
 ) -> SafeString:
     """Tabular, thin spaces between thousands, unit after it."""
     text = words.number(value, digits, sign=sign)
-    if not unit or value is None:
+    if not unit or words.absent(value):
         return _figure(text)
     return format_html('<span class="number">{}<span class="unit">{}{}</span></span>', text, words.THIN, unit)
 
@@ -141,7 +142,7 @@ def estimate(
 ) -> SafeString:
     """A value and its interval: `0.88 [0.82, 0.94]`."""
     text = words.percent(value, digits) if percent else words.number(value, digits)
-    if low is None and high is None:
+    if words.absent(low) and words.absent(high):
         return _figure(text)
     ends = words.interval(low, high, digits, as_percent=percent)
     return format_html('<span class="number">{} <span class="ci">{}</span></span>', text, ends)
@@ -150,7 +151,7 @@ def estimate(
 @register.simple_tag
 def change(value: float | None, digits: int = 2, better: str = "higher") -> SafeString:
     """A difference with sign and word; `better` is higher, lower or neither."""
-    if value is None or better == "neither":
+    if value is None or words.absent(value) or better == "neither":
         return _figure(words.number(value, digits, sign=True))
     text = words.number(value, digits, sign=True)
     if text[0] not in f"+{words.MINUS}":
