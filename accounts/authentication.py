@@ -26,7 +26,9 @@ class TokenAuthentication(BaseAuthentication):
         token = ApiToken.objects.usable().select_related("user").filter(prefix=shape[1]).first() if shape else None
         digest = hashlib.sha256(text.strip().encode("latin-1")).digest()
         if token is None or not hmac.compare_digest(bytes(token.digest), digest):
-            raise AuthenticationFailed("This API token is unknown, expired or revoked. Make a new one on your account page.")
+            raise AuthenticationFailed(
+                "This API token is unknown, expired or revoked. Make a new one on your account page."
+            )
         touch_token(token)
         token.user.scopes = frozenset(token.scopes)
         return token.user, token

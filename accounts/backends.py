@@ -16,4 +16,5 @@ class RoleBackend(BaseBackend):
         return None
 
     def get_user(self, user_id: int) -> User | None:
-        return User.objects.filter(pk=user_id, is_active=True).first()
+        account: User | None = User.objects.filter(pk=user_id, is_active=True).first()
+        return account

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 PERMISSIONS: dict[str, str] = {
     "accounts.sign_in": "sign in (anybody)",
     "accounts.manage_own_access": "change their own password, make and revoke their own API tokens",
@@ -45,7 +47,13 @@ PERMISSIONS: dict[str, str] = {
 }
 
 EVERYBODY = ("accounts.manage_own_access",)
-READ = ("registry.view_model", "approvals.view_request", "approvals.check_gate", "jobs.view_job", "inference.view_endpoint")
+READ = (
+    "registry.view_model",
+    "approvals.view_request",
+    "approvals.check_gate",
+    "jobs.view_job",
+    "inference.view_endpoint",
+)
 BUILD = (
     "registry.register_model", "registry.edit_model", "registry.register_version", "registry.edit_version",
     "registry.upload_artifact", "registry.download_artifact", "registry.register_dataset", "registry.read_rows",
@@ -61,7 +69,10 @@ CHALLENGE = (
 ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "model_owner": (
         "Model owner",
-        (*READ, *BUILD, "inference.add_endpoint", "inference.bind_endpoint", "inference.issue_key", "inference.revoke_key"),
+        (
+            *READ, *BUILD, "inference.add_endpoint", "inference.bind_endpoint", "inference.issue_key",
+            "inference.revoke_key",
+        ),
     ),
     "developer": ("Developer", (*READ, *BUILD)),
     "validator": ("Validator", (*READ, *CHALLENGE)),
@@ -69,7 +80,10 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "approver": ("Approver", (*READ, *CHALLENGE, "approvals.revoke_approval")),
     "risk_officer": (
         "Risk officer",
-        (*READ, *CHALLENGE, "registry.set_risk_tier", "approvals.revoke_approval", "audits.view_log", "inference.revoke_key"),
+        (
+            *READ, *CHALLENGE, "registry.set_risk_tier", "approvals.revoke_approval", "audits.view_log",
+            "inference.revoke_key",
+        ),
     ),
     "auditor": (
         "Auditor",
@@ -92,3 +106,20 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
 }  # fmt: skip
+
+# Who builds does not sign, and who hands out roles does not sign: shown before such grants are made.
+APART: tuple[tuple[str, str, str], ...] = (
+    ("registry.register_version", "approvals.sign_decision", "register versions and sign decisions on versions"),
+    ("accounts.grant_role", "approvals.sign_decision", "grant roles and sign decisions"),
+    ("accounts.grant_role", "audits.export_log", "grant roles and audit the portal"),
+)
+
+
+def conflict(role: str, held: Collection[str]) -> str:
+    """A sentence on what one person could then do that two should, or "" where roles stay apart."""
+    added = set(ROLES[role][1]) if role in ROLES else set()
+    before = {permission for slug in held if slug in ROLES for permission in ROLES[slug][1]}
+    for one, other, sentence in APART:
+        if {one, other} <= added | before and {one, other} & added and not {one, other} <= before:
+            return f"The same account could then {sentence}, which is meant for two people."
+    return ""

@@ -12,15 +12,30 @@ from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Lower, Now
+from django.utils import timezone
 
 from accounts.catalogue import EVERYBODY
 from ledger.actors import ANONYMOUS, Identity
 
 
+class TeamQuerySet(models.QuerySet["Team"]):
+    def visible_to(self, user: User) -> TeamQuerySet:
+        """Teams in which somebody holds a role, and all of them for whoever looks after people."""
+        scope = user.scope("accounts.view_people")
+        held = user.grants.active().values("team")
+        everywhere = scope.everywhere or user.grants.active().filter(team=None).exists()
+        return self if everywhere else self.filter(Q(pk__in=held) | Q(pk__in=scope.teams) | Q(pk=user.team_id))
+
+
 class Team(models.Model):
     name = models.CharField(max_length=80, unique=True)
     slug = models.SlugField(max_length=40, unique=True)
+
+    objects = TeamQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
 
     def __str__(self) -> str:
         return self.name
@@ -49,9 +64,20 @@ class Scope:
 NOWHERE = Scope(False, frozenset())
 
 
-class UserManager(BaseUserManager["User"]):
+class UserQuerySet(models.QuerySet["User"]):
+    def visible_to(self, user: User) -> UserQuerySet:
+        """Oneself; with `accounts.view_people` everybody, or those with a role in the teams it is held for."""
+        scope = user.scope("accounts.view_people")
+        if scope.everywhere:
+            return self
+        colleagues = Grant.objects.active().filter(team__in=scope.teams).values("user")
+        return self.filter(Q(pk=user.pk) | Q(pk__in=colleagues) | Q(team__in=scope.teams))
+
+
+class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
     def get_by_natural_key(self, username: str | None) -> User:
-        return self.get(email__iexact=username or "")
+        found: User = self.get(email__iexact=username or "")
+        return found
 
 
 class User(AbstractBaseUser):
@@ -85,8 +111,10 @@ class User(AbstractBaseUser):
         constraints = [
             models.CheckConstraint(
                 condition=~Q(kind="service_account") | Q(team__isnull=False), name="service_account_has_a_team"
-            )
+            ),
+            models.UniqueConstraint(Lower("email"), name="mail_address_once"),
         ]
+        ordering = ["name", "pk"]
 
     def __str__(self) -> str:
         return self.name
@@ -94,6 +122,10 @@ class User(AbstractBaseUser):
     @property
     def is_person(self) -> bool:
         return self.kind == self.Kind.PERSON
+
+    @property
+    def is_service(self) -> bool:
+        return not self.is_person
 
     @property
     def identity(self) -> Identity:
@@ -105,16 +137,14 @@ class User(AbstractBaseUser):
             return NOWHERE
         if perm in EVERYBODY:
             return Scope(True, frozenset())
-        teams = set(
-            self.grants.active().filter(role__permissions__contains=[perm]).values_list("team_id", flat=True)
-        )
+        teams = set(self.grants.active().filter(role__permissions__contains=[perm]).values_list("team_id", flat=True))
         return Scope(None in teams, frozenset(team for team in teams if team is not None))
 
     def has_perm(self, perm: str, obj: object | None = None) -> bool:
         """Whether a role grants the permission for the object's team; without an object: for the whole house."""
         if perm in EVERYBODY:
-            own = obj is not None and self.pk in (getattr(obj, "user_id", None), obj.pk if isinstance(obj, User) else None)
-            return own and self.scope(perm).everywhere
+            owner = obj.pk if isinstance(obj, User) else getattr(obj, "user_id", None)
+            return owner == self.pk and self.scope(perm).everywhere
         return self.scope(perm).covers(getattr(obj, "team_id", None))
 
     def may_somewhere(self, perm: str) -> bool:
@@ -204,3 +234,10 @@ class ApiToken(models.Model):
     @property
     def team_id(self) -> int | None:
         return self.user.team_id
+
+    @property
+    def state(self) -> str:
+        """For showing; `usable` decides, by the database's clock."""
+        if self.revoked_at:
+            return "revoked"
+        return "expired" if self.expires_at <= timezone.now() else "active"

@@ -9,23 +9,44 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
+from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Now
+from redis.exceptions import RedisError
 
-from accounts.catalogue import PERMISSIONS
+from accounts.catalogue import PERMISSIONS, conflict
 from accounts.models import ApiToken, Grant, Role, Team, User
 from ledger.actors import ANONYMOUS, Actor, current_origin
+from ledger.canonical import timestamp
 from ledger.door import Done, governed, mechanical
 from ledger.events import database_time
-from ledger.refusals import Refusal
+from ledger.refusals import Denied, Refusal
 
 TOKEN_SHAPE = re.compile(r"^cst_([0-9a-z]{8})_([A-Za-z0-9_-]{43})$")
 TOKEN_MAX_DAYS = 365
+Made = Done[tuple[ApiToken, str]]
+
+
+class Invitations(PasswordResetTokenGenerator):
+    """Signed, not stored: the first password ends it, and so does a day."""
+
+    key_salt = "accounts.services.invite"
+
+    def _make_hash_value(self, user: AbstractBaseUser, timestamp: int) -> str:
+        return f"{user.pk}{user.password}{timestamp}"
+
+    def check_token(self, user: User | None, token: str | None) -> bool:
+        return user is not None and not user.has_usable_password() and super().check_token(user, token)
+
+
+invitations = Invitations()
 
 
 def sign_in(*, email: str, password: str) -> User:
@@ -42,10 +63,18 @@ def sign_in(*, email: str, password: str) -> User:
 
 
 def limit_attempts(address: str) -> None:
-    """Raises Refusal `rate_limited` when an address tries more often than settings allow within a minute."""
+    """Raises Refusal `rate_limited` over the attempts a minute in settings, `service_unavailable` if uncounted."""
     key = f"sign-in:{hashlib.sha256(address.encode()).hexdigest()[:32]}"
-    cache.add(key, 0, timeout=60)
-    if cache.incr(key) > settings.SIGN_IN_ATTEMPTS_PER_ADDRESS_AND_MINUTE:
+    try:
+        cache.add(key, 0, timeout=60)
+        tries = cache.incr(key)
+    except ValueError:  # the minute ended between the two lines
+        tries = 1
+    except (RedisError, OSError) as error:
+        # Without the count, guessing would be unlimited: nobody signs in until it can be kept again.
+        sentence = "Signing in is not possible for a moment: a part of the portal is restarting. Try again in a minute."
+        raise Refusal("service_unavailable", sentence) from error
+    if tries > settings.SIGN_IN_ATTEMPTS_PER_ADDRESS_AND_MINUTE:
         raise Refusal("rate_limited", "Too many attempts from your network. Wait one minute, then try again.")
 
 
@@ -137,16 +166,56 @@ def add_account(
     except ValidationError as error:
         raise Refusal("invalid_email", "This is no mail address. Write it like name@example.org.", "email") from error
     if User.objects.filter(email__iexact=email).exists():
-        raise Refusal("email_taken", "Somebody with this mail address has an account already.", "email")
+        raise email_taken()
     if kind == User.Kind.SERVICE and team is None:
         raise Refusal("team_needed", "A service account belongs to a team. Choose which.", "team")
     account = User(name=name, email=email, kind=kind, team=team, is_demo=is_demo)
     account.set_unusable_password()
-    account.save()
+    try:
+        with transaction.atomic():
+            account.save(force_insert=True)
+    except IntegrityError as error:  # added by somebody else in this moment
+        raise email_taken() from error
     if password is not None:
         set_password(account, password)
     facts = {"account": str(account.opaque_id), "kind": kind, "demo": is_demo}
     return Done(account, on=account, facts=facts, discloses={"name": name, "email": email})
+
+
+def email_taken() -> Refusal:
+    return Refusal("email_taken", "Somebody with this mail address has an account already.", "email")
+
+
+@governed(permission="accounts.add_account", event="invitation.made", on="account")
+def invite(*, by: Actor, account: User) -> Done[str]:
+    """The text of a one-time link with which a person sets their first password, shown once.
+
+    It ends after a day and with its use. Nobody sets a password for another. Raises Refusal `not_invitable`.
+    """
+    if not account.is_person or not account.is_active or account.has_usable_password():
+        raise Refusal("not_invitable", "Only a person who has not set a password yet can be invited.")
+    return Done(f"{account.pk}-{invitations.make_token(account)}", facts={"account": str(account.opaque_id)})
+
+
+def invited(text: str) -> User:
+    """The account of an invitation. Raises Refusal `invitation_invalid`."""
+    number, _, token = text.partition("-")
+    account: User | None = (
+        User.objects.filter(pk=int(number)).first() if number.isdecimal() and len(number) < 18 else None
+    )
+    if account is None or not account.is_active or not invitations.check_token(account, token):
+        sentence = "This invitation has ended or was used already. Ask a platform administrator for a new one."
+        raise Refusal("invitation_invalid", sentence)
+    return account
+
+
+@governed(permission="accounts.sign_in", event="invitation.accepted", on="account")
+def accept_invitation(*, by: Actor, account: User, text: str, new: str) -> Done[User]:
+    """Raises Refusal `invitation_invalid` or `weak_password`."""
+    if invited(text) != account:
+        raise Refusal("invitation_invalid", "This invitation is for another account. Ask for one of your own.")
+    set_password(account, new)
+    return Done(account, facts={"account": str(account.opaque_id)})
 
 
 @governed(permission="accounts.deactivate_account", event="account.deactivated", on="account")
@@ -162,9 +231,16 @@ def deactivate_account(*, by: Actor, account: User, reason: str) -> Done[User]:
 
 @governed(permission="accounts.grant_role", event="role.granted", on="account")
 def grant_role(
-    *, by: Actor, account: User, role: Role, team: Team | None, reason: str, expires_at: datetime | None = None
-) -> Done[Grant]:
-    """Raises Refusal `own_grant`, `reason_needed`, `expiry_past` or `already_granted`."""
+    *, by: Actor, account: User, role: Role, team: Team | None, reason: str, expires_at: datetime | None = None,
+    accept_conflict: bool = False,
+) -> Done[Grant]:  # fmt: skip
+    """Raises Refusal `own_grant`, `reason_needed`, `expiry_past`, `already_granted`, `account_inactive`, or
+    `role_conflict` where roles that should be apart would meet and `accept_conflict` does not say that this is meant.
+    """
+    if not by.has_perm("accounts.grant_role", team):
+        raise Denied("accounts.grant_role")
+    if not account.is_active:
+        raise Refusal("account_inactive", "This account has been deactivated. It cannot be given a role.")
     if isinstance(by, User) and by.pk == account.pk:
         raise Refusal("own_grant", "Nobody grants a role to themselves. Ask another platform administrator.")
     require_reason(reason)
@@ -172,13 +248,17 @@ def grant_role(
         raise Refusal("expiry_past", "The grant would end before it begins. Choose a later day.", "expires_at")
     if account.grants.active().filter(role=role, team=team).exists():
         raise Refusal("already_granted", "This role is granted already. Revoke it first to change its terms.", "role")
+    meets = conflict(role.slug, account.roles_in(team.pk if team else None))
+    if meets and not accept_conflict:
+        raise Refusal("role_conflict", f"{meets} Tick the box if this is meant.", "accept_conflict")
     grant = Grant.objects.create(
         user=account, role=role, team=team, reason=reason, expires_at=expires_at,
         granted_by=by if isinstance(by, User) else None,
     )  # fmt: skip
     facts = {
-        "account": str(account.opaque_id), "role": role.slug, "team": str(team.pk) if team else None, "grant": str(grant.pk),
-        "expires": expires_at.isoformat() if expires_at else None,
+        "account": str(account.opaque_id), "role": role.slug, "grant": str(grant.pk),
+        "team": str(team.pk) if team else None, "conflict": bool(meets),
+        "expires": timestamp(expires_at) if expires_at else None,
     }  # fmt: skip
     return Done(grant, facts=facts, discloses={"reason": reason})
 
@@ -199,28 +279,34 @@ def require_reason(reason: str) -> None:
         raise Refusal("reason_needed", "Say why, in a few words. The reason is kept in the audit log.", "reason")
 
 
-@governed(permission="accounts.manage_own_access", event="token.created", on="account", lock=False)
-def create_own_token(*, by: Actor, account: User, name: str, scopes: Iterable[str], days: int) -> Done[tuple[ApiToken, str]]:
-    """The token's row and its text, which is shown once. Raises Refusal `unknown_scope`, `expiry_invalid`, `token_scope`."""
+@governed(permission="accounts.manage_own_access", event="token.created", on="account")
+def create_own_token(*, by: Actor, account: User, name: str, scopes: Iterable[str], days: int) -> Made:
+    """The token's row and its text, which is shown once. Raises Refusal `unknown_scope`, `scope_needed`,
+    `token_name_taken`, `expiry_invalid`, `account_inactive` or `token_scope` (a token cannot make tokens).
+    """
     if isinstance(by, User) and by.scopes is not None:
         raise Refusal("token_scope", "A token cannot make tokens. Sign in with the browser to make one.")
     return new_token(by, account, name, scopes, days)
 
 
-@governed(permission="accounts.issue_service_token", event="token.created", on="account", lock=False)
-def issue_service_token(*, by: Actor, account: User, name: str, scopes: Iterable[str], days: int) -> Done[tuple[ApiToken, str]]:
+@governed(permission="accounts.issue_service_token", event="token.created", on="account")
+def issue_service_token(*, by: Actor, account: User, name: str, scopes: Iterable[str], days: int) -> Made:
     """Like `create_own_token`, by an administrator and for a service account only (Refusal `not_a_service_account`)."""
     if account.is_person:
         raise Refusal("not_a_service_account", "People make their own tokens. Choose a service account.", "account")
     return new_token(by, account, name, scopes, days)
 
 
-def new_token(by: Actor, account: User, name: str, scopes: Iterable[str], days: int) -> Done[tuple[ApiToken, str]]:
+def new_token(by: Actor, account: User, name: str, scopes: Iterable[str], days: int) -> Made:
+    if not account.is_active:
+        raise Refusal("account_inactive", "This account has been deactivated. It cannot have tokens.")
     wanted = sorted(set(scopes))
     if unknown := [scope for scope in wanted if scope not in PERMISSIONS]:
         raise Refusal("unknown_scope", f"There is no permission called “{unknown[0]}”.", "scopes")
     if not wanted:
         raise Refusal("scope_needed", "Choose at least one thing that the token may do.", "scopes")
+    if account.tokens.usable().filter(name=name).exists():
+        raise Refusal("token_name_taken", "There is a token of this name already. Choose another name.", "name")
     if not 1 <= days <= TOKEN_MAX_DAYS:
         raise Refusal("expiry_invalid", f"A token lives between 1 and {TOKEN_MAX_DAYS} days.", "days")
     prefix, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
@@ -229,7 +315,8 @@ def new_token(by: Actor, account: User, name: str, scopes: Iterable[str], days: 
         user=account, name=name, prefix=prefix, digest=hashlib.sha256(text.encode()).digest(), scopes=wanted,
         created_by=by if isinstance(by, User) else account, expires_at=database_time() + timedelta(days=days),
     )  # fmt: skip
-    facts = {"token": prefix, "account": str(account.opaque_id), "scopes": wanted, "expires": token.expires_at.isoformat()}
+    expires = timestamp(token.expires_at)
+    facts = {"token": prefix, "account": str(account.opaque_id), "scopes": wanted, "expires": expires}
     return Done((token, text), on=token, facts=facts, discloses={"token_name": name})
 
 

@@ -84,9 +84,7 @@ def governed(
                 code = getattr(refusal, "code", "permission_denied")
                 facts: dict[str, Any] = {"code": code, "permission": permission}
                 with transaction.atomic(durable=True):
-                    append(
-                        f"{event}.refused", by=by, on=target, team=team_of(target), facts=facts, outcome="refused"
-                    )
+                    append(f"{event}.refused", by=by, on=target, team=team_of(target), facts=facts, outcome="refused")
                 raise
             return done.value
 
@@ -97,11 +95,12 @@ def governed(
 
 def locked(target: models.Model) -> models.Model:
     """The row as it is now, locked until the transaction ends. Raises Refusal `gone` if it is no longer there."""
-    manager = type(target)._default_manager
+    # Through _meta, because `request.user` is a lazy stand-in whose type is no model.
+    manager = target._meta.default_manager
+    assert manager is not None
     row = manager.select_for_update(no_key=True, of=("self",)).filter(pk=target.pk).first()
     if row is None:
         raise Refusal("gone", "This no longer exists. Somebody may have removed it; go back and look again.")
-    # How the asker came in (session, token) hangs on the object, not on its row.
     return row
 
 

@@ -61,9 +61,7 @@ def append(
         "team": str(team) if team is not None else None,
         "facts": dict(facts),
         "outcome": outcome,
-        "disclosures": {
-            label: sha256(disclosure_bytes(salt, label, value)) for label, (salt, value) in salted.items()
-        },
+        "disclosures": {label: sha256(disclosure_bytes(salt, label, value)) for label, (salt, value) in salted.items()},
     }
     if behalf := getattr(by, "on_behalf_of", None):
         body["on_behalf_of"] = {"kind": behalf.kind, "id": behalf.id}

@@ -7,7 +7,8 @@ from django.db import migrations
 DENY = """
 CREATE OR REPLACE FUNCTION append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION 'append-only: % on % is not possible', TG_OP, TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+    RAISE EXCEPTION 'append-only: % on % is not possible', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege';
 END $$;
 """
 

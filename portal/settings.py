@@ -123,7 +123,7 @@ CELERY_WORKER_MAX_TASKS_PER_CHILD = 20
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = env.str("CELERY_BEAT_SCHEDULE_FILENAME", default="celerybeat-schedule")
-CELERY_BEAT_SCHEDULE = {"reconcile-jobs": {"task": "jobs.reconcile", "schedule": 5.0}}
+CELERY_BEAT_SCHEDULE = {"reconcile-jobs": {"task": "jobs.reconcile", "schedule": 5.0, "options": {"expires": 10}}}
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.backends.RoleBackend"]
@@ -134,10 +134,14 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("name", "email")},
+    },
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+PASSWORD_RESET_TIMEOUT = 24 * 3600  # how long an invitation lasts
 SIGN_IN_FAILURES_BEFORE_LOCK = 3
 SIGN_IN_LOCK_MINUTES = 15
 SIGN_IN_ATTEMPTS_PER_ADDRESS_AND_MINUTE = env.int("SIGN_IN_ATTEMPTS_PER_ADDRESS_AND_MINUTE", default=30)

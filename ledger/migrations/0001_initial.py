@@ -5,70 +5,79 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Disclosure',
+            name="Disclosure",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('label', models.CharField(max_length=40)),
-                ('salt', models.BinaryField()),
-                ('value', models.TextField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("label", models.CharField(max_length=40)),
+                ("salt", models.BinaryField()),
+                ("value", models.TextField()),
             ],
         ),
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('bytes', models.BinaryField()),
-                ('time', models.DateTimeField()),
-                ('actor_kind', models.CharField(max_length=20)),
-                ('actor_id', models.CharField(max_length=64)),
-                ('event', models.CharField(max_length=80)),
-                ('object_type', models.CharField(blank=True, max_length=80)),
-                ('object_id', models.CharField(blank=True, max_length=64)),
-                ('team_id', models.BigIntegerField(null=True)),
-                ('outcome', models.CharField(max_length=10)),
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("bytes", models.BinaryField()),
+                ("time", models.DateTimeField()),
+                ("actor_kind", models.CharField(max_length=20)),
+                ("actor_id", models.CharField(max_length=64)),
+                ("event", models.CharField(max_length=80)),
+                ("object_type", models.CharField(blank=True, max_length=80)),
+                ("object_id", models.CharField(blank=True, max_length=64)),
+                ("team_id", models.BigIntegerField(null=True)),
+                ("outcome", models.CharField(max_length=10)),
             ],
         ),
         migrations.CreateModel(
-            name='Pending',
+            name="Pending",
             fields=[
-                ('event', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='pending', serialize=False, to='ledger.event')),
+                (
+                    "event",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="pending",
+                        serialize=False,
+                        to="ledger.event",
+                    ),
+                ),
             ],
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(models.F('time'), name='event_time'),
+            model_name="event",
+            index=models.Index(models.F("time"), name="event_time"),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(models.F('actor_id'), models.F('id'), name='event_actor'),
+            model_name="event",
+            index=models.Index(models.F("actor_id"), models.F("id"), name="event_actor"),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(models.F('event'), models.F('id'), name='event_event'),
+            model_name="event",
+            index=models.Index(models.F("event"), models.F("id"), name="event_event"),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(models.F('object_type'), models.F('object_id'), models.F('id'), name='event_object'),
+            model_name="event",
+            index=models.Index(models.F("object_type"), models.F("object_id"), models.F("id"), name="event_object"),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(models.F('team_id'), models.F('id'), name='event_team'),
+            model_name="event",
+            index=models.Index(models.F("team_id"), models.F("id"), name="event_team"),
         ),
         migrations.AddField(
-            model_name='disclosure',
-            name='event',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='disclosures', to='ledger.event'),
+            model_name="disclosure",
+            name="event",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="disclosures", to="ledger.event"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='disclosure',
-            constraint=models.UniqueConstraint(models.F('event'), models.F('label'), name='disclosure_label'),
+            model_name="disclosure",
+            constraint=models.UniqueConstraint(models.F("event"), models.F("label"), name="disclosure_label"),
         ),
     ]

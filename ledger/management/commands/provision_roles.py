@@ -29,7 +29,8 @@ def connect(database: dict[str, Any], name: str | None = None) -> Connection:
         "dbname": name or database["NAME"], "user": database["USER"], "password": database["PASSWORD"],
         "host": database["HOST"], "port": database["PORT"], **database.get("OPTIONS", {}),
     }  # fmt: skip
-    return psycopg2.connect(**{key: value for key, value in wanted.items() if value})
+    opened: Connection = psycopg2.connect(**{key: value for key, value in wanted.items() if value})
+    return opened
 
 
 class Command(BaseCommand):
@@ -64,7 +65,9 @@ class Command(BaseCommand):
             cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [f"{prefix}_{name}"])
             verb = sql.SQL("ALTER ROLE" if cursor.fetchone() else "CREATE ROLE")
             login = sql.SQL("NOLOGIN" if name == "owner" else "LOGIN")
-            cursor.execute(sql.SQL("{} {} NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS {}").format(verb, role, login))
+            cursor.execute(
+                sql.SQL("{} {} NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS {}").format(verb, role, login)
+            )
             if passwords.get(name):
                 cursor.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, sql.Literal(passwords[name])))
         owner, migrate = sql.Identifier(f"{prefix}_owner"), sql.Identifier(f"{prefix}_migrate")
@@ -111,9 +114,7 @@ class Command(BaseCommand):
             elif name == "django_migrations":
                 cursor.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(table, portal))
             else:
-                cursor.execute(
-                    sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {}").format(table, portal)
-                )
+                cursor.execute(sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {}").format(table, portal))
         cursor.execute("SELECT to_regclass('ledger_event')")
         if cursor.fetchone() != (None,):
             cursor.execute(sql.SQL("GRANT SELECT ON ledger_event, ledger_disclosure TO {}").format(sequencer))

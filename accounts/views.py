@@ -1,0 +1,141 @@
+"""Signing in and out, and one's own account."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.contrib import messages
+from django.contrib.auth import login, logout, update_session_auth_hash
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import NoReverseMatch, reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts import services
+from accounts.access import abilities
+from accounts.forms import ChangePasswordForm, NewPasswordForm, SignInForm, TokenForm
+from accounts.models import User
+from ledger.actors import ANONYMOUS
+from ledger.refusals import Refusal
+
+FORM = ["GET", "POST"]
+
+
+def me(request: HttpRequest) -> User:
+    return cast(User, request.user)
+
+
+def safe_next(request: HttpRequest, wanted: str) -> str:
+    """A path on this site, else the home page."""
+    if url_has_allowed_host_and_scheme(wanted, allowed_hosts=None) and wanted.startswith("/"):
+        return wanted
+    try:
+        return reverse("home")
+    except NoReverseMatch:
+        return reverse("account")
+
+
+@sensitive_post_parameters("password")
+@never_cache
+@require_http_methods(FORM)
+def sign_in(request: HttpRequest) -> HttpResponse:
+    if request.user.is_authenticated:
+        return redirect(safe_next(request, request.GET.get("next", "")))
+    form = SignInForm(request.POST or None, initial={"next": request.GET.get("next", "")})
+    if form.is_valid():
+        given = form.cleaned_data
+        try:
+            account = services.sign_in(email=given["email"], password=given["password"])
+        except Refusal as refusal:
+            form.refuse(refusal)
+        else:
+            login(request, account)
+            return redirect(safe_next(request, given["next"]))
+    return render(request, "accounts/sign_in.html", {"form": form}, status=form.status)
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    if request.user.is_authenticated:
+        services.close_session(by=me(request), account=me(request))
+        logout(request)
+        messages.success(request, "You are signed out.")
+    return redirect("sign-in")
+
+
+@sensitive_post_parameters()
+@never_cache
+@require_http_methods(FORM)
+def invitation(request: HttpRequest, text: str) -> HttpResponse:
+    """A person who was invited sets their first password."""
+    account = services.invited(text)
+    form = NewPasswordForm(request.POST or None)
+    if form.is_valid():
+        try:
+            services.accept_invitation(by=ANONYMOUS, account=account, text=text, new=form.cleaned_data["new_password"])
+        except Refusal as refusal:
+            form.refuse(refusal)
+        else:
+            messages.success(request, "Your password is set. Sign in with it.")
+            return redirect("sign-in")
+    return render(request, "accounts/invitation.html", {"form": form, "account": account}, status=form.status)
+
+
+@require_GET
+def account(request: HttpRequest) -> HttpResponse:
+    grants = me(request).grants.active().select_related("role", "team", "granted_by").order_by("role__name")
+    tokens = me(request).tokens.order_by("-pk")
+    return render(
+        request, "accounts/account.html", {"grants": grants, "tokens": tokens, "abilities": abilities(me(request))}
+    )
+
+
+@sensitive_post_parameters()
+@never_cache
+@require_http_methods(FORM)
+def change_password(request: HttpRequest) -> HttpResponse:
+    form = ChangePasswordForm(request.POST or None)
+    if form.is_valid():
+        old, new = form.cleaned_data["old_password"], form.cleaned_data["new_password"]
+        services.count_attempt(me(request))
+        try:
+            changed = services.change_password(by=me(request), account=me(request), old=old, new=new)
+        except Refusal as refusal:
+            form.refuse(refusal)
+        else:
+            update_session_auth_hash(request, changed)
+            messages.success(request, "Your password is changed. Everywhere else you are signed out.")
+            return redirect("account")
+    return render(request, "accounts/change_password.html", {"form": form}, status=form.status)
+
+
+@never_cache
+@require_http_methods(FORM)
+def new_token(request: HttpRequest) -> HttpResponse:
+    offered = [ability.permission for ability in abilities(me(request))]
+    form = TokenForm(request.POST or None, offered=offered)
+    if form.is_valid():
+        try:
+            token, text = services.create_own_token(by=me(request), account=me(request), **form.cleaned_data)
+        except Refusal as refusal:
+            form.refuse(refusal)
+        else:
+            made = {"token": token, "text": text, "back": reverse("account")}
+            return render(request, "accounts/token_made.html", made)
+    return render(request, "accounts/token_new.html", {"form": form}, status=form.status)
+
+
+@require_http_methods(FORM)
+def revoke_token(request: HttpRequest, pk: int) -> HttpResponse:
+    token = get_object_or_404(me(request).tokens, pk=pk)
+    if request.method == "POST":
+        try:
+            services.revoke_own_token(by=me(request), token=token)
+            messages.success(request, f"The token “{token.name}” is revoked.")
+        except Refusal as refusal:
+            messages.warning(request, refusal.sentence)
+        return redirect("account")
+    return render(request, "accounts/token_revoke.html", {"token": token, "back": reverse("account")})
