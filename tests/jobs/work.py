@@ -1,0 +1,34 @@
+"""A task for real workers in tests: it counts, publishes one event, and leaves a trace when it ends."""
+
+import os
+import time
+from pathlib import Path
+
+from celery import shared_task
+from django.db import transaction
+
+from jobs.running import Pulse, run
+from jobs.services import publish
+from ledger.actors import SystemActor
+from ledger.events import append
+
+STEP = 0.05
+
+
+@shared_task(name="tests.count")
+def count(job_id: int) -> None:
+    def compute(pulse: Pulse) -> int:
+        inputs = pulse.job.inputs
+        for number in range(inputs["steps"]):
+            pulse.progress(100 * number / inputs["steps"], f"Counted to {number}")
+            time.sleep(STEP)
+        return inputs["steps"]
+
+    def store(claim, steps):
+        with transaction.atomic(durable=True):
+            publish(claim, result_url=f"/counted/{steps}/")
+            append("test.counted", by=SystemActor("worker"), on=None, team=None, facts={"attempt": claim.attempt})
+
+    run(job_id, compute=compute, publish=store)
+    with Path(os.environ["COUNTED_TRACE"]).open("a") as trace:
+        trace.write(f"{job_id}\n")
