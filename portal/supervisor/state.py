@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 import stat
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
 
@@ -49,6 +50,7 @@ class State:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self._lock.close()
             raise AlreadyRunning(self._who_runs()) from None
         # The watchdog of a run that was killed may still be ending that run's processes.
         with open(self.watchdog_lock, "a") as watchdog:
@@ -154,10 +156,10 @@ class State:
             last = {"web": int(known["web"]), "gateway": int(known["gateway"])}
         except (OSError, ValueError, KeyError, TypeError):
             last = {}
-        opened = [
-            self._listen("WEB_PORT", web, last.get("web")),
-            self._listen("GATEWAY_PORT", gateway, last.get("gateway")),
-        ]
+        with ExitStack() as stack:
+            opened = [stack.enter_context(self._listen("WEB_PORT", web, last.get("web")))]
+            opened.append(stack.enter_context(self._listen("GATEWAY_PORT", gateway, last.get("gateway"))))
+            stack.pop_all()
         ports = [listener.getsockname()[1] for listener in opened]
         path.write_text(json.dumps({"web": ports[0], "gateway": ports[1]}), encoding="utf-8")
         return opened[0], opened[1]

@@ -65,28 +65,36 @@ class Watchdog:
     def tick(self) -> None:
         """Start it again if it was killed."""
         if self.process.poll() is not None:
+            self._hang_up()
             self.process = self._start()
             for group, number in self.listed.items():
                 self._write(f"+{group} {number}\n")
 
     def close(self) -> None:
         """Let it end what is left and wait for it."""
-        if self.process.stdin:
-            with contextlib.suppress(OSError):
-                self.process.stdin.close()
+        self._hang_up()
         self.process.wait()
 
     def _start(self) -> Child:
         command = [sys.executable, "-I", "-S", str(WATCHDOG), str(self.lock)]
         return subprocess.Popen(  # noqa: S603
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            command,
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
+
+    def _hang_up(self) -> None:
+        if self.process.stdin:
+            with contextlib.suppress(OSError):
+                self.process.stdin.close()
 
     def _write(self, line: str) -> None:
         if self.process.stdin:
             with contextlib.suppress(OSError):
                 self.process.stdin.write(line.encode())
-                self.process.stdin.flush()
 
 
 @dataclass

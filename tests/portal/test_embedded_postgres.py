@@ -1,8 +1,11 @@
 """The embedded PostgreSQL, with the real binaries."""
 
 import os
+import pwd
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +19,8 @@ import pytest
 from portal.supervisor.faults import SetupError
 from portal.supervisor.postgres import NEWEST, Postgres, binaries, throwaway
 from portal.supervisor.spawn import alive, working_in
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -138,6 +143,49 @@ def test_throwaway_cleans_up_after_itself() -> None:
         folder = cluster.data.parent
         assert run(cluster, "SHOW fsync") == [("off",)]
     assert not folder.exists()
+
+
+ORDINARY = """
+import os, sys
+from contextlib import closing
+from portal.supervisor.postgres import throwaway
+with throwaway() as cluster, closing(cluster.connect()) as connection, connection.cursor() as cursor:
+    cursor.execute("SHOW data_directory")
+    print(os.geteuid(), os.stat(cursor.fetchone()[0]).st_uid, cluster.command()[0])
+"""
+
+
+def python_for_everybody() -> str | None:
+    """A Python of our version that other accounts can run; ours may be in root's home."""
+    for candidate in (sys.executable, f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"):
+        real = Path(os.path.realpath(candidate))
+        if real.exists() and all(part.stat().st_mode & 0o005 == 0o005 for part in (real, *real.parents)):
+            return candidate
+    return None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="as an ordinary user every test here is this test")
+def test_runs_as_an_ordinary_user_too() -> None:
+    python = python_for_everybody()
+    if python is None or not os.access(Path(psycopg2.__file__).parent, os.R_OK):
+        pytest.skip("no Python of this version that an ordinary user could run")
+    packages = Path(psycopg2.__file__).resolve().parents[1]
+    account = pwd.getpwnam("nobody")
+    done = subprocess.run(
+        [python, "-c", ORDINARY],
+        user=account.pw_uid,
+        group=account.pw_gid,
+        extra_groups=[],
+        env={"PYTHONPATH": f"{ROOT}:{packages}", "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"]},
+        cwd="/tmp",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    runs_as, owner, program = done.stdout.split(maxsplit=2)
+    assert runs_as == owner == str(account.pw_uid)
+    assert program.startswith(str(packages))
 
 
 def refusal(cluster: Postgres) -> str:

@@ -1,0 +1,207 @@
+"""The portal's real processes under the supervisor, as `./run` starts them: killed, refused, abandoned."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+import psycopg2
+import pytest
+
+from portal.supervisor.spawn import alive
+from portal.supervisor.state import State
+from tests.portal.test_supervisor_run import given, remove_database
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("supervised")]
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, "-m", "portal.supervisor"]
+HEALTHY = {"web": "/healthz", "gateway": "/v2/health/live"}
+# What tells each process's command line from the others'.
+SIGNS = {
+    "postgres": "/bin/postgres -D",
+    "valkey": "/valkey-server ",
+    "web": "gunicorn portal.wsgi",
+    "worker": "celery -A portal worker",
+    "scheduler": "celery -A portal beat",
+    "gateway": "uvicorn inference.gateway",
+}
+
+
+@dataclass
+class Supervised:
+    """A supervisor that serves in a process of its own."""
+
+    state: State
+    process: subprocess.Popen[str]
+
+    @property
+    def note(self) -> dict[str, str]:
+        found: dict[str, str] = json.loads((self.state.folder / "run.json").read_text())
+        return found
+
+    def pid(self, name: str) -> int | None:
+        """The process of this name, or None while it is away."""
+        for child in psutil.Process(self.process.pid).children():
+            try:
+                if SIGNS[name] in " ".join(child.cmdline()) and child.status() != psutil.STATUS_ZOMBIE:
+                    return child.pid
+            except psutil.Error:
+                continue
+        return None
+
+    def everything(self) -> list[int]:
+        return [child.pid for child in psutil.Process(self.process.pid).children(recursive=True)]
+
+
+def healthy(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def until(what: Callable[[], object], seconds: float) -> float:
+    started = time.monotonic()
+    while not what():
+        assert time.monotonic() - started < seconds, f"not within {seconds} s"
+        time.sleep(0.05)
+    return time.monotonic() - started
+
+
+def start(state: State, environment: dict[str, str]) -> Supervised:
+    process = subprocess.Popen(
+        [*COMMAND, "--no-demo"],
+        cwd=ROOT,
+        env=environment | {"COUNTERSIGN_DIR": str(state.folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    lines = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("Serving at"):
+            return Supervised(state, process)
+    process.wait()
+    process.stdout.close()
+    raise AssertionError("".join(lines))
+
+
+def end(supervised: Supervised) -> None:
+    if supervised.process.poll() is None:
+        supervised.process.send_signal(signal.SIGTERM)
+    supervised.process.wait(60)
+    assert supervised.process.stdout is not None
+    supervised.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def supervised() -> Iterator[Supervised]:
+    with TemporaryDirectory(prefix="cs test ", dir="/tmp") as folder:
+        state = State(Path(folder) / "a folder with a rather long name, and spaces" / ".countersign")
+        supervised = start(state, given())
+        yield supervised
+        end(supervised)
+        remove_database(state)
+
+
+def admin(supervised: Supervised, statement: str) -> list[tuple[object, ...]]:
+    runtime = supervised.state.runtime()
+    with closing(psycopg2.connect(host=str(runtime / "pg"), user="postgres", dbname="countersign")) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return list(cursor.fetchall()) if cursor.description else []
+
+
+@pytest.mark.parametrize("name", list(SIGNS))
+def test_what_is_killed_is_back_within_ten_seconds(supervised: Supervised, name: str) -> None:
+    before = supervised.pid(name)
+    assert before is not None
+    if name == "postgres":
+        admin(supervised, "CREATE TABLE IF NOT EXISTS kept (n int)")
+        admin(supervised, "INSERT INTO kept VALUES (7)")
+    os.kill(before, signal.SIGKILL)
+
+    def back() -> bool:
+        now = supervised.pid(name)
+        if now is None or now == before:
+            return False
+        if name in HEALTHY:
+            return healthy(supervised.note[name] + HEALTHY[name])
+        return True
+
+    assert until(back, 10) < 10
+    if name == "postgres":
+        until(lambda: healthy(supervised.note["web"] + "/healthz"), 10)
+        assert admin(supervised, "SELECT count(*) FROM kept WHERE n = 7") == [(1,)]
+        admin(supervised, "DROP TABLE kept")
+
+
+def test_a_second_run_says_where_the_first_is(supervised: Supervised) -> None:
+    environment = given() | {"COUNTERSIGN_DIR": str(supervised.state.folder)}
+    done = subprocess.run([*COMMAND, "--once"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"already running from this folder at {supervised.note['web']}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda folder: folder.write_text("x"), "is in the way: a folder belongs there"),
+        (lambda folder: ((folder / "secrets").mkdir(parents=True), (folder / "secrets/secret_key").write_text("")),
+         "secret_key is damaged"),
+    ],
+    ids=["a file", "an empty key"],
+)  # fmt: skip
+def test_a_corrupt_folder_is_a_sentence(tmp_path: Path, damage: Callable[[Path], object], words: str) -> None:
+    folder = tmp_path / ".countersign"
+    damage(folder)
+    names = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "SEQUENCER_DATABASE_URL")
+    environment = given(**{name: os.environ[name] for name in names}) | {"COUNTERSIGN_DIR": str(folder)}
+    done = subprocess.run([*COMMAND, "--once"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_in_use_is_a_sentence(supervised: Supervised, tmp_path: Path) -> None:
+    port = supervised.note["web"].rsplit(":", 1)[1]
+    environment = given(WEB_PORT=port) | {"COUNTERSIGN_DIR": str(tmp_path / "state")}
+    done = subprocess.run([*COMMAND, "--once"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"Port {port} is in use")
+    assert "Traceback" not in done.stderr
+
+
+def test_killed_itself_it_leaves_no_orphan_and_the_next_run_serves_at_the_same_address(supervised: Supervised) -> None:
+    pids, address = supervised.everything(), supervised.note["web"]
+    assert len(pids) > len(SIGNS)
+    supervised.process.kill()
+    supervised.process.wait()
+    again = start(supervised.state, given())
+    try:
+        assert [pid for pid in pids if alive(pid)] == []
+        assert again.note["web"] == address
+        assert healthy(address + "/healthz")
+        pids = again.everything()
+    finally:
+        end(again)
+    assert again.process.returncode == 0
+    assert [pid for pid in pids if alive(pid)] == []
+    # For whatever test comes next in this module.
+    supervised.process.stdout.close() if supervised.process.stdout else None
+    supervised.process = start(supervised.state, given()).process
