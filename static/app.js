@@ -38,22 +38,19 @@
   document.addEventListener("htmx:load", (event) => equip(event.detail.elt));
   document.querySelector("[data-focus]")?.focus();
 
-  // A second click on a submit button is harmless; coming back by the back button enables it again.
+  // A second click on a submit button is harmless; forms with data-again (downloads) may be sent repeatedly.
+  // Not the disabled attribute: it loses the button's own value and the focus, and some browsers keep it on reload.
+  const settle = (form, sent) => {
+    if (sent) form.dataset.sent = ""; else delete form.dataset.sent;
+    for (const button of form.querySelectorAll("[type=submit]")) button.ariaDisabled = sent ? "true" : null;
+  };
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.method !== "post" || event.defaultPrevented) return;
-    if (form.dataset.sent) return event.preventDefault();
-    form.dataset.sent = "yes";
-    // Disabled only after the browser has collected the fields, or the button's own value would be lost.
-    setTimeout(() => form.querySelectorAll("[type=submit]").forEach((button) => { button.disabled = true; }));
+    if (form.method !== "post" || event.defaultPrevented || "again" in form.dataset) return;
+    if ("sent" in form.dataset) event.preventDefault();
+    else settle(form, true);
   });
-  addEventListener("pageshow", (event) => {
-    if (!event.persisted) return;
-    for (const form of document.querySelectorAll("form[data-sent]")) {
-      delete form.dataset.sent;
-      form.querySelectorAll("[type=submit]").forEach((button) => { button.disabled = false; });
-    }
-  });
+  addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => settle(form, false)));
 
   const step = (by) => {
     const rows = [...document.querySelectorAll("[data-row]")];
