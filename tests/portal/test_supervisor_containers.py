@@ -42,12 +42,7 @@ def test_commands_are_those_of_the_supervisor(services: dict[str, Any], process:
 def test_processes_are_told_the_same_names(services: dict[str, Any], process: Process, tmp_path: Path) -> None:
     state = State(tmp_path)
     (tmp_path / "secrets").mkdir()
-    urls = {
-        "DATABASE_URL": "x",
-        "MIGRATION_DATABASE_URL": "x",
-        "SEQUENCER_DATABASE_URL": "x",
-        "ADMIN_DATABASE_URL": "x",
-    }
+    urls = dict.fromkeys((*DATABASE_URLS, "ADMIN_DATABASE_URL"), "x")
     told = environment(state, web="w", gateway="g", databases=urls, redis="r", broker="b", given={})
     # Embedded, the portal is only ever asked for by its own address.
     assert set(services[process.name]["environment"]) == {*serving(told), "ALLOWED_HOSTS"}
