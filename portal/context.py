@@ -41,7 +41,8 @@ ENTRIES = (
 
 
 @cache
-def _leads_somewhere(path: str, urlconf: str | None) -> bool:
+def leads_somewhere(path: str, urlconf: str | None) -> bool:
+    """Whether an address has a page."""
     try:
         resolve(path, urlconf)
     except Resolver404:
@@ -57,7 +58,7 @@ def navigation(request: HttpRequest) -> list[Entry]:
     return [
         Entry(entry.key, entry.label, entry.path, entry.under, entry.rare, segment in entry.under)
         for entry in ENTRIES
-        if _leads_somewhere(entry.path, urlconf)
+        if leads_somewhere(entry.path, urlconf)
     ]
 
 

@@ -1,6 +1,7 @@
 """Tags, words and templates without a browser."""
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -59,6 +60,29 @@ def test_glossary_reads_headings_and_first_paragraphs() -> None:
         "### `Gate`\nDecides.\n"
     )
     assert glossary.parse(text) == {"impact ratio": "A group's rate over the largest.", "gate": "Decides."}
+
+
+@pytest.fixture
+def own_glossary(tmp_path: Path) -> Iterator[Path]:
+    glossary.terms.cache_clear()
+    with override_settings(BASE_DIR=tmp_path):
+        yield tmp_path / "docs" / "glossary.md"
+    glossary.terms.cache_clear()
+
+
+def test_help_opens_the_glossarys_words(own_glossary: Path) -> None:
+    own_glossary.parent.mkdir()
+    own_glossary.write_text("# Glossary\n\n## Impact ratio\n\nA rate <over> another.\n")
+    text = written("{% help 'impact ratio' %}{% help 'Impact ratio' %}{% help 'unheard-of' %}")
+    assert (
+        re.findall(r'popovertarget="([^"]+)"', text) == ["help-1", "help-2"] == re.findall(r'<span id="([^"]+)"', text)
+    )
+    assert "A rate &lt;over&gt; another." in text
+    assert "unheard-of" not in text
+
+
+def test_help_is_silent_where_the_documentation_is_not_installed(own_glossary: Path) -> None:
+    assert written("{% help 'impact ratio' %}") == ""
 
 
 @pytest.mark.parametrize("mode", [0, 1])
@@ -261,6 +285,7 @@ def test_navigation_names_what_exists_and_where_one_is(rf: Any) -> None:
         assert [entry.key for entry in context.navigation(request) if entry.current] == ["inbox"]
         request.resolver_match = None
         assert not any(entry.current for entry in context.navigation(request))
+        assert not context.leads_somewhere("/nowhere/", "tests.portal.gallery")
 
 
 @override_settings(ROOT_URLCONF="tests.portal.gallery", ALLOWED_HOSTS=["localhost"])
