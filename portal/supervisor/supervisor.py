@@ -99,16 +99,16 @@ class Supervisor:
         if told.get("ADMIN_DATABASE_URL"):
             self._must("Granting the roles their rights", PROVISION, told)
         self._start_processes(serving(told))
-        if self.watcher.stopping:
+        if self._stopping():
             return 130
         say(f"Countersign is at {self.addresses['web']} and its gateway at {self.addresses['gateway']}.")
         status = self._show_demo(serving(told))
-        if once or self.watcher.stopping:
+        if once or self._stopping():
             return status
         if status != 0:
             say(f"The demo ended with status {status}; the portal goes on serving.")
         say(f"Serving at {self.addresses['web']}. Press Ctrl-C to stop.")
-        while not self.watcher.stopping:
+        while not self._stopping():
             self.watcher.tick()
             sleep(0.1)
         return 0
@@ -172,18 +172,18 @@ class Supervisor:
         return self._finish(spawn([sys.executable, *self.demo, *places], env=told, cwd=PROJECT, show=True))
 
     def _must(self, what: str, command: Sequence[str], told: Mapping[str, str]) -> None:
-        if self.watcher.stopping:
+        if self._stopping():
             return
         log = self.state.logs / "setup.log"
         rotate(log)
         status = self._finish(spawn([sys.executable, *command], log=log, env=told, cwd=PROJECT))
-        if status != 0 and not self.watcher.stopping:
+        if status != 0 and not self._stopping():
             raise SetupError(f"{what} failed: {last_words(log)}")
 
     def _finish(self, child: Child) -> int:
         """Wait for a child that ends by itself, keeping the others alive meanwhile; its status, 130 when stopped."""
         self.watcher.watchdog.add(child.pid, signal.SIGTERM)
-        while child.poll() is None and not self.watcher.stopping:
+        while child.poll() is None and not self._stopping():
             self.watcher.tick()
             sleep(0.05)
         told_to_stop = child.poll() is None
@@ -196,7 +196,10 @@ class Supervisor:
         self.watcher.stop([process.name for process in self.processes], ["valkey", "postgres"])
         self.watcher.watchdog.close()
 
+    def _stopping(self) -> bool:
+        return self.watcher.stopping
+
     def _told_to_stop(self, number: int, frame: FrameType | None) -> None:
-        if self.watcher.stopping:
+        if self._stopping():
             os._exit(130)  # asked twice: the watchdog ends what is left
         self.watcher.stopping = True

@@ -6,9 +6,9 @@ from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import kombu
 import pytest
 import redis
+from celery import Celery
 
 from portal.supervisor.faults import SetupError
 from portal.supervisor.spawn import working_in
@@ -34,7 +34,7 @@ def test_speaks_on_a_socket_only_and_redis_and_celery_find_it(valkey: Valkey) ->
     with closing(client(valkey)) as connection:
         assert connection.config_get("port") == {"port": "0"}
         assert connection.config_get("appendonly") == {"appendonly": "yes"}
-    with kombu.Connection(valkey.broker_url()) as broker:
+    with Celery(broker=valkey.broker_url()).connection() as broker:
         broker.ensure_connection(max_retries=1)
         assert broker.connected
     assert valkey.socket.stat().st_mode & 0o777 == 0o700
