@@ -7,11 +7,20 @@ from typing import Any
 
 from django.db import models
 
+from ledger.canonical import disclosure_bytes, sha256
+
 
 class EventQuerySet(models.QuerySet["Event"]):
-    def about(self, obj: models.Model) -> EventQuerySet:
-        """Events on one object, newest first."""
-        return self.filter(object_type=obj._meta.label_lower, object_id=str(obj.pk)).order_by("-id")
+    def about(self, *objects: models.Model) -> EventQuerySet:
+        """Events on any of these objects, newest first."""
+        chosen = models.Q(pk__in=[])
+        for obj in objects:
+            chosen |= models.Q(object_type=obj._meta.label_lower, object_id=str(obj.pk))
+        return self.filter(chosen).order_by("-id")
+
+    def visible_to(self, user: Any) -> EventQuerySet:
+        """What somebody may read: everything, or what happened in the teams they read the log of."""
+        return self.filter(user.scope("audits.view_log").q("team_id"))
 
 
 class Event(models.Model):
@@ -43,6 +52,10 @@ class Event(models.Model):
         return f"{self.event} {self.id}"
 
     @property
+    def digest(self) -> str:
+        return sha256(bytes(self.bytes))
+
+    @property
     def content(self) -> dict[str, Any]:
         """The bytes, parsed for showing. Never canonicalise this again to verify: hash the bytes."""
         content: dict[str, Any] = json.loads(bytes(self.bytes))
@@ -62,6 +75,11 @@ class Disclosure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.label} of {self.event_id}"
+
+    @property
+    def digest(self) -> str:
+        """What the event must hold under this label if nobody changed either."""
+        return sha256(disclosure_bytes(bytes(self.salt), self.label, self.value))
 
 
 class Pending(models.Model):

@@ -4,9 +4,13 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
 from approvals import api as approvals_api
+from audits import api as audits_api
+from fairness import api as fairness_api
 from jobs import api as jobs_api
 from portal import health
+from portal.pages.inbox import home
 from portal.theme import set_theme
+from registry import api as registry_api
 
 handler400 = "portal.errors.bad_request"
 handler403 = "portal.errors.permission_denied"
@@ -19,7 +23,14 @@ urlpatterns = [
     path("theme/", set_theme, name="theme"),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/v1/", include(approvals_api.routes)),
+    path("api/v1/", include(audits_api.routes)),
+    path("api/v1/", include(fairness_api.routes)),
     path("api/v1/", include(jobs_api.routes)),
+    path("api/v1/", include(registry_api.routes)),
+    path("", home, name="home"),
+    path("", include("approvals.urls")),
+    path("", include("fairness.urls")),
     path("", include("jobs.urls")),
     path("", include("accounts.urls")),
+    path("", include("audits.urls")),
 ]

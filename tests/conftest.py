@@ -199,9 +199,8 @@ def api(cast: Cast) -> Callable[..., Any]:
     def client(user: Any, scopes: Any = None) -> Client:
         if user is None:
             return Client()
-        _, text = create_own_token(
-            by=user, account=user, name="test", scopes=list(PERMISSIONS if scopes is None else scopes), days=1
-        )
+        name, wanted = f"test {next(NUMBERS)}", list(PERMISSIONS if scopes is None else scopes)
+        _, text = create_own_token(by=user, account=user, name=name, scopes=wanted, days=1)
         return Client(headers={"Authorization": f"Bearer {text}"})
 
     return client
