@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from portal.supervisor.faults import SetupError
-from portal.supervisor.spawn import end_group
+from portal.supervisor.frozen import Frozen
+from portal.supervisor.spawn import end_all, end_group
 
 WATCHDOG = Path(__file__).with_name("watchdog.py")
 FIRST_DELAY, LONGEST_DELAY, STEADY_AFTER = 0.2, 5.0, 30.0  # seconds
@@ -105,14 +106,19 @@ class Watcher:
     say: Callable[[str], None]
     stopping: bool = False
     running: dict[str, Running] = field(default_factory=dict)
+    frozen: Frozen = field(default_factory=Frozen)
 
     def start(self, unit: Unit) -> None:
         """Start a unit; from now on it is kept alive."""
         self.running[unit.name] = Running(unit, self._launch(unit), time.monotonic())
 
     def tick(self) -> None:
-        """Notice deaths and start again what is due."""
+        """Notice deaths and start again what is due; end what was stopped and forgotten, so that it is replaced."""
         self.watchdog.tick()
+        names = {entry.child.pid: name for name, entry in self.running.items() if entry.again_at is None}
+        for pid, group in self.frozen.too_long(names).items():
+            self.say(f"{names[group]}: process {pid} stands still since {self.frozen.patience:g} s; replacing it.")
+            end_all([pid])
         now = time.monotonic()
         for entry in self.running.values():
             if entry.again_at is None and entry.child.poll() is not None:

@@ -14,6 +14,7 @@ import pytest
 
 from portal.supervisor import watchdog
 from portal.supervisor.faults import SetupError
+from portal.supervisor.frozen import Frozen, members_stopped
 from portal.supervisor.spawn import alive, end_all, spawn
 from portal.supervisor.watch import Unit, Watchdog, Watcher, answers, describe
 
@@ -69,6 +70,34 @@ def test_what_is_killed_comes_back_and_its_children_do_not_work_on(
     until(lambda: not alive(int(grandchild)))
     assert said[0] == "children was ended by SIGKILL; starting it again in 0.4 s."
     assert said[1].startswith("children is running again (process ")
+
+
+def test_what_stands_still_is_replaced_but_not_at_once(tmp_path: Path, watcher: Watcher, said: list[str]) -> None:
+    watcher.frozen = Frozen(patience=0.5, every=0.1)
+    still, busy = unit(tmp_path, "children"), unit(tmp_path, "deaf")
+    for one in (still, busy):
+        watcher.start(one)
+    watcher.wait_ready([still, busy])
+    first, other = watcher.running["children"].child, watcher.running["deaf"].child
+    first.send_signal(signal.SIGSTOP)
+    seconds = until(lambda: watcher.running["children"].child is not first, watcher)
+    assert seconds > 0.5
+    assert said[0] == f"children: process {first.pid} stands still since 0.5 s; replacing it."
+    assert watcher.running["deaf"].child is other
+    assert other.poll() is None
+
+
+def test_a_short_stop_is_forgiven(tmp_path: Path, watcher: Watcher, said: list[str]) -> None:
+    watcher.frozen = Frozen(patience=5, every=0)
+    watcher.start(unit(tmp_path))
+    child = watcher.running["plain"].child
+    for number in (signal.SIGSTOP, signal.SIGCONT, signal.SIGSTOP):
+        child.send_signal(number)
+        until(lambda stopped=number == signal.SIGSTOP: bool(members_stopped({child.pid})) == stopped)  # type: ignore[misc]
+        now = time.monotonic()
+        assert watcher.frozen.too_long({child.pid}, now) == {}
+        assert bool(watcher.frozen.since) == (number == signal.SIGSTOP)
+    assert watcher.frozen.too_long({child.pid}, now + 6) == {child.pid: child.pid}
 
 
 def test_what_cannot_start_is_told_with_its_last_words(tmp_path: Path, watcher: Watcher, said: list[str]) -> None:
