@@ -22,6 +22,7 @@ class Dossier:
 
     request: ReviewRequest
     revision: Revision
+    revisions: tuple[Revision, ...]
     evidence: tuple[Evidence, ...]
     decisions: tuple[Decision, ...]
     revocation: Revocation | None
@@ -94,7 +95,7 @@ def dossier(
         ),
         revoked=revocation is not None,
     )
-    return Dossier(request, latest, tuple(evidence), tuple(decisions), revocation, manifest, case)
+    return Dossier(request, latest, tuple(revisions), tuple(evidence), tuple(decisions), revocation, manifest, case)
 
 
 def people_of(

@@ -73,6 +73,11 @@ class RequestQuerySet(models.QuerySet["ReviewRequest"]):
     def visible_to(self, user: Any) -> RequestQuerySet:
         return self.filter(user.scope("approvals.view_request").q("version__model__team"))
 
+    def ended(self, version: Any) -> RequestQuerySet:
+        """What was rejected, withdrawn or revoked for this version's model, or for its bytes under another name."""
+        alike = Q(version__model=version.model_id) | Q(version__artifact=version.artifact_id)
+        return self.filter(alike, Q(state__in=("rejected", "withdrawn")) | Q(revocation__isnull=False))
+
     def under_way(self) -> RequestQuerySet:
         return self.filter(state__in=workflow.OPEN)
 

@@ -31,7 +31,8 @@ def submit(
 ) -> Done[ReviewRequest]:  # fmt: skip
     """Freeze the version with its evidence into revision 1 of a new request; without `evidence`: all that stands.
 
-    Raises Refusal `unknown_environment`, `use_invalid`, `contributors_missing`, `evidence_not_usable`, `request_open`.
+    Raises Refusal `unknown_environment`, `use_invalid`, `contributors_missing`, `evidence_not_usable`,
+    `request_open`, or `answer_needed` where an earlier request was rejected, withdrawn or revoked.
     """
     assert isinstance(by, User)
     checked_environment(environment)
@@ -44,6 +45,9 @@ def submit(
     subject = ReviewRequest.objects.filter(version=version, environment=environment, use=use)
     if there := subject.under_way().first():
         raise Refusal("request_open", f"Request {there.pk} asks for the same. Go on there, or withdraw it first.")
+    if len(note.strip()) < 3 and (last := ReviewRequest.objects.ended(version).order_by("id").last()):
+        sentence = f"Request {last.pk} for this model or these bytes came to nothing. Say what is different now."
+        raise Refusal("answer_needed", sentence, "note")
     request = ReviewRequest.objects.create(
         version=version, environment=environment, use=use, policy_version=records.current_policy(), submitted_by=by
     )

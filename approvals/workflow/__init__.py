@@ -4,6 +4,7 @@ from approvals.workflow.manifest import Change, Line, differences, lines, manife
 from approvals.workflow.policy import EvidenceRule, InvalidPolicy, Policy, Requirement, Stage
 from approvals.workflow.signing import People, Person, Reason, may_sign, why_excluded
 from approvals.workflow.standing import (
+    EXPIRING,
     OPEN,
     Case,
     EvidenceItem,
@@ -13,12 +14,14 @@ from approvals.workflow.standing import (
     evidence_gaps,
     limitations,
     standing,
+    verdict_words,
 )
 
 ENVIRONMENTS = ("development", "staging", "production")
 
 __all__ = [
     "ENVIRONMENTS",
+    "EXPIRING",
     "OPEN",
     "Case",
     "Change",
@@ -42,5 +45,6 @@ __all__ = [
     "manifest_digest",
     "may_sign",
     "standing",
+    "verdict_words",
     "why_excluded",
 ]

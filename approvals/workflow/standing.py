@@ -191,7 +191,9 @@ def _miss(rule: EvidenceRule, item: EvidenceItem, artifact: str, decision_rule: 
     if "dataset" in rule.bound_to and (not item.dataset or item.dataset != item.registered_dataset):
         return Reason("evidence_other_subject", "does not rest on a registered dataset. Compute it on one.")
     if rule.verdicts == "within_only" and item.verdict not in PASSING:
-        return Reason("evidence_verdict", f"says {words(item.verdict)}; the policy takes only reports within bounds.")
+        return Reason(
+            "evidence_verdict", f"says {verdict_words(item.verdict)}; the policy takes only reports within bounds."
+        )
     return None
 
 
@@ -200,11 +202,11 @@ def limitations(policy: Policy, evidence: Sequence[EvidenceItem]) -> Iterable[Re
     for item in evidence:
         asked = any(_alike(rule, item) and rule.verdicts == "acknowledge" for rule in policy.evidence)
         if asked and item.verdict not in PASSING:
-            yield Reason(f"evidence:{item.id}", f"“{item.title}” says {words(item.verdict)}.")
+            yield Reason(f"evidence:{item.id}", f"“{item.title}” says {verdict_words(item.verdict)}.")
 
 
-def words(verdict: str) -> str:
-    named = {"outside": "outside the bounds", "too_few": "too few people to test"}
+def verdict_words(verdict: str) -> str:
+    named = {"within": "within the bounds", "outside": "outside the bounds", "too_few": "too few people to test"}
     return named.get(verdict, verdict.replace("_", " "))
 
 

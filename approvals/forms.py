@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from approvals import workflow
+from approvals.models import Decision
+
+ENVIRONMENTS = [(name, name.capitalize()) for name in workflow.ENVIRONMENTS]
+
+
+def area(rows: int) -> forms.Textarea:
+    return forms.Textarea(attrs={"rows": rows})
+
+
+class EvidenceForm(forms.Form):
+    """The evidence to freeze, each a tick box; ticked unless somebody takes it out."""
+
+    evidence = forms.TypedMultipleChoiceField(
+        coerce=int, required=False, label="Evidence", widget=forms.CheckboxSelectMultiple,
+        help_text="All of it unless you say otherwise. What you leave out stays listed beside the request.",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, choices: list[tuple[int, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["evidence"].choices = choices  # type: ignore[attr-defined]
+        self.fields["evidence"].initial = [pk for pk, _ in choices]
+        if not choices:
+            del self.fields["evidence"]
+
+
+class SubmitForm(EvidenceForm):
+    environment = forms.ChoiceField(choices=ENVIRONMENTS, initial="production")
+    use = forms.CharField(
+        max_length=60, label="Intended use",
+        help_text="What it decides, in small letters, digits and hyphens: mortgage-screening. The approval is for "
+        "this use alone.",
+        widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false"}),
+    )  # fmt: skip
+    note = forms.CharField(
+        required=False, max_length=5000, label="What reviewers should know", widget=area(4),
+        help_text="It opens the conversation. Answer here what was said about earlier requests.",
+    )  # fmt: skip
+    field_order = ("environment", "use", "note", "evidence")
+
+
+class ReviseForm(EvidenceForm):
+    note = forms.CharField(max_length=5000, label="What changed, or your answer", widget=area(4))
+    field_order = ("note", "evidence")
+
+
+class CommentForm(forms.Form):
+    text = forms.CharField(max_length=10_000, label="Your comment", widget=area(3))
+
+
+class WithdrawForm(forms.Form):
+    reason = forms.CharField(
+        max_length=5000, label="Why", widget=area(2), help_text="Kept in the audit log and shown on the request."
+    )
+
+
+class RevokeForm(forms.Form):
+    reason = forms.CharField(
+        max_length=5000, label="Why", widget=area(3), help_text="Kept in the audit log and shown wherever it was used."
+    )
+    name = forms.CharField(
+        max_length=60, label="Name of the model", widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+
+    def __init__(self, *args: Any, expected: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.expected = expected
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if name.strip() != self.expected:
+            raise forms.ValidationError(f"Type {self.expected} exactly, to confirm that you mean this model.")
+        return name
+
+
+class SignForm(forms.Form):
+    """One decision. `requirement`, `outcome` and `digest` are what the page showed; the digest is checked again."""
+
+    requirement = forms.CharField(widget=forms.HiddenInput)
+    outcome = forms.ChoiceField(choices=Decision.Outcome.choices, widget=forms.HiddenInput)
+    digest = forms.CharField(widget=forms.HiddenInput)
+    acknowledged = forms.MultipleChoiceField(
+        required=False, label="Known limitations that you acknowledge", widget=forms.CheckboxSelectMultiple
+    )
+    comment = forms.CharField(
+        max_length=5000, label="Your reasoning", widget=area(4),
+        help_text="Kept with the signature. What did you look at, and what convinced you?",
+    )  # fmt: skip
+    password = forms.CharField(
+        max_length=200, strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        help_text="It proves that it is you who signs, now.",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, limitations: list[workflow.Reason], outcome: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["acknowledged"]
+        field.choices = [(each.code, each.sentence) for each in limitations]  # type: ignore[attr-defined]
+        field.required = True
+        field.error_messages["required"] = "Tick each one to say that you sign with it in view, or ask for changes."
+        if outcome != Decision.Outcome.APPROVE or not limitations:
+            del self.fields["acknowledged"]
+
+
+class RequestFilter(forms.Form):
+    state = forms.ChoiceField(required=False)
+    environment = forms.ChoiceField(required=False, choices=[("", "any"), *ENVIRONMENTS])
+    model = forms.CharField(required=False, max_length=120)
+    before = forms.IntegerField(required=False)

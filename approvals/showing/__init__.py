@@ -1,0 +1,34 @@
+"""What the pages show of a request."""
+
+from approvals.showing.gatebox import eligible, gate_lines, headline, signing
+from approvals.showing.manifests import Delta, changes, deltas, manifest_lines, rule_in_words
+from approvals.showing.parts import (
+    conversation,
+    earlier,
+    evidence_rows,
+    left_out,
+    moments,
+    opened_by,
+    people,
+    prospect,
+)
+
+__all__ = [
+    "Delta",
+    "changes",
+    "conversation",
+    "deltas",
+    "earlier",
+    "eligible",
+    "evidence_rows",
+    "gate_lines",
+    "headline",
+    "left_out",
+    "manifest_lines",
+    "moments",
+    "opened_by",
+    "people",
+    "prospect",
+    "rule_in_words",
+    "signing",
+]

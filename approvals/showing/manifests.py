@@ -1,0 +1,168 @@
+"""Manifests for people: their lines, and what changed between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from accounts.models import User
+from approvals import workflow
+from approvals.dossier import Dossier
+from approvals.models import Decision, ReviewRequest, Revision
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One line of a manifest or of the gate box, as the partial templates read it."""
+
+    name: str = ""
+    value: str = ""
+    digest: str = ""
+    note: str = ""
+    tone: str = ""
+    url: str = ""
+    state: str = ""
+    title: str = ""
+    text: str = ""
+    who: str = ""
+
+
+class Names:
+    """Names of people by opaque id, in one query."""
+
+    def __init__(self, *manifests: Mapping[str, Any]) -> None:
+        said = {part for manifest in manifests for line in workflow.lines(manifest) for part in line.value.split(", ")}
+        wanted = [part for part in said if len(part) == 36 and part.count("-") == 4]
+        self.known = {str(user.opaque_id): user.name for user in User.objects.filter(opaque_id__in=wanted)}
+
+    def __getitem__(self, opaque_id: str | None) -> str:
+        return self.known.get(opaque_id or "", opaque_id or "nobody")
+
+
+def rule_in_words(rule: Mapping[str, Any]) -> str:
+    """`yes where probabilities[1] ≥ 0.5`."""
+    if rule.get("kind") == "threshold":
+        return f"yes where {rule['output']}[{rule['class']}] ≥ {rule['at_least']}"
+    if rule.get("kind") == "label":
+        return f"yes where {rule['output']} is {rule['equals']}"
+    return ", ".join(f"{key} {value}" for key, value in rule.items())
+
+
+def manifest_lines(
+    manifest: Mapping[str, Any], *, digest: str = "", opened: Mapping[int, datetime] | None = None
+) -> list[Shown]:
+    """A manifest for people, drawn from nothing but itself and the names; `opened` adds what the viewer has opened."""
+    names = Names(manifest)
+    model, version, artifact = manifest["model"], manifest["version"], manifest["artifact"]
+    untiered = "" if model["risk_tier_set_by"] else "not set by the second line, so it counts as high"
+    shown = [
+        Shown("model", f"{model['slug']}, version {version['number']}"),
+        Shown("artifact", artifact["filename"], artifact["digest"]),
+        Shown("decision rule", rule_in_words(manifest["decision_rule"])),
+        Shown("environment", manifest["environment"]),
+        Shown("use", manifest["use"]),
+        Shown("risk tier", model["risk_tier"], note=untiered, tone="wait"),
+        Shown("contributors", ", ".join(names[each] for each in version["contributors"])),
+    ]
+    for item in manifest["evidence"]:
+        note = seen(item, opened) if opened is not None else ("", "")
+        shown.append(Shown(f"evidence {item['id']}", evidence_words(item, names), item["digest"], *note))
+    if not manifest["evidence"]:
+        shown.append(Shown("evidence", "none", note="nothing was attached", tone="no"))
+    shown += [
+        Shown(f"dataset {each['id']}", f"{each['rows']:,} rows, {each['purpose'].replace('_', ' ')}", each["artifact"])
+        for each in manifest["datasets"]
+    ]
+    policy = manifest["policy"]
+    return [
+        *shown,
+        Shown("model card", "", manifest["card"]),
+        Shown("policy", f"{policy['slug']} {policy['version']}", policy["digest"]),
+        Shown("submitted by", f"{names[manifest['submitted_by']]}, revision {manifest['revision']}"),
+        *([Shown("manifest", "", digest)] if digest else []),
+    ]
+
+
+def evidence_words(item: Mapping[str, Any], names: Names) -> str:
+    origin = "computed here" if item["provenance"] == "computed" else f"submitted by {names[item['produced_by']]}"
+    verdict = f", {workflow.verdict_words(item['verdict'])}" if item["verdict"] else ""
+    return f"{item['title']}{verdict}, {origin}"
+
+
+def seen(item: Mapping[str, Any], opened: Mapping[int, datetime]) -> tuple[str, str]:
+    """Note and tone: whether the viewer has opened this evidence from the request."""
+    if at := opened.get(int(item["id"])):
+        return f"opened by you on {at:%-d %b, %H:%M} UTC", ""
+    return "not opened by you", "wait"
+
+
+QUIET = {"request", "revision", "submitted_by", "format", "version.id", "model.id"}
+
+
+def comparable(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with evidence named by kind and source, so that two versions' reports stand in one line."""
+    counted: dict[str, int] = {}
+    evidence = []
+    for item in manifest["evidence"]:
+        name = " ".join(filter(None, (item["kind"].replace("_", " "), item["source"])))
+        counted[name] = counted.get(name, 0) + 1
+        label = name if counted[name] == 1 else f"{name} {counted[name]}"
+        evidence.append({"id": label, **{key: item[key] for key in ("verdict", "digest", "provenance")}})
+    datasets = [{key: each[key] for key in ("id", "artifact", "rows", "purpose")} for each in manifest["datasets"]]
+    return {**manifest, "evidence": evidence, "datasets": datasets}
+
+
+def changes(before: Revision, after: Revision) -> list[workflow.Change]:
+    """What differs between two revisions, for people: without what differs between any two."""
+    found = workflow.differences(comparable(before.manifest), comparable(after.manifest))
+    names = Names(before.manifest, after.manifest)
+    return [
+        workflow.Change(words_of(each.name), named(each.before, names), named(each.after, names))
+        for each in found
+        if each.name not in QUIET
+    ]
+
+
+def words_of(path: str) -> str:
+    return path.replace("_", " ").replace(".", ": ").removeprefix("evidence: ").removeprefix("version: ")
+
+
+def named(text: str | None, names: Names) -> str | None:
+    return None if text is None else ", ".join(names.known.get(part, part) for part in text.split(", "))
+
+
+@dataclass(frozen=True)
+class Delta:
+    """What changed since a revision that matters to the viewer."""
+
+    title: str
+    since: Revision
+    changes: list[workflow.Change]
+
+
+def deltas(found: Dossier, viewer: User) -> list[Delta]:
+    """Since the viewer's own last signature, and since the last approved version of this model here."""
+    request, latest = found.request, found.revision
+    told: dict[int, Delta] = {}
+    alike = {"request__version__model": request.version.model, "request__environment": request.environment}
+    mine = Decision.objects.filter(signer=viewer, request__use=request.use, **alike).exclude(revision=latest)
+    if own := mine.select_related("revision__request__version").order_by("-id").first():
+        title = f"What changed since you decided on {revision_words(own.revision, request)}"
+        told[own.revision_id] = Delta(title, own.revision, changes(own.revision, latest))
+    approved = Revision.objects.filter(request__state="approved", request__use=request.use, **alike)
+    approved = approved.exclude(request=request).filter(request__lt=request.pk).select_related("request__version")
+    if before := approved.order_by("-request", "-number").first():
+        title = f"What changed since version {before.request.version.number}, approved in request {before.request_id}"
+        told.setdefault(before.pk, Delta(title, before, changes(before, latest)))
+    if not told and latest.number > 1:
+        previous = Revision.objects.get(request=request, number=latest.number - 1)
+        told[previous.pk] = Delta(f"What changed since revision {previous.number}", previous, changes(previous, latest))
+    return list(told.values())
+
+
+def revision_words(revision: Revision, request: ReviewRequest) -> str:
+    if revision.request_id == request.pk:
+        return f"revision {revision.number}"
+    return f"version {revision.request.version.number} in request {revision.request_id}"

@@ -1,0 +1,128 @@
+"""The other parts of a request's pages: evidence, conversation, timeline, and what a submission would freeze."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.urls import reverse
+
+from accounts.models import User
+from approvals import workflow
+from approvals.dossier import Dossier, as_item, contributors_of, current_policy, manifest_of
+from approvals.gate import evidence_of
+from approvals.models import EvidenceView, ReviewRequest, Revision
+from approvals.showing.manifests import manifest_lines
+from registry.models import Evidence, Version
+
+
+def opened_by(viewer: User, request: ReviewRequest) -> dict[int, datetime]:
+    rows = EvidenceView.objects.filter(request=request, person=viewer)
+    return dict(rows.values_list("evidence_id", "at"))
+
+
+def evidence_rows(found: Dossier, viewer: User) -> list[dict[str, Any]]:
+    """The frozen evidence for the request page, with where it came from and whether the viewer opened it."""
+    opened = opened_by(viewer, found.request)
+    items = {item.id: item for item in found.case.evidence}
+    return [
+        {
+            "evidence": row,
+            "verdict": items[str(row.pk)].verdict,
+            "url": reverse("request-evidence", args=[found.request.pk, row.pk]),
+            "opened": opened.get(row.pk),
+        }
+        for row in found.evidence
+    ]
+
+
+def earlier(version: Version, viewer: User, other_than: int | None = None) -> list[ReviewRequest]:
+    """What ended earlier for this model or these bytes, as far as the viewer may see it, newest first."""
+    rows = ReviewRequest.objects.visible_to(viewer).ended(version).exclude(pk=other_than)
+    return list(rows.select_related("version__model", "revocation__revoked_by").order_by("-id")[:20])
+
+
+def left_out(found: Dossier) -> list[Evidence]:
+    """Evidence about this version that is not in the manifest: cherry-picking has to be seen."""
+    return list(Evidence.objects.filter(version=found.request.version_id).exclude(pk__in=found.revision.evidence_ids))
+
+
+def people(found: Dossier) -> dict[str, list[User]]:
+    """Who had a part in it, by name."""
+    version = found.request.version
+    return {"contributors": sorted({*version.contributors.all(), version.registered_by}, key=lambda each: each.name)}
+
+
+def conversation(found: Dossier) -> list[dict[str, Any]]:
+    """Notes of revisions, reasons of decisions and comments, oldest first."""
+    told = [
+        {"id": f"revision-{each.number}", "who": each.submitted_by, "at": each.submitted_at, "text": each.note,
+         "what": f"revision {each.number}"}
+        for each in found.revisions
+        if each.note
+    ]  # fmt: skip
+    told += [
+        {"id": f"decision-{each.pk}", "who": each.signer, "at": each.at, "text": each.comment, "decision": each,
+         "what": f"{each.requirement}, revision {each.revision.number}",
+         "outdated": each.digest != found.revision.digest}
+        for each in found.decisions
+    ]  # fmt: skip
+    comments = found.request.comments.select_related("author")
+    told += [{"id": f"comment-{each.pk}", "who": each.author, "at": each.at, "text": each.text} for each in comments]
+    return sorted(told, key=lambda each: each["at"])
+
+
+def prospect(version: Version, viewer: User, under_way: Dossier | None = None) -> dict[str, Any]:
+    """What a new request, or a new revision of one under way, would freeze now, and what would still be missing."""
+    policy = under_way.request.policy_version if under_way else current_policy()
+    evidence = evidence_of([version.pk])[version.pk]
+    request = under_way.request if under_way else None
+    manifest = manifest_of(
+        version, evidence, contributors_of([version.pk])[version.pk], policy,
+        environment=request.environment if request else "as chosen below",
+        use=request.use if request else "as written below", request_id=request.pk if request else None,
+        number=under_way.revision.number + 1 if under_way else 1, submitter=viewer,
+    )  # fmt: skip
+    items = [as_item(each) for each in evidence]
+    rule = workflow.manifest_digest(version.decision_rule)
+    frozen = set(under_way.revision.evidence_ids) if under_way else set()
+    return {
+        "version": version,
+        "policy": policy,
+        "lines": manifest_lines(manifest),
+        "gaps": list(workflow.evidence_gaps(policy.rules, items, version.artifact.digest, rule)),
+        "limitations": list(workflow.limitations(policy.rules, items)),
+        "choices": [(each.pk, choice(each, item, under_way is not None and each.pk not in frozen))
+                    for each, item in zip(evidence, items, strict=True)],
+        "earlier": earlier(version, viewer, request.pk if request else None),
+    }  # fmt: skip
+
+
+def choice(evidence: Evidence, item: workflow.EvidenceItem, new: bool) -> str:
+    verdict = f", {workflow.verdict_words(item.verdict)}" if item.verdict else ""
+    return f"{evidence.title} ({evidence.get_provenance_display().lower()}{verdict}{', new' if new else ''})"
+
+
+def moments(found: Dossier, revisions: Sequence[Revision]) -> list[dict[str, Any]]:
+    """The request's timeline, newest first."""
+    looks = {"approve": ("ok", "ok"), "request_changes": ("pen", "wait"), "reject": ("no", "no")}
+    told = [
+        {"text": f"Revision {each.number} submitted", "at": each.submitted_at, "who": each.submitted_by, "icon": "info",
+         "tone": "info", "url": reverse("request-manifest", args=[found.request.pk]) + f"?revision={each.number}"}
+        for each in revisions
+    ]  # fmt: skip
+    for each in found.decisions:
+        requirement = found.policy.requirement(each.requirement)
+        title = requirement.title.lower() if requirement else each.requirement
+        words = {"approve": f"Signed: {title}", "request_changes": "Changes requested", "reject": "Rejected"}[
+            each.outcome
+        ]
+        outdated = "" if each.digest == found.revision.digest else f" (revision {each.revision.number}, outdated)"
+        icon, tone = looks[each.outcome]
+        told.append({"text": words + outdated, "at": each.at, "who": each.signer, "icon": icon, "tone": tone,
+                     "url": f"#decision-{each.pk}"})  # fmt: skip
+    if found.revocation:
+        told.append({"text": "Approval revoked", "at": found.revocation.at, "who": found.revocation.revoked_by,
+                     "icon": "stop", "tone": "no", "url": ""})  # fmt: skip
+    return sorted(told, key=lambda moment: moment["at"], reverse=True)

@@ -1,0 +1,137 @@
+"""The sign page: what is signed, by whom, under which meaning; and the one button."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from approvals import dossier as records
+from approvals import services, showing, workflow
+from approvals.forms import SignForm
+from approvals.models import Decision, ReviewRequest, Revision
+from approvals.signing import MEANINGS, reasons_against
+from approvals.views import said, seen
+from ledger.refusals import Denied, Refusal
+
+VERBS = {
+    "approve": ("Sign the {} of {}", "Sign {}"),
+    "request_changes": ("Ask for changes to {}", "Ask for changes"),
+    "reject": ("Reject {}", "Sign rejection"),
+}
+ON_PASSWORD = ("wrong_credentials", "account_locked")
+
+
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "POST"])
+def sign(request: HttpRequest, pk: int) -> HttpResponse:
+    found = seen(request, pk)
+    if not request.user.has_perm("approvals.sign_decision", found):
+        raise Denied("approvals.sign_decision")
+    if request.method == "GET":
+        page = shown(request, found, request.GET)
+        return render(request, "approvals/sign.html", page)
+    page = shown(request, found, request.POST)
+    form: SignForm = page["form"]
+    status = 422
+    if form.is_valid():
+        try:
+            return decided(request, found, form.cleaned_data)
+        except Refusal as refusal:
+            if already(request, found, refusal):
+                return redirect(found)
+            status = beside(form, refusal)
+            page = after(page, request, found, refusal)
+    return render(request, "approvals/sign.html", page, status=status)
+
+
+def decided(request: HttpRequest, found: ReviewRequest, data: dict[str, Any]) -> HttpResponse:
+    """Prove who it is, sign, and go back to the request."""
+    bound = {"digest": data["digest"], "session_key": f"session:{request.session.session_key}"}
+    nonce = services.reauthenticate(by=request.user, request=found, password=data["password"], **bound)
+    made = services.sign(
+        by=request.user, request=found, requirement=data["requirement"], outcome=data["outcome"],
+        comment=data["comment"], acknowledged=data.get("acknowledged", ()), nonce=nonce, **bound,
+    )  # fmt: skip
+    messages.success(request, f"Signed: {made.get_outcome_display().lower()}, over {made.digest[:15]}….")
+    return redirect(f"{found.get_absolute_url()}#decision-{made.pk}")
+
+
+def already(request: HttpRequest, found: ReviewRequest, refusal: Refusal) -> bool:
+    """A form sent twice: the first one counted, so this one is no mistake to show."""
+    sent_twice = refusal.code in ("already_signed", "request_closed") and Decision.objects.filter(
+        request=found, signer=request.user, digest=request.POST.get("digest", ""),
+        requirement=request.POST.get("requirement", ""), outcome=request.POST.get("outcome", ""),
+    ).exists()  # fmt: skip
+    if sent_twice:
+        messages.info(request, "You have signed this already. Your first signature counts.")
+    return sent_twice
+
+
+def beside(form: SignForm, refusal: Refusal) -> int:
+    if refusal.code in ON_PASSWORD:
+        form.add_error("password", refusal.sentence)
+        return 403
+    return said(form, refusal)
+
+
+def after(page: dict[str, Any], request: HttpRequest, found: ReviewRequest, refusal: Refusal) -> dict[str, Any]:
+    """What the page shows after a refusal: where the revision changed, what changed, and the new digest to sign."""
+    if refusal.code != "changed_while_reading":
+        return page
+    read = Revision.objects.filter(request=found, digest=request.POST.get("digest", "")).first()
+    latest: Revision = page["dossier"].revision
+    form: SignForm = page["form"]
+    form.data = form.data.copy()
+    form.data["digest"] = latest.digest
+    delta = showing.Delta("What changed while you were reading", read, showing.changes(read, latest)) if read else None
+    return {**page, "deltas": [delta] if delta else []}
+
+
+def shown(request: HttpRequest, found: ReviewRequest, asked: Any) -> dict[str, Any]:
+    """Everything on the sign page. The requirement asked for, or the first that waits for this person."""
+    case = records.open_dossier(found)
+    outcome = asked.get("outcome") if asked.get("outcome") in VERBS else "approve"
+    wanted = showing.signing(case, request.user)
+    requirement = case.policy.requirement(asked.get("requirement") or "") or (
+        wanted[0].requirement if wanted else next(case.policy.requirements)
+    )
+    limitations = list(workflow.limitations(case.policy, case.case.evidence))
+    initial = {"requirement": requirement.slug, "outcome": outcome, "digest": case.revision.digest}
+    form = SignForm(
+        request.POST if request.method == "POST" else None, limitations=limitations, outcome=outcome, initial=initial
+    )
+    title, verb = VERBS[outcome]
+    name, version = requirement.title.lower(), f"{found.version.model.name} {found.version.number}"
+    return {
+        "found": case.request, "dossier": case, "form": form, "requirement": requirement, "outcome": outcome,
+        "title": title.format(*((name, version) if outcome == "approve" else (version,))), "verb": verb.format(name),
+        "meaning": requirement.meaning if outcome == "approve" else MEANINGS[outcome],
+        "reasons": why_not(case, requirement, request, outcome), "deltas": showing.deltas(case, request.user),
+        "lines": showing.manifest_lines(
+            case.revision.manifest, digest=case.revision.digest, opened=showing.opened_by(request.user, found)
+        ),
+        "every_line": workflow.lines(case.revision.manifest), "evidence": showing.evidence_rows(case, request.user),
+        "earlier": showing.earlier(found.version, request.user, found.pk),
+    }  # fmt: skip
+
+
+def why_not(
+    case: records.Dossier, requirement: workflow.Requirement, request: HttpRequest, outcome: str
+) -> list[workflow.Reason]:
+    """What stands in the way before anything is typed."""
+    if case.request.state != ReviewRequest.State.IN_REVIEW:
+        word = case.request.get_state_display().lower()
+        return [workflow.Reason("request_closed", f"This request is {word}: nothing can be signed on it now.")]
+    if case.case.computed != case.case.frozen:
+        sentence = "What was frozen has changed since, so signing it would not count. Ask for a new revision."
+        return [workflow.Reason("revision_outdated", sentence)]
+    against = reasons_against(case, requirement, request.user, outcome)
+    if outcome == Decision.Outcome.APPROVE and not against:
+        facts = case.case
+        against = list(workflow.evidence_gaps(case.policy, facts.evidence, facts.artifact, facts.decision_rule))
+    return against

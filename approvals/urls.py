@@ -1,0 +1,18 @@
+from django.urls import path
+
+from approvals import signpage, views
+
+urlpatterns = [
+    path("requests/", views.requests, name="requests"),
+    path("requests/<int:pk>/", views.review, name="request"),
+    path("requests/<int:pk>/sign/", signpage.sign, name="sign"),
+    path("requests/<int:pk>/comment/", views.comment, name="request-comment"),
+    path("requests/<int:pk>/revise/", views.revise, name="request-revise"),
+    path("requests/<int:pk>/withdraw/", views.withdraw, name="request-withdraw"),
+    path("requests/<int:pk>/revoke/", views.revoke, name="request-revoke"),
+    path("requests/<int:pk>/manifest/", views.manifest, name="request-manifest"),
+    path("requests/<int:pk>/evidence/<int:evidence>/", views.evidence, name="request-evidence"),
+    path("versions/<int:pk>/requests/new/", views.submit, name="request-new"),
+    path("policies/", views.policies, name="policies"),
+    path("policies/<int:pk>/", views.policy, name="policy"),
+]

@@ -1,0 +1,17 @@
+"""Home: what waits for whoever is signed in."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from approvals.listing import inbox
+
+
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    found = inbox(request.user)
+    count = len(found.mine)
+    lead = f"{count} {'thing waits' if count == 1 else 'things wait'} for you" if count else "Nothing waits for you"
+    return render(request, "portal/inbox.html", {"inbox": found, "lead": lead, "inbox_count": count})
