@@ -26,6 +26,9 @@ def main() -> int:
     except SetupError as refusal:
         print(refusal, file=sys.stderr)
         return 2
+    except OSError as error:
+        print(state.explain(error), file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

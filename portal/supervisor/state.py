@@ -46,7 +46,7 @@ class State:
                 (self.folder / name).mkdir(mode=0o700, exist_ok=True)
             self._lock = open(self.folder / "run.lock", "a")  # noqa: SIM115 - held until the process ends
         except OSError as error:
-            raise SetupError(self._explain(error)) from error
+            raise SetupError(self.explain(error)) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -111,7 +111,7 @@ class State:
         try:
             data.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
         except OSError as error:
-            raise SetupError(self._explain(error)) from error
+            raise SetupError(self.explain(error)) from error
         return data
 
     def remember_database(self, data: Path) -> None:
@@ -137,7 +137,7 @@ class State:
             folder.mkdir(mode=0o700, parents=bool(chosen), exist_ok=True)
             found = folder.lstat()
         except OSError as error:
-            raise SetupError(self._explain(error)) from error
+            raise SetupError(self.explain(error)) from error
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
             raise SetupError(
                 f"{folder} is not ours; remove it, or set COUNTERSIGN_RUNTIME_DIR to a folder of your own."
@@ -190,7 +190,8 @@ class State:
             where, stop = " and is still starting", " Press Ctrl-C there."
         return f"Countersign is already running from this folder{where}.{stop}"
 
-    def _explain(self, error: OSError) -> str:
+    def explain(self, error: OSError) -> str:
+        """One sentence for a folder or file that cannot be made or written."""
         if error.errno == errno.ENOSPC:
             return f"No disk space: {error.filename or self.folder} cannot be written. Free some, then run again."
         if isinstance(error, FileExistsError | NotADirectoryError):

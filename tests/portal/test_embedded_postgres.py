@@ -121,17 +121,26 @@ def test_stop_ends_a_server_that_does_not_listen(cluster: Postgres) -> None:
     assert process.poll() == -signal.SIGKILL
 
 
+ABANDON = """
+import os, signal, sys
+from pathlib import Path
+from portal.supervisor.postgres import Postgres
+place = Path(sys.argv[1])
+cluster = Postgres(place / "data", runtime=place / "run", durable=False)
+cluster.prepare()
+process = cluster.start()
+cluster.wait_ready()
+print(process.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 def test_dies_with_the_process_that_started_it(place: Path) -> None:
-    child = os.fork()
-    if child == 0:  # dies without a chance to clean up
-        cluster = Postgres(place / "data", runtime=place / "run", durable=False)
-        cluster.prepare()
-        process = cluster.start()
-        cluster.wait_ready()
-        (place / "pid").write_text(str(process.pid))
-        os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
-    server = int((place / "pid").read_text())
+    done = subprocess.run(
+        [sys.executable, "-c", ABANDON, str(place)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    server = int(done.stdout)
     deadline = time.monotonic() + 5
     while alive(server) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -187,6 +187,18 @@ def test_a_port_in_use_is_a_sentence(supervised: Supervised, tmp_path: Path) -> 
     assert "Traceback" not in done.stderr
 
 
+def test_two_copies_on_one_machine_do_not_collide(supervised: Supervised, tmp_path: Path) -> None:
+    state = State(tmp_path / "second copy" / ".countersign")
+    second = start(state, given())
+    try:
+        assert second.note["web"] != supervised.note["web"]
+        assert second.note["gateway"] != supervised.note["gateway"]
+        assert all(healthy(one.note["web"] + "/healthz") for one in (supervised, second))
+    finally:
+        end(second)
+        remove_database(state)
+
+
 def test_killed_itself_it_leaves_no_orphan_and_the_next_run_serves_at_the_same_address(supervised: Supervised) -> None:
     pids, address = supervised.everything(), supervised.note["web"]
     assert len(pids) > len(SIGNS)

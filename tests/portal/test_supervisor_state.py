@@ -76,7 +76,7 @@ def test_a_folder_that_cannot_be_written_is_a_sentence() -> None:
 
 def test_a_full_disk_is_a_sentence(state: State) -> None:
     error = OSError(28, "No space left on device", "somewhere")
-    assert state._explain(error) == "No disk space: somewhere cannot be written. Free some, then run again."
+    assert state.explain(error) == "No disk space: somewhere cannot be written. Free some, then run again."
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
