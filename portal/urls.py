@@ -30,6 +30,7 @@ urlpatterns = [
     path("", home, name="home"),
     path("", include("approvals.urls")),
     path("", include("fairness.urls")),
+    path("", include("registry.urls")),
     path("", include("jobs.urls")),
     path("", include("accounts.urls")),
     path("", include("audits.urls")),

@@ -1,0 +1,156 @@
+"""Reports under `/api/v1/`: asking for one gives a job, and the finished report is evidence about the version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django.urls import path, reverse
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from fairness.presenting import TESTABLE
+from fairness.reports import content_of, reports, visible_report
+from fairness.rules import COMPARISONS, DEFAULT_RULE
+from fairness.services import SOURCES, request_bias_report, request_explanation_report
+from jobs.api import JobSerializer
+from registry.api.answers import BYTES, NOT_MODIFIED, EvidenceOut, asker, with_etag
+from registry.downloads import attachment
+from registry.models import Dataset, Evidence, Version
+from registry.services import record_download
+
+
+class VisibleDataset(serializers.PrimaryKeyRelatedField[Dataset]):
+    """The id of a dataset that the asker can see."""
+
+    def get_queryset(self) -> Any:
+        return Dataset.objects.visible_to(self.context["request"].user).select_related("artifact")
+
+
+class RuleInput(serializers.Serializer[Any]):
+    """A test; what is left out is as in the four-fifths guideline."""
+
+    metric = serializers.ChoiceField(sorted(TESTABLE), default=DEFAULT_RULE.metric)
+    comparison = serializers.ChoiceField(sorted(COMPARISONS), default=DEFAULT_RULE.comparison)
+    bound = serializers.FloatField(default=DEFAULT_RULE.bound)
+    confidence = serializers.FloatField(default=DEFAULT_RULE.confidence)
+    minimum_group_size = serializers.IntegerField(default=DEFAULT_RULE.minimum_group_size)
+    test_unknown = serializers.BooleanField(default=DEFAULT_RULE.test_unknown)
+
+
+class BiasInput(serializers.Serializer[Any]):
+    dataset = VisibleDataset()
+    source = serializers.ChoiceField(list(SOURCES.items()), help_text="Whose decisions")  # type: ignore[assignment]
+    sensitive = serializers.ListField(
+        child=serializers.CharField(max_length=200), required=False, allow_null=True, default=None,
+        help_text="Columns to compare by; all that are marked sensitive when left out",
+    )  # fmt: skip
+    rule = RuleInput(required=False, allow_null=True, default=None)
+
+
+class ExplanationInput(serializers.Serializer[Any]):
+    dataset = VisibleDataset()
+
+
+class ReportOut(EvidenceOut):
+    """A report in a list: its summary says what was found."""
+
+    url = serializers.SerializerMethodField()  # type: ignore[assignment]
+
+    def get_url(self, evidence: Evidence) -> str:
+        return reverse("report", args=[evidence.pk])
+
+
+class ReportDetailOut(ReportOut):
+    report = serializers.JSONField()
+
+    class Meta(EvidenceOut.Meta):
+        fields = [*EvidenceOut.Meta.fields, "report"]
+
+
+def visible_version(request: Request, pk: int) -> Version:
+    rows = Version.objects.visible_to(request.user).select_related("model__team", "artifact")
+    version: Version = get_object_or_404(rows, pk=pk)
+    return version
+
+
+def read(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    given = serializer(data=request.data, context={"request": request})
+    given.is_valid(raise_exception=True)
+    data: dict[str, Any] = given.validated_data
+    return data
+
+
+class BiasReports(APIView):
+    """Have groups' decisions compared: the model's own, or those that the dataset records."""
+
+    permissions = {"POST": "fairness.request_report"}
+
+    @extend_schema(summary="Ask for a bias report", request=BiasInput, responses={202: JobSerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        version = visible_version(request, pk)
+        job = request_bias_report(by=asker(request), version=version, **read(BiasInput, request))
+        return Response(JobSerializer(job).data, status=202)
+
+
+class ExplanationReports(APIView):
+    """Have it worked out which features move the model's score, overall and by group."""
+
+    permissions = {"POST": "fairness.request_report"}
+
+    @extend_schema(summary="Ask for an explanation report", request=ExplanationInput, responses={202: JobSerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        version = visible_version(request, pk)
+        job = request_explanation_report(by=asker(request), version=version, **read(ExplanationInput, request))
+        return Response(JobSerializer(job).data, status=202)
+
+
+class ReportList(ListAPIView[Evidence]):
+    """Reports on versions of your teams, newest first."""
+
+    permissions = {"GET": "registry.view_model"}
+    serializer_class = ReportOut
+    filterset_fields = ["version", "dataset", "kind"]
+
+    def get_queryset(self) -> Any:
+        return reports().visible_to(self.request.user)
+
+    @extend_schema(summary="List reports")
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+
+class ReportDetail(APIView):
+    """A report with all its numbers."""
+
+    permissions = {"GET": "registry.view_model"}
+
+    @extend_schema(summary="Look at a report", responses={200: ReportDetailOut, 304: NOT_MODIFIED})
+    def get(self, request: Request, pk: int) -> HttpResponseBase:
+        evidence = visible_report(request.user, pk)
+        return with_etag(request, ReportOut(evidence).data | {"report": content_of(evidence)})
+
+
+class ReportContent(APIView):
+    """The report's exact bytes, whose digest the evidence names; each download is recorded."""
+
+    permissions = {"GET": "registry.download_artifact"}
+
+    @extend_schema(summary="Download a report", responses=BYTES)
+    def get(self, request: Request, pk: int) -> HttpResponseBase:
+        evidence = visible_report(request.user, pk)
+        return attachment(record_download(by=asker(request), of=evidence), evidence.filename, evidence.media_type)
+
+
+routes = [
+    path("versions/<int:pk>/bias-reports/", BiasReports.as_view(), name="api-bias-reports"),
+    path("versions/<int:pk>/explanation-reports/", ExplanationReports.as_view(), name="api-explanation-reports"),
+    path("reports/", ReportList.as_view(), name="api-reports"),
+    path("reports/<int:pk>/", ReportDetail.as_view(), name="api-report"),
+    path("reports/<int:pk>/content/", ReportContent.as_view(), name="api-report-content"),
+]

@@ -1,0 +1,87 @@
+"""What a worker does for a report: the stored files and the job's inputs in, the report's bytes and summary out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+
+from fairness.bias import bias_report, canonical_bytes
+from fairness.explain import explain_report
+from fairness.roles import Roles
+from fairness.rules import Rule
+from fairness.services import BIAS, EXPLANATION, Computed
+from jobs.running import Pulse
+from registry import storage
+from registry.models import Dataset, Version
+
+
+def compute_bias(pulse: Pulse) -> Computed:
+    """Raises DataProblem, ModelProblem, Refusal, Lost or Cancelled."""
+    inputs = pulse.job.inputs
+    version, dataset = subjects(inputs)
+    own: dict[str, Any] = {}
+    with storage.local(dataset.artifact) as data, storage.local(version.artifact) as model:
+        if inputs["source"] == "model":
+            own = {"model": model, "decision": inputs["decision_rule"], "model_digest": plain(inputs["model_digest"])}
+        report = bias_report(
+            data, Roles.from_mapping(inputs["roles"]), positive=inputs["positive"], source=inputs["source"],
+            rule=Rule.from_mapping(inputs["rule"]), dataset_digest=plain(inputs["dataset_digest"]),
+            revision=settings.VERSION, progress=watched(pulse), **own,
+        )  # fmt: skip
+    result = report["result"]
+    summary = summary_of(inputs) | {
+        "verdict": result["verdict"], "passes": result["passes"], "sentence": result["sentence"],
+        "rule": result["rule"], "family": result["family"], "schema": report["schema"],
+        "attributes": {found["attribute"]: found["verdict"] for found in result["attributes"]},
+    }  # fmt: skip
+    return stored(BIAS, version, dataset, report, summary)
+
+
+def compute_explanation(pulse: Pulse) -> Computed:
+    """Raises DataProblem, ModelProblem, Refusal, Lost or Cancelled."""
+    inputs = pulse.job.inputs
+    version, dataset = subjects(inputs)
+    with storage.local(dataset.artifact) as data, storage.local(version.artifact) as model:
+        report = explain_report(
+            data, Roles.from_mapping(inputs["roles"]), model=model, decision=inputs["decision_rule"],
+            dataset_digest=plain(inputs["dataset_digest"]), model_digest=plain(inputs["model_digest"]),
+            revision=settings.VERSION, progress=watched(pulse),
+        )  # fmt: skip
+    summary = summary_of(inputs) | {
+        "verdict": "", "sentence": report["result"]["sentence"], "schema": report["schema"],
+        "method": report["method"]["name"],
+    }  # fmt: skip
+    return stored(EXPLANATION, version, dataset, report, summary)
+
+
+def subjects(inputs: Mapping[str, Any]) -> tuple[Version, Dataset]:
+    versions, datasets = Version.objects.select_related("artifact", "model"), Dataset.objects.select_related("artifact")
+    return versions.get(pk=inputs["version"]), datasets.get(pk=inputs["dataset"])
+
+
+def summary_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What ties a report to the bytes that it is about; rules of policy read these keys."""
+    return {
+        "source": inputs["source"], "dataset_digest": inputs["dataset_digest"], "artifact": inputs["model_digest"],
+        "decision_rule": inputs["decision_rule"], "sensitive": inputs["roles"]["sensitive"],
+        "revision": settings.VERSION,
+    }  # fmt: skip
+
+
+def watched(pulse: Pulse) -> Any:
+    return lambda fraction, phase: pulse.progress(fraction * 100, phase)
+
+
+def plain(digest: str) -> str:
+    """The hexadecimal digits of `sha256:…`."""
+    return digest.partition(":")[2]
+
+
+def stored(
+    kind: str, version: Version, dataset: Dataset, report: Mapping[str, Any], summary: dict[str, Any]
+) -> Computed:
+    """Bytes first, row later: a file that nothing refers to does no harm."""
+    kept = storage.put([canonical_bytes(report)], limit=settings.MAX_UPLOAD_BYTES)
+    return Computed(kind, version, dataset, kept, summary)

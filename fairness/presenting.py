@@ -1,0 +1,153 @@
+"""A bias report made ready for a page: plain dicts in, plain dicts out, in the order in which one reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fairness import plot
+from fairness.metrics import RATES, WORDS
+
+Report = Mapping[str, Any]
+# Groups side by side in one table: more would not fit on a printed page.
+ABREAST = 4
+TESTABLE = {name: rate.words for name, rate in RATES.items() if rate.is_rate}
+COMPARED = {
+    "impact_ratio": "Impact ratio",
+    "difference": "Below the highest",
+    "ratio_to_reference": "Ratio to reference",
+    "difference_to_reference": "Difference to reference",
+    "at_least": "Rate",
+    "at_most": "Rate",
+}
+ASKED = {
+    "impact_ratio": "the {metric} of every group is at least {bound:.2f} of that of the highest group",
+    "difference": "the {metric} of no group is more than {bound:.2f} below that of the highest group",
+    "ratio_to_reference": "the {metric} of every group is {bound:.2f} to {inverse:.2f} times that of the reference group",
+    "difference_to_reference": "the {metric} of every group is within {bound:.2f} of that of the reference group",
+    "at_least": "the {metric} of every group is at least {bound:.2f}",
+    "at_most": "the {metric} of every group is at most {bound:.2f}",
+}
+COMPARISON_WORDS = {
+    "impact_ratio": "smallest ratio to the highest group",
+    "difference": "largest gap to the highest group",
+    "ratio_to_reference": "ratio to the largest group",
+    "difference_to_reference": "difference to the largest group",
+    "at_least": "smallest rate of any group",
+    "at_most": "largest rate of any group",
+}
+
+
+def rule_in_words(rule: Report) -> str:
+    """One sentence without its full stop."""
+    asked = ASKED[rule["comparison"]].format(
+        metric=WORDS[rule["metric"]], bound=rule["bound"], inverse=1 / rule["bound"]
+    )
+    unknown = "" if rule["test_unknown"] else "; people whose attribute is missing are shown, not tested"
+    return (
+        f"{asked}, at {rule['confidence'] * 100:g} % confidence, for groups of at least "
+        f"{rule['minimum_group_size']}{unknown}"
+    )
+
+
+def decision_in_words(rule: Report | None) -> str:
+    if rule is None:
+        return "as recorded in the dataset"
+    if rule.get("kind") == "threshold":
+        return f"positive where “{rule['output']}” of class {rule['class']} is at least {rule['at_least']:g}"
+    return f"positive where “{rule.get('output')}” equals {rule.get('equals')}"
+
+
+def tests(report: Report) -> list[dict[str, Any]]:
+    """The result attribute by attribute, each with its plot and the table of the same numbers."""
+    rule = report["result"]["rule"]
+    tables = {table["attributes"][0]: table for table in report["attributes"]}
+    found = []
+    for result in report["result"]["attributes"]:
+        table = tables[result["attribute"]]
+        rates = {group["name"]: group["metrics"][rule["metric"]] for group in table["groups"]}
+        found.append(
+            {
+                **result,
+                "plot": plot.of_result(report, result["attribute"]),
+                "rows": [{**group, "seen": rates[group["group"]]} for group in result["groups"]],
+                "chance": chance(table, rule["metric"]) if rule["comparison"] == "impact_ratio" else None,
+                "reference": table["reference"],
+            }
+        )
+    return found
+
+
+def chance(table: Report, metric: str) -> Report | None:
+    """What groups of these sizes would show if there were no disparity."""
+    between = next((row for row in table["between"] if row["metric"] == metric), None)
+    by_chance: Report | None = between["by_chance"] if between else None
+    return by_chance
+
+
+def details(table: Report) -> dict[str, Any]:
+    """All metrics of an attribute's or an intersection's groups, a few groups abreast, and their comparisons."""
+    groups = table["groups"]
+    metrics, named = list(groups[0]["metrics"]), table.get("named") or {}
+    return {
+        "name": " × ".join(table["attributes"]),
+        "parts": [
+            {
+                "groups": part,
+                "rows": [(WORDS[metric], [group["metrics"][metric] for group in part]) for metric in metrics],
+            }
+            for part in abreast(groups)
+        ],
+        "between": [{**row, "words": sentence_case(row["words"])} for row in table["between"]],
+        "to_reference": [{**row, "words": sentence_case(WORDS[row["metric"]])} for row in table["to_reference"]],
+        "reference": table["reference"],
+        "named": [(sentence_case(name.replace("_", " ")), row) for name, row in named.items() if row],
+    }
+
+
+def crossed(report: Report) -> list[dict[str, Any]]:
+    """Intersections, by selection rate only: they are exploratory."""
+    found = []
+    for table in report["intersections"]:
+        ratios = {row["group"]: row for row in table["impact_ratios"]}
+        rows = [
+            {**group, "rate": group["metrics"]["selection_rate"], "ratio": ratios.get(group["name"])}
+            for group in table["groups"]
+        ]
+        found.append({"name": " × ".join(table["attributes"]), "rows": rows})
+    return found
+
+
+def gaps(report: Report) -> list[dict[str, str]]:
+    """What the report could not test, and why, with metrics in plain words."""
+    found = []
+    for gap in report["not_testable"]:
+        why = re.sub(r"\b[a-z]+(_[a-z0-9]+)+\b", lambda seen: WORDS.get(seen[0], seen[0]), gap["why"])
+        found.append({"what": gap["what"], "why": why})
+    return found
+
+
+def side_by_side(one: Report, other: Report) -> list[dict[str, Any]]:
+    """Selection rate and impact ratio of each group in two reports, in the order historical, model."""
+    historical, model = (one, other) if one["source"] == "historical" else (other, one)
+    left, right = rates_by_group(historical), rates_by_group(model)
+    return [{"group": name, "historical": left[name], "model": right[name]} for name in left if name in right]
+
+
+def rates_by_group(report: Report) -> dict[str, dict[str, Any]]:
+    found = {}
+    for table in report["attributes"]:
+        ratios = {row["group"]: row for row in table["impact_ratios"]}
+        for group in table["groups"]:
+            found[group["name"]] = {"rate": group["metrics"]["selection_rate"], "ratio": ratios.get(group["name"])}
+    return found
+
+
+def abreast(groups: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(groups), ABREAST):
+        yield groups[start : start + ABREAST]
+
+
+def sentence_case(words: str) -> str:
+    return words[:1].upper() + words[1:]

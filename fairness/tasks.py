@@ -1,0 +1,33 @@
+"""Celery tasks: each takes the primary key of a Job. The worker's libraries are imported in the bodies only."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from fairness import services
+from fairness.problems import DataProblem
+from jobs.claims import Claim
+from jobs.running import run
+from registry.onnx.problems import ModelProblem
+
+FORESEEN = (DataProblem, ModelProblem)
+# In seconds: first the work is told to stop, with a sentence on the job; then its process is ended.
+PATIENCE = {"soft_time_limit": 3600, "time_limit": 3660}
+
+
+def publish(claim: Claim, computed: services.Computed) -> None:
+    services.publish_report(by=services.WORKER, version=computed.version, computed=computed, claim=claim)
+
+
+@shared_task(name=services.COMPUTE_BIAS, **PATIENCE)  # type: ignore[untyped-decorator]
+def compute_bias_report(job_id: int) -> None:
+    from fairness.computing import compute_bias
+
+    run(job_id, compute=compute_bias, publish=publish, expected=FORESEEN)
+
+
+@shared_task(name=services.COMPUTE_EXPLANATION, **PATIENCE)  # type: ignore[untyped-decorator]
+def compute_explanation_report(job_id: int) -> None:
+    from fairness.computing import compute_explanation
+
+    run(job_id, compute=compute_explanation, publish=publish, expected=FORESEEN)
