@@ -23,6 +23,9 @@ STATUS = {
     "account_locked": 403,
     "gone": 404,
     "unsupported_media_type": 415,
+    "length_required": 411,
+    "changed_meanwhile": 412,
+    "disk_full": 507,
     "service_unavailable": 503,
 }
 

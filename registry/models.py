@@ -13,7 +13,7 @@ from django.urls import reverse
 from ledger.canonical import sha256
 
 
-class TeamQuerySet(models.QuerySet[Any]):
+class OwnedQuerySet(models.QuerySet[Any]):
     """Rows with a team, seen by whoever may see that team's models."""
 
     path = "team"
@@ -48,7 +48,7 @@ class Upload(models.Model):
     uploaded_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     uploaded_at = models.DateTimeField(db_default=Now())
 
-    objects = TeamQuerySet.as_manager()
+    objects = OwnedQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint("artifact", "team", "filename", "uploaded_by", name="one_upload")]
@@ -57,7 +57,7 @@ class Upload(models.Model):
         return self.filename
 
 
-class ModelQuerySet(TeamQuerySet):
+class ModelQuerySet(OwnedQuerySet):
     def matching(self, text: str) -> Any:
         """Models whose name, slug or purpose holds the text, or with a version of that artifact digest."""
         words = Q(name__icontains=text) | Q(slug__icontains=text) | Q(purpose__icontains=text)
@@ -106,7 +106,7 @@ class Model(models.Model):
         return self.risk_tier or self.Tier.HIGH
 
 
-class VersionQuerySet(TeamQuerySet):
+class VersionQuerySet(OwnedQuerySet):
     path = "model__team"
 
 
@@ -146,6 +146,11 @@ class Version(models.Model):
         return self.model.team_id
 
     @property
+    def title(self) -> str:
+        """How it is called where its model is known."""
+        return f"Version {self.number}"
+
+    @property
     def card_digest(self) -> str:
         """Digest of the card's UTF-8 text, as a manifest holds it."""
         return sha256(self.card.encode())
@@ -176,7 +181,7 @@ class Dataset(models.Model):
     registered_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     registered_at = models.DateTimeField(db_default=Now())
 
-    objects = TeamQuerySet.as_manager()
+    objects = OwnedQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint("team", "name", name="dataset_name")]
@@ -191,6 +196,14 @@ class Dataset(models.Model):
     def with_role(self, role: str) -> list[str]:
         """Names of the columns in a role, in the file's order."""
         return [column["name"] for column in self.columns if column["role"] == role]
+
+    @property
+    def labels(self) -> list[str]:
+        return self.with_role("label")
+
+    @property
+    def sensitive(self) -> list[str]:
+        return self.with_role("sensitive")
 
     @property
     def record(self) -> dict[str, Any]:
@@ -208,7 +221,7 @@ class Dataset(models.Model):
         }
 
 
-class EvidenceQuerySet(TeamQuerySet):
+class EvidenceQuerySet(OwnedQuerySet):
     path = "version__model__team"
 
     def standing(self) -> Any:

@@ -1,0 +1,140 @@
+"""What the registry's objects look like in JSON, and how one of them is answered."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+from django.http import HttpResponseBase
+from django.utils.cache import get_conditional_response
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.models import Team, User
+from ledger.canonical import sha256
+from registry.models import Artifact, Dataset, Evidence, Model, Upload, Version
+
+BYTES = {(200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, description="The bytes")}
+NOT_MODIFIED = OpenApiResponse(description="As before")
+
+
+def asker(request: Request) -> User:
+    """Who asks: anybody else was turned away before a view runs."""
+    return cast(User, request.user)
+
+
+def with_etag(request: Request, data: Any) -> HttpResponseBase:
+    """The object, or 304 where the asker has it already."""
+    etag = f'"{sha256(json.dumps(data, sort_keys=True, default=str).encode())[7:39]}"'
+    response = Response(data, headers={"ETag": etag})
+    return get_conditional_response(request._request, etag=etag, response=response) or response
+
+
+class PersonRef(serializers.ModelSerializer[User]):
+    class Meta:
+        model = User
+        fields = ["id", "kind", "name"]
+
+
+class TeamRef(serializers.ModelSerializer[Team]):
+    class Meta:
+        model = Team
+        fields = ["id", "slug", "name"]
+
+
+class ArtifactRef(serializers.ModelSerializer[Artifact]):
+    class Meta:
+        model = Artifact
+        fields = ["digest", "size"]
+
+
+class UploadOut(serializers.ModelSerializer[Upload]):
+    digest = serializers.CharField(source="artifact.digest")
+    size = serializers.IntegerField(source="artifact.size", help_text="Bytes")
+    team = TeamRef()
+    uploaded_by = PersonRef()
+
+    class Meta:
+        model = Upload
+        fields = ["id", "digest", "size", "filename", "team", "uploaded_by", "uploaded_at"]
+
+
+class ModelRef(serializers.ModelSerializer[Model]):
+    class Meta:
+        model = Model
+        fields = ["id", "name", "slug"]
+
+
+class ModelOut(serializers.ModelSerializer[Model]):
+    team = TeamRef()
+    owner = PersonRef()
+    risk_tier = serializers.ChoiceField(Model.Tier.choices, source="tier", help_text="The highest until it is set")
+    risk_tier_set_by = PersonRef(allow_null=True)
+    url = serializers.CharField(source="get_absolute_url")
+
+    class Meta:
+        model = Model
+        fields = [
+            "id", "name", "slug", "purpose", "team", "owner", "risk_tier", "risk_tier_set_by", "created_at", "url",
+        ]  # fmt: skip
+
+
+class VersionOut(serializers.ModelSerializer[Version]):
+    model = ModelRef()
+    artifact = ArtifactRef()
+    card_digest = serializers.CharField()
+    contributors = PersonRef(many=True)
+    registered_by = PersonRef()
+    url = serializers.CharField(source="get_absolute_url")
+
+    class Meta:
+        model = Version
+        fields = [
+            "id", "model", "number", "artifact", "filename", "signature", "features", "decision_rule", "card",
+            "card_digest", "notes", "contributors", "registered_by", "registered_at", "url",
+        ]  # fmt: skip
+
+
+class VersionListed(VersionOut):
+    """A version in a list: without its card and what the sandbox found."""
+
+    class Meta(VersionOut.Meta):
+        fields = [name for name in VersionOut.Meta.fields if name not in ("card", "signature")]
+
+
+class DatasetOut(serializers.ModelSerializer[Dataset]):
+    team = TeamRef()
+    artifact = ArtifactRef()
+    registered_by = PersonRef()
+    url = serializers.CharField(source="get_absolute_url")
+
+    class Meta:
+        model = Dataset
+        fields = [
+            "id", "name", "team", "artifact", "filename", "format", "purpose", "rows", "columns", "positive_class",
+            "source", "lawful_basis", "registered_by", "registered_at", "url",
+        ]  # fmt: skip
+
+
+class DatasetRef(serializers.ModelSerializer[Dataset]):
+    class Meta:
+        model = Dataset
+        fields = ["id", "name"]
+
+
+class EvidenceOut(serializers.ModelSerializer[Evidence]):
+    version = serializers.PrimaryKeyRelatedField(read_only=True)  # type: ignore[var-annotated]
+    artifact = ArtifactRef()
+    produced_by = PersonRef()
+    dataset = DatasetRef(allow_null=True)
+    url = serializers.CharField(source="get_absolute_url")
+
+    class Meta:
+        model = Evidence
+        fields = [
+            "id", "version", "kind", "title", "artifact", "filename", "media_type", "provenance", "produced_by",
+            "dataset", "summary", "created_at", "withdrawn_at", "withdrawn_reason", "url",
+        ]  # fmt: skip
