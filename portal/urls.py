@@ -8,6 +8,7 @@ from audits import api as audits_api
 from fairness import api as fairness_api
 from jobs import api as jobs_api
 from portal import health
+from portal.pages import models
 from portal.pages.inbox import home
 from portal.theme import set_theme
 from registry import api as registry_api
@@ -30,6 +31,9 @@ urlpatterns = [
     path("", home, name="home"),
     path("", include("approvals.urls")),
     path("", include("fairness.urls")),
+    path("models/", models.models, name="models"),
+    path("models/<int:pk>/", models.model, name="model"),
+    path("versions/<int:pk>/", models.version, name="version"),
     path("", include("registry.urls")),
     path("", include("jobs.urls")),
     path("", include("accounts.urls")),
