@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from accounts.catalogue import EVERYBODY, PERMISSIONS
 from accounts.models import Grant, User
+from ledger.actors import ANONYMOUS
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,11 @@ class Ability:
     permission: str
     sentence: str
     sources: Sequence[Grant]
+
+    @property
+    def for_everybody(self) -> bool:
+        """Whether it needs no role: signing in, one's own account, a leaked key."""
+        return self.permission in EVERYBODY or ANONYMOUS.has_perm(self.permission)
 
 
 def abilities(user: User) -> list[Ability]:

@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 
 from accounts.catalogue import EVERYBODY, PERMISSIONS
+from accounts.models import Role, Team, User
 from ledger.refusals import Refusal
 
 LONG = "At least 12 characters; several words are easy to keep in mind."
@@ -71,6 +72,30 @@ class TokenForm(ActForm):
         self.fields["scopes"].choices = [(name, f"{PERMISSIONS[name]} ({name})") for name in offered]  # type: ignore[attr-defined]
 
 
+class PersonForm(ActForm):
+    name = forms.CharField(max_length=120, label="Name")
+    email = forms.EmailField(
+        label="Mail address", help_text="They sign in with it. It is shown to nobody without need."
+    )
+
+
+class ServiceAccountForm(ActForm):
+    name = forms.CharField(max_length=120, label="Name", help_text="What it does, such as “CI of team Credit”.")
+    email = forms.EmailField(label="Mail address", help_text="Of those who look after it.")
+    team = forms.ModelChoiceField(Team.objects.none(), label="Team", help_text="It belongs to this team for good.")
+
+    def __init__(self, *args: Any, by: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["team"].queryset = Team.objects.visible_to(by)  # type: ignore[attr-defined]
+
+
+class TeamForm(ActForm):
+    name = forms.CharField(max_length=80, label="Name")
+    slug = forms.SlugField(
+        max_length=40, label="Short name", help_text="Small letters, digits and dashes, for addresses."
+    )
+
+
 class ReasonForm(ActForm):
     reason = forms.CharField(
         max_length=500, label="Why", widget=forms.Textarea(attrs={"rows": 2}), help_text="Kept in the audit log."
@@ -79,6 +104,51 @@ class ReasonForm(ActForm):
 
 def day_field(label: str, **more: Any) -> forms.DateField:
     return forms.DateField(label=label, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"), **more)
+
+
+class GrantForm(ReasonForm):
+    role = forms.ModelChoiceField(Role.objects.all(), label="Role")
+    team = forms.ModelChoiceField(
+        Team.objects.none(),
+        required=False,
+        label="For",
+        empty_label="the whole house",
+        help_text="One team where it will do.",
+    )
+    expires_on = day_field("Last day", required=False, help_text="Empty for a grant that does not end by itself.")
+    accept_conflict = forms.BooleanField(
+        required=False, widget=forms.HiddenInput, label="This is meant: one account may do both"
+    )
+    field_order = ("role", "team", "reason", "expires_on", "accept_conflict")
+
+    def __init__(self, *args: Any, by: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        scope = by.scope("accounts.grant_role")
+        team = self.fields["team"]
+        team.queryset = Team.objects.filter(scope.q("pk"))  # type: ignore[attr-defined]
+        if not scope.everywhere:
+            team.required = True
+
+    def refuse(self, refusal: Refusal) -> None:
+        if refusal.code == "role_conflict":
+            self.fields["accept_conflict"].widget = forms.CheckboxInput()
+        field = "expires_on" if refusal.field == "expires_at" else refusal.field
+        super().refuse(Refusal(refusal.code, refusal.sentence, field))
+
+
+class DeactivateForm(ReasonForm):
+    name = forms.CharField(max_length=120, label="Name of the account")
+    field_order = ("reason", "name")
+
+    def __init__(self, *args: Any, account: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.account = account
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if name.strip() != self.account.name:
+            raise forms.ValidationError(f"Type the name as it stands: {self.account.name}.")
+        return name
 
 
 def end_of(day: date | None) -> datetime | None:

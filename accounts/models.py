@@ -166,6 +166,12 @@ class Anonymous(AnonymousUser):
 
     identity = ANONYMOUS.identity
 
+    def scope(self, perm: str) -> Scope:
+        return NOWHERE
+
+    def may_somewhere(self, perm: str) -> bool:
+        return ANONYMOUS.has_perm(perm)
+
     def has_perm(self, perm: str, obj: Any = None) -> bool:
         return ANONYMOUS.has_perm(perm, obj)
 
@@ -185,6 +191,10 @@ class Role(models.Model):
 
 
 class GrantQuerySet(models.QuerySet["Grant"]):
+    def visible_to(self, user: User) -> GrantQuerySet:
+        """One's own, and those of the accounts that somebody may see."""
+        return self.filter(user__in=User.objects.visible_to(user))
+
     def active(self) -> GrantQuerySet:
         return self.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None)
 
@@ -208,6 +218,11 @@ class Grant(models.Model):
 
 
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
+    def visible_to(self, user: User) -> ApiTokenQuerySet:
+        """One's own, and those of service accounts that somebody makes tokens for."""
+        served = Q(user__kind=User.Kind.SERVICE) & user.scope("accounts.issue_service_token").q("user__team")
+        return self.filter(Q(user=user) | served)
+
     def usable(self) -> ApiTokenQuerySet:
         return self.filter(revoked_at=None, expires_at__gt=Now(), user__is_active=True)
 

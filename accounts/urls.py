@@ -1,13 +1,26 @@
 from django.urls import path
 
-from accounts import views
+from accounts.views import own, people
 
 urlpatterns = [
-    path("sign-in/", views.sign_in, name="sign-in"),
-    path("sign-in/invitation/<str:text>/", views.invitation, name="invitation"),
-    path("sign-out/", views.sign_out, name="sign-out"),
-    path("account/", views.account, name="account"),
-    path("account/password/", views.change_password, name="password"),
-    path("account/tokens/new/", views.new_token, name="token-new"),
-    path("account/tokens/<int:pk>/revoke/", views.revoke_token, name="token-revoke"),
+    path("sign-in/", own.sign_in, name="sign-in"),
+    path("sign-in/invitation/<str:text>/", own.invitation, name="invitation"),
+    path("sign-out/", own.sign_out, name="sign-out"),
+    path("account/", own.account, name="account"),
+    path("account/password/", own.change_password, name="password"),
+    path("account/tokens/new/", own.new_token, name="token-new"),
+    path("account/tokens/<int:pk>/revoke/", own.revoke_token, name="token-revoke"),
+    path("people/", people.people, name="people"),
+    path("people/new/", people.add_person, name="person-new"),
+    path("people/service-accounts/new/", people.add_service_account, name="service-account-new"),
+    path("people/permissions/", people.permissions, name="permissions"),
+    path("people/<int:pk>/", people.person, name="person"),
+    path("people/<int:pk>/roles/new/", people.grant, name="grant-new"),
+    path("people/<int:pk>/deactivate/", people.deactivate, name="person-deactivate"),
+    path("people/<int:pk>/invite/", people.invite, name="person-invite"),
+    path("people/<int:pk>/tokens/new/", people.issue_token, name="service-token-new"),
+    path("people/grants/<int:pk>/revoke/", people.revoke_grant, name="grant-revoke"),
+    path("people/tokens/<int:pk>/revoke/", people.revoke_token, name="service-token-revoke"),
+    path("teams/", people.teams, name="teams"),
+    path("teams/new/", people.add_team, name="team-new"),
 ]

@@ -3,6 +3,7 @@
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
+from accounts import api as accounts_api
 from approvals import api as approvals_api
 from audits import api as audits_api
 from fairness import api as fairness_api
@@ -23,6 +24,7 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("theme/", set_theme, name="theme"),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("api/v1/", include(accounts_api.routes)),
     path("api/v1/", include(approvals_api.routes)),
     path("api/v1/", include(audits_api.routes)),
     path("api/v1/", include(fairness_api.routes)),
