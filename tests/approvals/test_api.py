@@ -138,7 +138,8 @@ def test_a_nonce_belongs_to_the_token_that_asked_for_it(cast, api):
     asked = {"request": request.pk, "digest": request.latest.digest, "password": world.PASSWORD}
     nonce = first.post("/api/v1/reauthentications/", json.dumps(asked), content_type="application/json").json()["nonce"]
     body = {
-        "requirement": "validation", "outcome": "approve", "comment": "Fine.", "digest": request.latest.digest, "nonce": nonce,
+        "requirement": "validation", "outcome": "approve", "comment": "Fine.", "nonce": nonce,
+        "digest": request.latest.digest,
     }  # fmt: skip
     path = f"/api/v1/requests/{request.pk}/decisions/"
     assert second.post(path, json.dumps(body), content_type="application/json").status_code == 409
