@@ -159,9 +159,9 @@ class State:
         with ExitStack() as stack:
             opened = [stack.enter_context(self._listen("WEB_PORT", web, last.get("web")))]
             opened.append(stack.enter_context(self._listen("GATEWAY_PORT", gateway, last.get("gateway"))))
+            ports = [listener.getsockname()[1] for listener in opened]
+            path.write_text(json.dumps({"web": ports[0], "gateway": ports[1]}), encoding="utf-8")
             stack.pop_all()
-        ports = [listener.getsockname()[1] for listener in opened]
-        path.write_text(json.dumps({"web": ports[0], "gateway": ports[1]}), encoding="utf-8")
         return opened[0], opened[1]
 
     def _listen(self, name: str, wanted: str | None, last: int | None) -> socket.socket:

@@ -62,22 +62,27 @@ class Supervisor:
         try:
             databases = external_databases(self.given)
             self.listeners = self.state.sockets(self.given.get("WEB_PORT"), self.given.get("GATEWAY_PORT"))
-            web, gateway = (f"http://127.0.0.1:{listener.getsockname()[1]}" for listener in self.listeners)
-            self.addresses = {"web": web, "gateway": gateway}
-            self.state.announce(web, gateway)
-            self.watcher = Watcher(Watchdog(self.state.watchdog_lock), say)
-            signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-            before = [signal.signal(number, self._told_to_stop) for number in signals]
             try:
-                return self._run(databases, once)
+                return self._watched(databases, once)
             finally:
-                self._stop()
-                for number, handler in zip(signals, before, strict=True):
-                    signal.signal(number, handler)
                 for listener in self.listeners:
                     listener.close()
         finally:
             self.state.close()
+
+    def _watched(self, databases: dict[str, str], once: bool) -> int:
+        web, gateway = (f"http://127.0.0.1:{listener.getsockname()[1]}" for listener in self.listeners)
+        self.addresses = {"web": web, "gateway": gateway}
+        self.state.announce(web, gateway)
+        self.watcher = Watcher(Watchdog(self.state.watchdog_lock), say)
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = [signal.signal(number, self._told_to_stop) for number in signals]
+        try:
+            return self._run(databases, once)
+        finally:
+            self._stop()
+            for number, handler in zip(signals, before, strict=True):
+                signal.signal(number, handler)
 
     def _run(self, databases: dict[str, str], once: bool) -> int:
         runtime = self.state.runtime()

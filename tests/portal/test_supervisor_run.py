@@ -116,9 +116,9 @@ def marker(state: State) -> Process:
 
 
 def test_once_shows_the_demo_and_gives_its_status(state: State, capfd: pytest.CaptureFixture[str]) -> None:
-    for status in (0, 7):
+    for status, environment in ((0, given()), (7, with_tests_database())):
         before = descendants()
-        supervisor = Supervisor(state, given(), processes=[WEB, WORKER, GATEWAY], demo=(*DEMO, str(status)))
+        supervisor = Supervisor(state, environment, processes=[WEB, WORKER, GATEWAY], demo=(*DEMO, str(status)))
         assert supervisor.run(once=True) == status
         assert descendants() == before
         shown = capfd.readouterr().out

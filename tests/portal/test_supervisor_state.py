@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from portal.supervisor import state as module
+from portal.supervisor.__main__ import main
 from portal.supervisor.faults import SetupError
 from portal.supervisor.processes import PROCESSES, environment, external_databases, rotate, serving
 from portal.supervisor.state import FIRST_PORT, AlreadyRunning, State, listen
@@ -35,6 +36,18 @@ def test_the_folder_is_private_and_a_second_run_is_told_where_the_first_is(state
     again = State(state.folder)
     again.open()
     again.close()
+
+
+def test_the_command_says_it_in_one_line_and_a_status(state: State, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--once"], {"COUNTERSIGN_DIR": str(state.folder)}) == 1
+    assert capsys.readouterr().err.startswith("Countersign is already running from this folder")
+    state.close()
+    assert main(["--once"], {"COUNTERSIGN_DIR": str(state.folder), "WEB_PORT": "none"}) == 2
+    assert capsys.readouterr().err == "WEB_PORT=none is no port; choose a number from 1 to 65535.\n"
+    (state.folder / "ports.json").mkdir()
+    assert main(["--no-demo"], {"COUNTERSIGN_DIR": str(state.folder)}) == 2
+    assert "ports.json" in capsys.readouterr().err
+    state.open()
 
 
 def test_secrets_are_made_once_for_their_owner_only(state: State) -> None:
