@@ -209,7 +209,7 @@ def answers(url: str) -> Callable[[], bool]:
 
     def ready() -> bool:
         try:
-            with urllib.request.urlopen(url, timeout=3) as response:  # noqa: S310 - our own address
+            with urllib.request.urlopen(url, timeout=1) as response:  # noqa: S310 - our own address
                 return bool(response.status < 400)
         except (urllib.error.URLError, OSError):
             return False
