@@ -21,25 +21,18 @@ def project(tmp_path: Path) -> Path:
     return project
 
 
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment made once, to be copied."""
+    folder = tmp_path_factory.mktemp("made") / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    return folder
+
+
 def tools(folder: Path) -> Path:
     """A PATH with what the scripts need and without any Python or uv."""
     folder.mkdir()
-    for name in (
-        "bash",
-        "env",
-        "dirname",
-        "cat",
-        "df",
-        "awk",
-        "mkdir",
-        "rm",
-        "id",
-        "tail",
-        "cut",
-        "tee",
-        "grep",
-        "head",
-    ):
+    for name in "bash env dirname cat df awk mkdir rm id tail cut tee grep head".split():  # noqa: SIM905
         found = shutil.which(name)
         assert found, name
         (folder / name).symlink_to(found)
