@@ -1,6 +1,8 @@
 """The containers say the same as `./run`. There is no container engine here: the files are read, not run."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -100,3 +102,24 @@ def test_the_locked_versions_are_those_of_pyproject() -> None:
     for wanted in (line for group in groups for line in group):
         name, version = re.match(r"([\w.-]+)(?:\[.*\])?==([^ ;]+)", wanted).groups()  # type: ignore[union-attr]
         assert locked[name.lower()] == version, wanted
+
+
+WITHOUT = """
+import sys
+sys.modules.update(dict.fromkeys(["pandas", "fairlearn", "shap", "sklearn", "pyarrow", "ibis", "skl2onnx"]))
+"""
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "import portal.wsgi; from django.urls import get_resolver; print(len(get_resolver().url_patterns))",
+        "import django; django.setup(); from portal.celery import app; app.loader.import_default_modules(); print(app)",
+        "from inference.gateway.app import application; print(application)",
+    ],
+    ids=["web", "scheduler", "gateway"],
+)
+def test_web_scheduler_and_gateway_start_without_the_libraries_of_reports(what: str) -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT + what], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
