@@ -1,0 +1,154 @@
+"""One world with an object for every address, so that each route can be tried on something real.
+
+A route finds its object by the first part of its path (`versions/<int:pk>/card/` → a version). A route of a kind that
+is not here, or a writing one without a body, is a hole, and the matrix fails on it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests import worlds
+from tests.approvals import world as approvals
+from tests.cast import PASSWORD
+
+
+@dataclass
+class World:
+    cast: Any
+    objects: dict[str, Any] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["objects"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+def build(cast: Any) -> World:
+    """Everything belongs to team Credit. Takes seconds: build it once for many tries."""
+    from accounts.services import issue_service_token
+    from fairness.services import request_bias_report
+    from ledger.models import Event
+    from tests.fairness.reporting import stored_report
+
+    version = approvals.a_complete_version(cast)
+    dataset = worlds.a_dataset(cast)
+    evidence = worlds.a_document(cast, version, by=cast.developer)
+    wish = {"name": "CI", "scopes": ["registry.view_model"], "days": 1}
+    robot_token, _ = issue_service_token(by=cast.platform_admin, account=cast.ci_bot, **wish)
+    request = approvals.a_request(cast, version)
+    job = request_bias_report(by=cast.developer, version=version, dataset=dataset, source="historical")
+    return World(
+        cast,
+        {
+            "versions": version,
+            "other": worlds.a_version(cast, model=version.model, weight=2.0),
+            "models": version.model,
+            "datasets": dataset,
+            "artifacts": worlds.an_upload(cast, b"a,b\n1,2\n", "table.csv"),
+            "evidence": evidence,
+            "reports": stored_report(cast, version, dataset),
+            "requests": request,
+            "policies": request.policy_version,
+            "jobs": job,
+            "people": cast.ci_bot,
+            "grants": cast.ci_bot.grants.get(),
+            "robot_token": robot_token,
+            "events": Event.objects.filter(team_id=cast.team.pk).latest("id"),
+        },
+    )
+
+
+def own_token(world: World, actor: Any) -> Any:
+    from accounts.services import create_own_token
+
+    name = f"own {next(worlds.NUMBERS)}"
+    return create_own_token(by=actor, account=actor, name=name, scopes=["registry.view_model"], days=1)[0]
+
+
+def found_by(world: World, name: str, path: str, actor: Any) -> Any:
+    """What a path argument stands for, or KeyError, which is a hole."""
+    if name == "pk":
+        first = path.removeprefix("api/v1/").partition("/")[0]
+        if first in ("tokens", "account"):
+            return own_token(world, actor).pk if actor is not None else world.robot_token.pk
+        if path.startswith("people/grants"):
+            return world.grants.pk
+        if path.startswith("people/tokens"):
+            return world.robot_token.pk
+        return world.objects["events" if first == "audit" else first].pk
+    if name == "text":
+        return "1-none"
+    return world.objects[name].pk
+
+
+# What a route needs beside its path: a JSON body, or for GET a query.
+Body = Callable[[World, Any], dict[str, Any]]
+BODIES: dict[tuple[str, str], Body | None] = {
+    ("api-tokens", "POST"): lambda w, by: {"name": "x", "scopes": ["registry.view_model"], "days": 1},
+    ("api-token-revocation", "POST"): None,
+    ("api-people", "POST"): lambda w, by: {"name": "Nina Neu", "email": "nina@example.org"},
+    ("api-person-deactivation", "POST"): lambda w, by: {"reason": "left us"},
+    ("api-person-tokens", "POST"): lambda w, by: {"name": "x", "scopes": ["registry.view_model"], "days": 1},
+    ("api-teams", "POST"): lambda w, by: {"name": "Fraud", "slug": "fraud"},
+    ("api-grants", "POST"): lambda w, by: {
+        "account": w.cast.ci_bot.pk, "role": "reviewer", "team": w.cast.team.pk, "reason": "reads along",
+    },
+    ("api-grant-revocation", "POST"): lambda w, by: {"reason": "no longer"},
+    ("api-requests", "POST"): lambda w, by: {
+        "version": w.versions.pk, "environment": "staging", "use": "mortgage-screening", "note": "Please look.",
+    },
+    ("api-request-revision", "POST"): lambda w, by: {"note": "Changed a word."},
+    ("api-request-decisions", "POST"): lambda w, by: {
+        "requirement": "validation", "outcome": "approve", "comment": "Looked at it all.",
+        "digest": w.requests.latest.digest, "nonce": "none",
+    },
+    ("api-request-comments", "POST"): lambda w, by: {"text": "Why?"},
+    ("api-request-withdrawal", "POST"): lambda w, by: {"reason": "Too early."},
+    ("api-request-revocation", "POST"): lambda w, by: {"reason": "Found a mistake."},
+    ("api-reauthentications", "POST"): lambda w, by: {
+        "request": w.requests.pk, "digest": w.requests.latest.digest, "password": PASSWORD,
+    },
+    ("api-gate", "GET"): lambda w, by: {
+        "version": w.versions.pk, "environment": "production", "use": "mortgage-screening",
+    },
+    ("api-bias-reports", "POST"): lambda w, by: {"dataset": w.datasets.pk, "source": "model"},
+    ("api-explanation-reports", "POST"): lambda w, by: {"dataset": w.datasets.pk},
+    ("api-job-cancellation", "POST"): lambda w, by: {"reason": "Wrong data."},
+    ("api-job-retry", "POST"): None,
+    ("api-models", "POST"): lambda w, by: {"team": w.cast.team.pk, "name": "Another", "purpose": "Screens."},
+    ("api-model", "PATCH"): lambda w, by: {"purpose": "Screens loans."},
+    ("api-model-risk-tier", "POST"): lambda w, by: {"tier": "low", "reason": "Small sums."},
+    ("api-model-versions", "POST"): lambda w, by: {
+        "upload": w.artifacts.pk, "features": ["income", "debt"], "decision_rule": worlds.RULE,
+        "contributors": [by.pk if by else 1],
+    },
+    ("api-version-card", "PUT"): lambda w, by: {"card": "# Use\n"},
+    ("api-version-contributors", "POST"): lambda w, by: {"contributors": [w.cast.second_developer.pk]},
+    ("api-version-evidence", "POST"): lambda w, by: {
+        "upload": w.artifacts.pk, "kind": "validation_report", "title": "Report",
+    },
+    ("api-datasets", "POST"): lambda w, by: {
+        "team": w.cast.team.pk, "upload": w.artifacts.pk, "name": "Rows", "purpose": "test", "roles": {"a": "label"},
+        "positive_class": "1", "source": "Drawn for tests.",
+    },
+    ("api-evidence-withdrawal", "POST"): lambda w, by: {"reason": "Wrong file."},
+}  # fmt: skip
+RAW = {"api-artifacts"}  # takes a file as the body, and where it belongs in the query
+
+
+def send(client: Any, world: World, actor: Any, name: str, method: str, path: str) -> Any:
+    """The answer of a route to an actor's client. KeyError where it needs a body and nobody has written one."""
+    if name in RAW and method != "GET":
+        query = f"?team={world.cast.team.pk}&filename=x.txt"
+        return client.generic(method, path + query, b"hello", content_type="application/octet-stream")
+    if method == "GET":
+        make = BODIES.get((name, method))
+        return client.get(path, make(world, actor) if make else None)
+    make = BODIES[(name, method)]
+    body = json.dumps(make(world, actor)) if make else ""
+    return client.generic(method, path, body, content_type="application/json")
