@@ -19,10 +19,10 @@ import psycopg2
 import pytest
 
 from portal.supervisor.spawn import alive
-from portal.supervisor.state import State
+from portal.supervisor.state import State, listen
 from tests.portal.test_supervisor_run import given, remove_database
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("supervised")]
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "portal.supervisor"]
 HEALTHY = {"web": "/healthz", "gateway": "/v2/health/live"}
@@ -111,6 +111,11 @@ def end(supervised: Supervised) -> None:
 def supervised() -> Iterator[Supervised]:
     with TemporaryDirectory(prefix="cs test ", dir="/tmp") as folder:
         state = State(Path(folder) / "a folder with a rather long name, and spaces" / ".countersign")
+        # Ports that tests beside this one do not take while we are away for a moment.
+        with listen(0) as web, listen(0) as gateway:  # type: ignore[union-attr]
+            ports = {"web": web.getsockname()[1], "gateway": gateway.getsockname()[1]}
+        state.folder.mkdir(mode=0o700, parents=True)
+        (state.folder / "ports.json").write_text(json.dumps(ports))
         supervised = start(state, given())
         yield supervised
         pids = supervised.everything()
