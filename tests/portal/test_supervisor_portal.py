@@ -204,6 +204,7 @@ def test_a_port_in_use_is_a_sentence(supervised: Supervised, tmp_path: Path) -> 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_two_copies_on_one_machine_do_not_collide(supervised: Supervised, tmp_path: Path) -> None:
     state = State(tmp_path / "second copy" / ".countersign")
     second = start(state, given())

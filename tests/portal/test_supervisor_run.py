@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -20,6 +22,7 @@ from portal.supervisor.spawn import alive
 from portal.supervisor.state import AlreadyRunning, State
 from portal.supervisor.supervisor import Supervisor
 
+ROOT = Path(__file__).resolve().parents[2]
 STANDIN = "tests.portal.standin"
 WEB = Process("web", (STANDIN, "children"), health="/healthz")
 WORKER = Process("worker", (STANDIN,))
@@ -195,6 +198,32 @@ def test_a_second_run_is_refused_while_the_first_serves(state: State) -> None:
     said = str(serve(Supervisor(state, with_tests_database(), processes=[marker(state)], demo=None), visit))
     address, refusal = said.split(" ", 1)
     assert address in refusal
+
+
+SECOND = """
+import os, sys
+from pathlib import Path
+from portal.supervisor.processes import Process
+from portal.supervisor.state import State
+from portal.supervisor.supervisor import Supervisor
+web = Process("web", ("tests.portal.standin",), health="/")
+sys.exit(Supervisor(State(Path(sys.argv[1])), os.environ, processes=[web], demo=None).run(once=True))
+"""
+
+
+def test_another_copy_runs_beside_at_another_address(state: State, tmp_path: Path) -> None:
+    def visit(note: dict[str, Any]) -> str:
+        command = [sys.executable, "-c", SECOND, str(tmp_path / "copy" / ".countersign")]
+        done = subprocess.run(command, cwd=ROOT, env=with_tests_database(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert note["web"] not in done.stdout
+        assert note["gateway"] not in done.stdout
+        return done.stdout
+
+    processes = [WEB, GATEWAY, marker(state)]
+    said = serve(Supervisor(state, with_tests_database(), processes=processes, demo=None), visit)
+    assert str(said).startswith("Countersign is at http://127.0.0.1:")
+    remove_database(State(tmp_path / "copy" / ".countersign"))
 
 
 def test_stops_in_the_middle_of_the_demo_when_told_to(state: State) -> None:
