@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import socket
 import stat
 from contextlib import ExitStack
@@ -31,6 +32,7 @@ class State:
         self.hash = hashlib.sha256(os.fsencode(os.path.realpath(self.folder))).hexdigest()[:12]
         self.logs = self.folder / "logs"
         self._lock: TextIO | None = None
+        self._runtime: Path | None = None
 
     def open(self) -> None:
         """Make the folder with its parts and take its lock. Raises SetupError and AlreadyRunning."""
@@ -67,7 +69,9 @@ class State:
         (self.folder / "run.json").write_text(json.dumps(note), encoding="utf-8")
 
     def close(self) -> None:
-        """Give the lock back."""
+        """Remove what only a running copy needs, and give the lock back."""
+        if self._runtime is not None:
+            shutil.rmtree(self._runtime, ignore_errors=True)
         (self.folder / "run.json").unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.close()
@@ -143,6 +147,7 @@ class State:
                 f"{folder} is not ours; remove it, or set COUNTERSIGN_RUNTIME_DIR to a folder of your own."
             )
         folder.chmod(0o711 if root else 0o700)
+        self._runtime = folder
         return folder
 
     def sockets(self, web: str | None, gateway: str | None) -> tuple[socket.socket, socket.socket]:
