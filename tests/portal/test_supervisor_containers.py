@@ -46,8 +46,9 @@ def test_processes_are_told_the_same_names(services: dict[str, Any], process: Pr
     (tmp_path / "secrets").mkdir()
     urls = dict.fromkeys((*DATABASE_URLS, "ADMIN_DATABASE_URL"), "x")
     told = environment(state, web="w", gateway="g", databases=urls, redis="r", broker="b", given={})
-    # Embedded, the portal is only ever asked for by its own address.
-    assert set(services[process.name]["environment"]) == {*serving(told), "ALLOWED_HOSTS"}
+    # Embedded, nothing stands in front of the portal.
+    behind_a_proxy = {"ALLOWED_HOSTS"} | ({"FORWARDED_ALLOW_IPS"} if process is WEB else set())
+    assert set(services[process.name]["environment"]) == serving(told).keys() | behind_a_proxy
     assert set(services["setup"]["environment"]) == {*told, "ALLOWED_HOSTS"}
 
 
