@@ -45,10 +45,12 @@ def append(
     Only the door and the machinery beneath it call this. Raises Refusal `event_too_large` over 65,535 bytes.
     """
     at, origin, identity = database_time(), current_origin(), by.identity
-    told = {**{f"actor_{label}": value for label, value in identity.discloses.items()}, **(discloses or {})}
-    if origin.address:
-        told["address"] = origin.address
-    salted = {label: (secrets.token_bytes(16), value) for label, value in sorted(told.items()) if value}
+    told = {f"actor_{label}": value for label, value in identity.discloses.items()}
+    told["address"] = origin.address or ""
+    if taken := told.keys() & set(discloses or ()):
+        raise ValueError(f"an act may not disclose under the log's own labels: {sorted(taken)}")
+    told |= discloses or {}
+    salted = {label: (secrets.token_bytes(16), str(value)) for label, value in sorted(told.items()) if value}
     event_id = uuid7(at, secrets.token_bytes(8))
     body: dict[str, Any] = {
         "v": 1,

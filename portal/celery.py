@@ -1,10 +1,24 @@
 """The Celery application. Celery only carries jobs; the `Job` rows in PostgreSQL are the truth."""
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import beat_init, worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 app = Celery("countersign")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_init.connect
+@beat_init.connect
+def refuse_unsafe(**kwargs: Any) -> None:
+    """Worker and scheduler refuse an unsafe production as the web process does."""
+    import django
+
+    django.setup()
+    from portal import checks
+
+    checks.refuse_unsafe()

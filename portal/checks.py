@@ -1,0 +1,111 @@
+"""An unsafe production is refused: by `manage.py check --deploy`, and when web or worker start."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import DatabaseError, connection
+
+LOG_TABLES = ("ledger_event", "ledger_disclosure", "ledger_pending")
+ROLE = "SELECT rolsuper, rolbypassrls, rolcreaterole FROM pg_roles WHERE rolname = current_user"
+# Owned by the role itself, or by one that it may become.
+OWNED = """
+SELECT c.relname FROM pg_class c WHERE c.relname = ANY(%s) AND c.relnamespace = 'public'::regnamespace
+AND pg_has_role(current_user, c.relowner, 'MEMBER') ORDER BY c.relname
+"""
+CHANGEABLE = """
+SELECT c.relname FROM pg_class c WHERE c.relname = ANY(%s) AND c.relnamespace = 'public'::regnamespace
+AND (has_any_column_privilege(current_user, c.oid, 'UPDATE')
+     OR has_table_privilege(current_user, c.oid, 'DELETE, TRUNCATE, TRIGGER')) ORDER BY c.relname
+"""
+UNGUARDED = """
+SELECT c.relname FROM pg_class c WHERE c.relname IN ('ledger_event', 'ledger_disclosure')
+AND c.relnamespace = 'public'::regnamespace AND NOT EXISTS (
+    SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'append_only' AND t.tgenabled = 'A')
+ORDER BY c.relname
+"""
+SHORTEST_SECRET = 50
+
+
+@register(Tags.security, deploy=True)
+def production(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """What keeps this configuration from being a safe production; nothing in the other modes."""
+    if not settings.PRODUCTION:
+        return []
+    return [*configuration(), *database()]
+
+
+def configuration() -> list[CheckMessage]:
+    """What the settings alone show."""
+    found = []
+    if settings.DEBUG:
+        found.append(fault("E001", "DEBUG is on", "Turn it off: its error pages show secrets."))
+    if weak(settings.SECRET_KEY):
+        found.append(fault("E002", "SECRET_KEY is missing or weak", f"Set one of {SHORTEST_SECRET} random characters."))
+    if weak(settings.KEY_PEPPER) or settings.KEY_PEPPER == settings.SECRET_KEY:
+        hint = f"Set one of {SHORTEST_SECRET} random characters, another than SECRET_KEY."
+        found.append(fault("E003", "KEY_PEPPER is missing or weak", hint))
+    if not settings.PUBLIC_URL.startswith("https://"):
+        found.append(fault("E004", "PUBLIC_URL does not begin with https", "Passwords would travel in the open."))
+    if "*" in settings.ALLOWED_HOSTS:
+        found.append(fault("E005", "ALLOWED_HOSTS lets every name in", "List the names under which people come."))
+    return found
+
+
+def database() -> list[CheckMessage]:
+    """What the database says about the portal's role, the log's tables and the accounts."""
+    try:
+        with connection.cursor() as cursor:
+            return [*role(cursor), *accounts(cursor)]
+    except DatabaseError as error:
+        return [fault("E010", "the database cannot be asked", f"Look after DATABASE_URL: {error}".strip())]
+
+
+def role(cursor: Any) -> list[CheckMessage]:
+    found = []
+    cursor.execute(ROLE)
+    if any(cursor.fetchone()):
+        hint = "Let the portal connect as the role that `manage.py provision_roles` makes for it."
+        found.append(
+            fault("E011", "the portal's database role is a superuser, or may make roles or pass by them", hint)
+        )
+    for number, query, what, hint in (
+        ("E012", OWNED, "the portal's database role owns", "Run `manage.py provision_roles`; connect as …_portal."),
+        ("E013", CHANGEABLE, "the portal's database role may change", "Run `manage.py provision_roles`."),
+        ("E014", UNGUARDED, "nothing in the database keeps append-only:", "Run `manage.py migrate`."),
+    ):
+        cursor.execute(query, [list(LOG_TABLES)] if "%s" in query else None)
+        if tables := [name for (name,) in cursor.fetchall()]:
+            found.append(fault(number, f"{what} {', '.join(tables)}", hint))
+    return found
+
+
+def accounts(cursor: Any) -> list[CheckMessage]:
+    cursor.execute("SELECT count(*) FROM accounts_user WHERE is_demo AND is_active")
+    (count,) = cursor.fetchone()
+    if count:
+        return [
+            fault("E015", f"{count} demo accounts can sign in", "Deactivate them; use a database without the demo.")
+        ]
+    return []
+
+
+def weak(secret: str) -> bool:
+    return len(secret) < SHORTEST_SECRET or len(set(secret)) < 5 or secret.startswith("django-insecure-")
+
+
+def fault(number: str, what: str, hint: str) -> Error:
+    return Error(what, hint=hint, id=f"countersign.{number}")
+
+
+def refuse_unsafe(**kwargs: Any) -> None:
+    """Ends the process with status 3, which gunicorn takes as final, where production would be unsafe."""
+    found = production()
+    for one in found:
+        # Not through logging, nor through what Celery puts in the place of stderr: this must be seen.
+        print(f"Refusing to start: {one.msg}. {one.hint} ({one.id})", file=sys.__stderr__, flush=True)
+    if found:
+        raise SystemExit(3)

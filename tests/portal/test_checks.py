@@ -1,0 +1,118 @@
+"""An unsafe production does not start: tried with real processes, on a real database."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from accounts.models import User
+from portal import checks
+
+ROOT = Path(__file__).resolve().parents[2]
+GOOD = {
+    "COUNTERSIGN_MODE": "production",
+    "SECRET_KEY": "zQ8-2hT!vK5xN0rW7yB4mJ9pL6cD1fG3sA_uE+iO=aXqRtYbZnM",
+    "KEY_PEPPER": "pW3-9kL!rT6vB1nM8xC5zJ2qH7dF4gS0yA_oU+eI=bQwXcZaYtR",
+    "PUBLIC_URL": "https://countersign.example.org",
+}
+
+
+def start(environment, *command):
+    told = {name: value for name, value in {**environment, **GOOD}.items() if value}
+    told.pop("ADMIN_DATABASE_URL", None)
+    return told, command or ("-W", "ignore", "-c", "import portal.wsgi; print('started')")
+
+
+def run(environment, *command, **changes):
+    told, arguments = start(environment, *command)
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env={**told, **changes}, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_a_safe_production_starts(process_environment):
+    done = run(process_environment)
+    assert (done.returncode, done.stdout) == (0, "started\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"SECRET_KEY": "short"}, "E002"),
+        ({"SECRET_KEY": "a" * 60}, "E002"),
+        ({"KEY_PEPPER": ""}, "E003"),
+        ({"KEY_PEPPER": GOOD["SECRET_KEY"]}, "E003"),
+        ({"PUBLIC_URL": "http://countersign.example.org"}, "E004"),
+        ({"ALLOWED_HOSTS": "*"}, "E005"),
+    ],
+)
+def test_weak_settings_are_refused_with_a_sentence(process_environment, changes, code):
+    done = run(process_environment, **changes)
+    assert done.returncode == 3
+    assert "Refusing to start" in done.stderr
+    assert f"countersign.{code}" in done.stderr
+    assert "started" not in done.stdout
+
+
+@pytest.mark.parametrize("role", ["owner", "superuser"])
+def test_a_role_that_owns_the_log_is_refused(process_environment, role):
+    owner = process_environment["MIGRATION_DATABASE_URL"]
+    admin = os.environ["ADMIN_DATABASE_URL"].rpartition("/")
+    database = process_environment["DATABASE_URL"].rpartition("/")[2].partition("?")[0]
+    query = os.environ["ADMIN_DATABASE_URL"].partition("?")[2]
+    root = f"{admin[0]}/{database}" + (f"?{query}" if query else "")
+    done = run(process_environment, DATABASE_URL=owner if role == "owner" else root)
+    assert done.returncode == 3, done.stderr
+    assert ("countersign.E012" if role == "owner" else "countersign.E011") in done.stderr
+
+
+def test_a_database_that_does_not_answer_is_named(process_environment):
+    done = run(process_environment, DATABASE_URL="postgres://nobody@127.0.0.1:1/nothing")
+    assert done.returncode == 3
+    assert "countersign.E010" in done.stderr
+
+
+def test_a_lost_guard_is_noticed(process_environment, owner_cursor):
+    owner_cursor.execute("ALTER TABLE ledger_event DISABLE TRIGGER append_only")
+    owner_cursor.execute("GRANT UPDATE (value) ON ledger_disclosure TO countersign_portal")
+    done = run(process_environment)
+    owner_cursor.execute("REVOKE UPDATE ON ledger_disclosure FROM countersign_portal")
+    assert "nothing in the database keeps append-only: ledger_event" in done.stderr
+    assert done.returncode == 3
+
+
+def test_demo_accounts_are_refused(process_environment, cast):
+    User.objects.filter(pk=cast.developer.pk).update(is_demo=True)
+    done = run(process_environment)
+    assert done.returncode == 3
+    assert "1 demo accounts can sign in" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["worker", "beat"])
+def test_worker_and_scheduler_refuse_too(process_environment, command, tmp_path):
+    options = {
+        "worker": ["--pool", "solo"],
+        "beat": ["--pidfile=", "--schedule", str(tmp_path / "beat")],
+    }[command]
+    done = run(
+        process_environment, "-W", "ignore", "-m", "celery", "-A", "portal", command, *options,
+        KEY_PEPPER="", CELERY_BROKER_URL="memory://",
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    assert "countersign.E003" in done.stderr
+
+
+def test_the_same_by_the_check_command(process_environment):
+    done = run(process_environment, "-W", "ignore", "manage.py", "check", "--deploy", PUBLIC_URL="http://x.example")
+    assert done.returncode == 1
+    assert "countersign.E004" in done.stderr
+
+
+def test_other_modes_are_not_judged(settings, db):
+    settings.PRODUCTION = False
+    assert checks.production() == []
+    checks.refuse_unsafe()
