@@ -1,0 +1,225 @@
+"""Reads a dataset file through DuckDB, out of core, and says what is wrong with it.
+
+Only task bodies call this. A CSV is read as text and converted here, so that a bad value can be named; a value is
+missing when it is empty. DuckDB may open the one file and nothing else.
+"""
+
+from __future__ import annotations
+
+import codecs
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from fairness.problems import DataProblem
+
+TAKE = 65_536
+PARQUET = b"PAR1"
+
+
+@dataclass(frozen=True)
+class Source:
+    """An open dataset: `table` is an Ibis table, `con` its DuckDB backend."""
+
+    path: Path
+    kind: Literal["parquet", "csv"]
+    con: Any
+    table: Any
+    rows: int
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(self.table.columns)
+
+    def need(self, names: Sequence[str]) -> None:
+        """Raises DataProblem when a column is not there."""
+        for name in names:
+            if name not in self.table.columns:
+                have = ", ".join(self.columns[:20]) + (" …" if len(self.columns) > 20 else "")
+                raise DataProblem(
+                    "column_missing",
+                    f"The dataset has no column {name!r}. It has: {have}. Correct the column's role or the file.",
+                    column=name,
+                )
+
+    def number(self, name: str) -> Any:
+        """A column as an Ibis double: NULL where the value is missing or is no number."""
+        column = self.table[name]
+        return column.try_cast("float64") if column.type().is_string() else column.cast("float64")
+
+    def numeric(self, names: Sequence[str]) -> None:
+        """Raises DataProblem unless each column is of numbers, without gaps, NaN or infinity."""
+        self.need(names)
+        if not names:
+            return
+        for name in names:
+            kind = self.table[name].type()
+            if not (kind.is_string() or kind.is_numeric() or kind.is_boolean()):
+                raise DataProblem(
+                    "not_numeric", f"Column {name!r} holds {kind}, where numbers are wanted.", column=name
+                )
+        bad = {f"b{i}": self._bad(name).sum() for i, name in enumerate(names)}
+        (counts,) = self.table.aggregate(**bad).to_pyarrow().to_pylist()
+        for i, name in enumerate(names):
+            if counts[f"b{i}"]:
+                self._say_bad(name, self._bad(name))
+
+    def missing(self, name: str) -> Any:
+        """Whether a column's value is missing, as an Ibis boolean: NULL, NaN or blank."""
+        column = self.table[name]
+        if column.type().is_string():
+            return column.isnull() | (column.strip() == "")
+        return column.isnull() | column.isnan() if column.type().is_floating() else column.isnull()
+
+    def _bad(self, name: str) -> Any:
+        number = self.number(name)
+        return number.isnull() | number.isnan() | number.isinf()
+
+    def _say_bad(self, name: str, bad: Any) -> None:
+        row, value = self.first(bad, name)
+        count = int(bad.sum().to_pyarrow().as_py())
+        more = f" ({count:,} such rows)" if count > 1 else ""
+        if value is None or value != value or not str(value).strip():
+            word = "NaN" if isinstance(value, float) else "empty"
+            raise DataProblem(
+                "value_missing",
+                f"Column {name!r} is {word} in row {row:,}{more}. Fill the value in, or leave the row out, before "
+                "registering the dataset.",
+                column=name,
+                row=row,
+            )
+        raise DataProblem(
+            "not_numeric",
+            f"Column {name!r} holds {str(value)[:60]!r} in row {row:,}{more}, where a finite number is wanted. Correct "
+            "the value, or give the column another role.",
+            column=name,
+            row=row,
+        )
+
+    def first(self, where: Any, name: str) -> tuple[int, Any]:
+        """Number (from 1) of the first row that fulfils `where`, and the value of column `name` in it."""
+        import ibis
+
+        found = self.table.mutate(row__=ibis.row_number(), where__=where, value__=self.table[name])
+        row = found.filter(found.where__).order_by("row__").limit(1)[["row__", "value__"]].to_pyarrow().to_pylist()[0]
+        return int(row["row__"]) + 1, row["value__"]
+
+    def complete(self, names: Sequence[str]) -> None:
+        """Raises DataProblem when one of the columns has a missing value."""
+        self.need(names)
+        for name in names:
+            if self.missing(name).any().to_pyarrow().as_py():
+                self._say_bad(name, self.missing(name))
+
+    def batches(self, columns: Mapping[str, Any], size: int = TAKE) -> Iterator[Any]:
+        """Arrow record batches of Ibis expressions over the table, in the file's order."""
+        import ibis
+
+        yield from self.con.con.sql(str(ibis.to_sql(self.table.select(**columns)))).to_arrow_reader(size)
+
+
+@contextmanager
+def opened(path: Path, memory: str = "1GB", threads: int = 2) -> Iterator[Source]:
+    """Open a Parquet or CSV file; raises DataProblem for one that cannot be read."""
+    import duckdb
+    import ibis
+
+    kind = _kind(path)
+    with tempfile.TemporaryDirectory(prefix="countersign-duckdb-") as spill:
+        con = ibis.duckdb.connect(
+            threads=threads,
+            memory_limit=memory,
+            temp_directory=spill,
+            autoinstall_known_extensions=False,
+            autoload_known_extensions=False,
+        )
+        try:
+            quoted = str(path).replace("'", "''")
+            con.raw_sql(f"SET allowed_paths = ['{quoted}']")
+            con.raw_sql("SET enable_external_access = false")
+            # It makes a TRY_CAST over a CSV's text a type of the scan, which then fails on what is no number.
+            con.raw_sql("SET disabled_optimizers = 'type_pushdown'")
+            con.raw_sql("SET lock_configuration = true")
+            try:
+                if kind == "parquet":
+                    table = con.read_parquet(str(path), table_name="dataset")
+                else:
+                    table = con.read_csv(str(path), table_name="dataset", all_varchar=True, header=True)
+                rows = int(table.count().to_pyarrow().as_py())
+                if not rows:
+                    raise DataProblem("no_rows", "The dataset has column names but no rows.")
+                yield Source(path, kind, con, table, rows)
+            except (
+                duckdb.ConversionException,
+                duckdb.InvalidInputException,
+                duckdb.IOException,
+                duckdb.OutOfMemoryException,
+                duckdb.OutOfRangeException,
+            ) as error:
+                raise _translated(kind, error) from error
+        finally:
+            con.disconnect()
+
+
+def _kind(path: Path) -> Literal["parquet", "csv"]:
+    size = path.stat().st_size
+    if not size:
+        raise DataProblem("empty_file", "The file is empty (0 bytes). Upload it again.")
+    with path.open("rb") as file:
+        head = file.read(4)
+        if head == PARQUET:
+            file.seek(max(0, size - 4))
+            if size < 12 or file.read(4) != PARQUET:
+                raise DataProblem(
+                    "truncated_parquet",
+                    f"The Parquet file breaks off: after {size:,} bytes its closing mark is missing. Upload it again.",
+                )
+            return "parquet"
+    _check_utf8(path)
+    return "csv"
+
+
+def _check_utf8(path: Path) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")("strict")
+    before, lines = 0, 0
+    with path.open("rb") as file:
+        while True:
+            chunk = file.read(1 << 20)
+            held = len(decoder.getstate()[0])
+            try:
+                decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                at = error.start - held
+                line = lines + (chunk[: max(0, at)].count(b"\n") if chunk else 0) + 1
+                byte = error.object[error.start]
+                where = "the header" if line == 1 else f"line {line:,} (row {line - 1:,})"
+                raise DataProblem(
+                    "not_utf8",
+                    f"The file is not UTF-8: byte {before + at + 1:,}, in {where}, is 0x{byte:02X}. It may be Latin-1 "
+                    "or Windows-1252; save it as UTF-8 and upload it again.",
+                    row=line - 1 or None,
+                ) from None
+            if not chunk:
+                return
+            if b"\0" in chunk:
+                raise DataProblem(
+                    "not_text", "The file is neither Parquet nor CSV: it holds zero bytes. Upload Parquet or UTF-8 CSV."
+                )
+            before += len(chunk)
+            lines += chunk.count(b"\n")
+
+
+def _translated(kind: str, error: Exception) -> DataProblem:
+    said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
+    if "memory" in said.lower():
+        return DataProblem(
+            "too_big", "The dataset needs more memory than a report may use. Register fewer columns, or a sample."
+        )
+    if kind == "parquet":
+        return DataProblem("broken_parquet", f"The Parquet file cannot be read ({said}). Write it again and upload it.")
+    return DataProblem(
+        "broken_csv", f"The CSV cannot be read ({said}). Check quotes and separators near there, and upload it again."
+    )

@@ -1,0 +1,67 @@
+"""Which column of a dataset plays which part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fairness.problems import DataProblem
+
+
+@dataclass(frozen=True)
+class Roles:
+    label: str
+    sensitive: tuple[str, ...]
+    features: tuple[str, ...] = ()
+    prediction: str | None = None
+    score: str | None = None
+    weight: str | None = None
+
+    @classmethod
+    def from_mapping(cls, given: Mapping[str, Any]) -> Roles:
+        def names(key: str) -> tuple[str, ...]:
+            value: Sequence[str] | str = given.get(key) or ()
+            return (value,) if isinstance(value, str) else tuple(value)
+
+        return cls(
+            label=str(given["label"]),
+            sensitive=names("sensitive"),
+            features=names("features"),
+            prediction=given.get("prediction") or None,
+            score=given.get("score") or None,
+            weight=given.get("weight") or None,
+        )
+
+    @classmethod
+    def from_columns(cls, parts: Mapping[str, str], features: Sequence[str] = ()) -> Roles:
+        """From {column: part}; `features` is the order in which the model was trained, else that of the columns.
+
+        Raises DataProblem when there is no label or more than one.
+        """
+        by_part: dict[str, list[str]] = {}
+        for column, part in parts.items():
+            by_part.setdefault(part, []).append(column)
+        for part in ("label", "prediction", "score", "weight"):
+            if len(by_part.get(part, [])) > 1:
+                raise DataProblem(
+                    "role_twice",
+                    f"Two columns are marked as {part}: {', '.join(by_part[part])}. Mark one.",
+                    by_part[part][1],
+                )
+        if "label" not in by_part:
+            raise DataProblem("label_missing", "No column is marked as the label. Mark the one that holds the outcome.")
+        one = {part: by_part.get(part, [None])[0] for part in ("label", "prediction", "score", "weight")}
+        return cls.from_mapping(
+            {**one, "sensitive": by_part.get("sensitive"), "features": features or by_part.get("feature")}
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "label": self.label,
+            "sensitive": list(self.sensitive),
+            "features": list(self.features),
+            "prediction": self.prediction,
+            "score": self.score,
+            "weight": self.weight,
+        }
