@@ -1,0 +1,312 @@
+"""A bias report as a plain dict: the test's result first, then groups, comparisons, and where everything came from.
+
+The same inputs give the same bytes: no clock, no order of threads, a seed that is the hash of the inputs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairness import cells as reduce
+from fairness import tables
+from fairness.dataset import Source, opened
+from fairness.metrics import NAMES, UNKNOWN, Cells
+from fairness.problems import DataProblem
+from fairness.roles import Roles
+from fairness.rules import DEFAULT_RULE, Rule
+from registry.onnx.decision import DecisionRule
+from registry.onnx.facts import Limits
+from registry.onnx.feeding import wanted_columns
+from registry.onnx.sandbox import Scorer
+
+SCHEMA = "countersign.bias/1"
+Origin = Literal["historical", "model", "submitted"]
+Progress = Callable[[float, str], None]
+LIBRARIES = ("numpy", "duckdb", "ibis-framework", "onnx", "onnxruntime")
+HISTORICAL_METRICS = ("selection_rate",)
+MAX_INTERSECTION_GROUPS = 60
+MUCH_UNKNOWN = 0.05
+
+
+def quiet(fraction: float, phase: str) -> None:
+    """Progress that nobody watches."""
+
+
+def bias_report(
+    dataset: Path,
+    roles: Roles,
+    *,
+    positive: object,
+    source: Origin,
+    rule: Rule = DEFAULT_RULE,
+    model: Path | None = None,
+    decision: Mapping[str, Any] | None = None,
+    predictions: NDArray[Any] | None = None,
+    at_least: float | None = None,
+    tested: Sequence[str] = (),
+    reference: Mapping[str, str] | None = None,
+    weight_kind: tables.WeightKind = "survey",
+    depth: int = 2,
+    dataset_digest: str | None = None,
+    model_digest: str | None = None,
+    revision: str = "",
+    limits: Limits | None = None,
+    progress: Progress = quiet,
+) -> dict[str, Any]:
+    """Reads the dataset once and reports. Raises DataProblem, ModelProblem, and whatever `progress` raises.
+
+    historical: the label is itself the decision. model: decisions are made here, by `model` under the rule `decision`.
+    submitted: from `predictions` (one a row), the column roles.prediction, or roles.score from `at_least` on.
+    `tested` names the attributes under test (default: all); `depth` up to 3 adds intersections, which are exploratory.
+    `progress(fraction, phase)` may raise to stop.
+    """
+    if not 1 <= depth <= 3:
+        raise ValueError("depth is 1, 2 or 3")
+    progress(0.0, "Reading the dataset")
+    inputs: dict[str, Any] = {
+        "dataset": dataset_digest or file_digest(dataset),
+        "model": (model_digest or file_digest(model)) if model and source == "model" else None,
+        "predictions": hashlib.sha256(np.ascontiguousarray(predictions).tobytes()).hexdigest()
+        if predictions is not None
+        else None,
+    }
+    parameters: dict[str, Any] = {
+        "source": source,
+        "roles": roles.as_dict(),
+        "positive": reduce.canonical(positive),
+        "rule": rule.as_dict(),
+        "decision": DecisionRule.from_mapping(decision).as_dict() if decision and source == "model" else None,
+        "at_least": at_least,
+        "tested": list(tested or roles.sensitive),
+        "reference": dict(reference or {}),
+        "weight_kind": weight_kind if roles.weight else None,
+        "depth": depth,
+    }
+    seed = hashlib.sha256(canonical_bytes({"inputs": inputs, "parameters": parameters})).hexdigest()
+    with opened(dataset) as data:
+        counted = _count(data, roles, positive, source, model, decision, predictions, at_least, limits, progress)
+        rows, kind = data.rows, data.kind
+    progress(0.85, "Computing intervals")
+    report = _assemble(counted, roles, rule, parameters, int(seed[:12], 16))
+    report["provenance"] = {
+        "calculated_by": "portal",
+        "decisions": {
+            "historical": "as recorded in the dataset",
+            "model": "made by the portal",
+            "submitted": "submitted",
+        }[source],
+        "inputs": inputs,
+        "rows": rows,
+        "format": kind,
+        "parameters": parameters,
+        "seed": seed,
+        "revision": revision,
+        "libraries": {name: version(name) for name in LIBRARIES} | {"python": sys.version.split()[0]},
+    }
+    progress(1.0, "Done")
+    return report
+
+
+def canonical_bytes(value: Any) -> bytes:
+    """RFC 8785 canonical JSON: what is stored, and what a digest is taken of."""
+    import rfc8785
+
+    return rfc8785.dumps(value)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _count(
+    data: Source,
+    roles: Roles,
+    positive: object,
+    source: Origin,
+    model: Path | None,
+    decision: Mapping[str, Any] | None,
+    predictions: NDArray[Any] | None,
+    at_least: float | None,
+    limits: Limits | None,
+    progress: Progress,
+) -> Cells:
+    if source == "historical":
+        return reduce.historical_cells(data, roles, positive)
+
+    def step(done: int) -> None:
+        progress(0.05 + 0.8 * done / data.rows, "Scoring rows")
+
+    if source == "submitted":
+        if predictions is None:
+            return reduce.column_cells(data, roles, positive, at_least)
+        if len(predictions) != data.rows:
+            raise DataProblem(
+                "predictions_differ",
+                f"There are {len(predictions):,} predictions for {data.rows:,} rows. Submit one prediction a row, in "
+                "the dataset's order.",
+            )
+        return reduce.scored_cells(data, roles, positive, reduce.given_predictions(predictions), (), (), step)
+    if model is None or decision is None:
+        raise ValueError("a report on a model needs its file and its decision rule")
+    made = DecisionRule.from_mapping(decision)
+    with Scorer(model, limits, len(roles.features) or None) as scorer:
+        columns = wanted_columns(scorer.facts.inputs, data.columns, roles.features)
+        text = {t.name for t in scorer.facts.inputs if t.type == "tensor(string)"}
+        words = tuple(c for c in columns if c in text)
+        return reduce.scored_cells(
+            data,
+            roles,
+            positive,
+            lambda batch: made.decide(scorer.run(batch, made.output, roles.features)),
+            tuple(c for c in columns if c not in text),
+            words,
+            step,
+        )
+
+
+def _assemble(counted: Cells, roles: Roles, rule: Rule, parameters: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    source: Origin = parameters["source"]
+    kind: tables.WeightKind = parameters["weight_kind"] or "survey"
+    names = HISTORICAL_METRICS if source == "historical" else tuple(n for n in NAMES if n != "count")
+    singles = {name: counted.by([name]) for name in roles.sensitive}
+    references = {name: _reference(singles[name], name, parameters["reference"]) for name in roles.sensitive}
+    tested = {name: singles[name] for name in parameters["tested"] if name in singles}
+    missing = [name for name in parameters["tested"] if name not in singles]
+    if missing:
+        raise DataProblem(
+            "not_sensitive",
+            f"{', '.join(missing)}: a tested attribute must be one of the sensitive attributes.",
+            missing[0],
+        )
+    if source == "historical" and rule.metric not in HISTORICAL_METRICS:
+        raise DataProblem(
+            "metric_needs_predictions",
+            "Historical decisions have no predictions to compare with. Test their selection rate, or report on a "
+            "model.",
+        )
+    named = {name: tables.group_name([name], cells.groups[references[name]]) for name, cells in singles.items()}
+    attributes = [
+        tables.attribute_table(cells, names, rule, references[name], kind, seed) for name, cells in singles.items()
+    ]
+    crossed, left_out = _intersections(counted, roles, names, rule, kind, seed, parameters["depth"])
+    return {
+        "schema": SCHEMA,
+        "result": tables.test_result(rule, tested, named, kind),
+        "source": source,
+        "positive": parameters["positive"],
+        "overall": tables.overall_table(counted, names, rule, kind),
+        "attributes": attributes,
+        "intersections": crossed,
+        "warnings": _warnings(counted, singles, roles, source, parameters),
+        "not_testable": [*_not_testable(rule, singles, attributes), *left_out],
+    }
+
+
+def _reference(cells: Cells, name: str, wanted: Mapping[str, str]) -> int:
+    if name not in wanted:
+        return tables.largest_known(cells)
+    group = (reduce.canonical(wanted[name]),)
+    if group not in cells.groups:
+        have = ", ".join(g[0] for g in cells.groups[:12])
+        raise DataProblem(
+            "reference_empty",
+            f"The reference group {name} = {group[0]} has no rows. The dataset has {have}. Name one of these.",
+            column=name,
+        )
+    return cells.groups.index(group)
+
+
+def _intersections(
+    counted: Cells, roles: Roles, names: Sequence[str], rule: Rule, kind: tables.WeightKind, seed: int, depth: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    found, left_out = [], []
+    for size in range(2, min(depth, len(roles.sensitive)) + 1):
+        for chosen in itertools.combinations(roles.sensitive, size):
+            cells = counted.by(chosen)
+            if len(cells.groups) > MAX_INTERSECTION_GROUPS:
+                why = f"{len(cells.groups)} combinations; at most {MAX_INTERSECTION_GROUPS} are shown"
+                left_out.append({"what": " × ".join(chosen), "why": why})
+                continue
+            table = tables.attribute_table(cells, names, rule, tables.largest_known(cells), kind, seed)
+            found.append(table | {"exploratory": True})
+    return found, left_out
+
+
+def _warnings(
+    counted: Cells, singles: Mapping[str, Cells], roles: Roles, source: Origin, parameters: Mapping[str, Any]
+) -> list[dict[str, str]]:
+    found = []
+
+    def warn(code: str, sentence: str) -> None:
+        found.append({"code": code, "sentence": sentence})
+
+    if source == "historical":
+        warn(
+            "decisions_of_the_past",
+            f"These are the decisions recorded in {roles.label!r}, not those of a model. A model trained on them can "
+            "learn the disparities in them.",
+        )
+    else:
+        warn(
+            "selective_labels",
+            f"Error rates compare decisions with {roles.label!r}. Where that column records what happened afterwards "
+            "(repayment), it is known only for those who were accepted; where it records what people decided, error "
+            "rates measure agreement with those decisions, their disparities included. Selection rates need no label.",
+        )
+    used = [name for name in roles.sensitive if name in roles.features]
+    if used and source == "model":
+        warn(
+            "sensitive_feature",
+            f"The model is given {', '.join(used)}, which this report treats as sensitive. In many uses that is "
+            "unlawful.",
+        )
+    for name, cells in singles.items():
+        share = float(cells.w[np.array(cells.unknown())].sum() / cells.w.sum())
+        if share > MUCH_UNKNOWN:
+            warn(
+                "many_unknown",
+                f"{name} is {UNKNOWN} in {share:.1%} of rows. They are reported as a group and not tested; if they "
+                "differ from the rest, the verdict says less than it seems to.",
+            )
+    if roles.weight:
+        warn(
+            "weighted",
+            f"Rows are weighted by {roles.weight!r} ({parameters['weight_kind']} weights). Intervals use the effective "
+            "sample size; groups' minimum sizes count rows.",
+        )
+    if counted.rows < 200:
+        warn("few_rows", f"The dataset has only {counted.rows} rows; most disparities could not be detected.")
+    return found
+
+
+def _not_testable(
+    rule: Rule, singles: Mapping[str, Cells], attributes: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    found = []
+    for table in attributes:
+        for group in table["groups"]:
+            if group["unknown"] and not rule.test_unknown:
+                why = f"the attribute is missing in {group['count']:,} rows; they are reported, not tested"
+                found.append({"what": group["name"], "why": why})
+            elif group["metrics"][rule.metric]["size"] < rule.minimum_group_size:
+                size = group["metrics"][rule.metric]["size"]
+                why = f"{size} rows count for the rule's metric, under its minimum of {rule.minimum_group_size}"
+                found.append({"what": group["name"], "why": why})
+            empty = [m for m, seen in group["metrics"].items() if seen["value"] is None]
+            if empty:
+                found.append({"what": group["name"], "why": f"no rows to divide by for: {', '.join(empty)}"})
+    for name, cells in singles.items():
+        if len(cells.groups) - sum(cells.unknown()) < 2:
+            found.append({"what": name, "why": "only one group has a known value, so there is nothing to compare"})
+    return found
