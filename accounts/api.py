@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from accounts import services
 from accounts.access import abilities
-from accounts.models import ApiToken, Grant, Role, Team, User
+from accounts.models import TOKEN_STATES, ApiToken, Grant, Role, Team, User
 
 
 class TeamSerializer(serializers.ModelSerializer[Team]):
@@ -43,7 +43,7 @@ class GrantSerializer(serializers.ModelSerializer[Grant]):
 class TokenSerializer(serializers.ModelSerializer[ApiToken]):
     account = serializers.IntegerField(source="user_id", read_only=True)
     scopes = serializers.ListField(child=serializers.CharField(), read_only=True)
-    state = serializers.ChoiceField(choices=["active", "expired", "revoked"], read_only=True)
+    state = serializers.ChoiceField(choices=TOKEN_STATES, read_only=True)
 
     class Meta:
         model = ApiToken

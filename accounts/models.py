@@ -217,6 +217,9 @@ class Grant(models.Model):
         return f"{self.role} for {self.team or 'everything'}"
 
 
+TOKEN_STATES = ("active", "expired", "revoked")
+
+
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     def visible_to(self, user: User) -> ApiTokenQuerySet:
         """One's own, and those of service accounts that somebody makes tokens for."""

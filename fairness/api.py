@@ -7,7 +7,8 @@ from typing import Any
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -25,6 +26,7 @@ from registry.models import Dataset, Evidence, Version
 from registry.services import record_download
 
 
+@extend_schema_field(OpenApiTypes.INT)
 class VisibleDataset(serializers.PrimaryKeyRelatedField[Dataset]):
     """The id of a dataset that the asker can see."""
 
@@ -32,7 +34,7 @@ class VisibleDataset(serializers.PrimaryKeyRelatedField[Dataset]):
         return Dataset.objects.visible_to(self.context["request"].user).select_related("artifact")
 
 
-class RuleInput(serializers.Serializer[Any]):
+class DisparityRuleInput(serializers.Serializer[Any]):
     """A test; what is left out is as in the four-fifths guideline."""
 
     metric = serializers.ChoiceField(sorted(TESTABLE), default=DEFAULT_RULE.metric)
@@ -50,7 +52,7 @@ class BiasInput(serializers.Serializer[Any]):
         child=serializers.CharField(max_length=200), required=False, allow_null=True, default=None,
         help_text="Columns to compare by; all that are marked sensitive when left out",
     )  # fmt: skip
-    rule = RuleInput(required=False, allow_null=True, default=None)
+    rule = DisparityRuleInput(required=False, allow_null=True, default=None)
 
 
 class ExplanationInput(serializers.Serializer[Any]):

@@ -12,8 +12,8 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
-@worker_init.connect
-@beat_init.connect
+@worker_init.connect  # type: ignore[untyped-decorator]
+@beat_init.connect  # type: ignore[untyped-decorator]
 def refuse_unsafe(**kwargs: Any) -> None:
     """Worker and scheduler refuse an unsafe production as the web process does."""
     import django

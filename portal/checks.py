@@ -40,7 +40,7 @@ def production(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
 
 def configuration() -> list[CheckMessage]:
     """What the settings alone show."""
-    found = []
+    found: list[CheckMessage] = []
     if settings.DEBUG:
         found.append(fault("E001", "DEBUG is on", "Turn it off: its error pages show secrets."))
     if weak(settings.SECRET_KEY):
@@ -65,22 +65,29 @@ def database() -> list[CheckMessage]:
 
 
 def role(cursor: Any) -> list[CheckMessage]:
-    found = []
+    found: list[CheckMessage] = []
     cursor.execute(ROLE)
     if any(cursor.fetchone()):
         hint = "Let the portal connect as the role that `manage.py provision_roles` makes for it."
         found.append(
             fault("E011", "the portal's database role is a superuser, or may make roles or pass by them", hint)
         )
-    for number, query, what, hint in (
-        ("E012", OWNED, "the portal's database role owns", "Run `manage.py provision_roles`; connect as …_portal."),
-        ("E013", CHANGEABLE, "the portal's database role may change", "Run `manage.py provision_roles`."),
-        ("E014", UNGUARDED, "nothing in the database keeps append-only:", "Run `manage.py migrate`."),
-    ):
-        cursor.execute(query, [list(LOG_TABLES)] if "%s" in query else None)
-        if tables := [name for (name,) in cursor.fetchall()]:
-            found.append(fault(number, f"{what} {', '.join(tables)}", hint))
+    cursor.execute(OWNED, [list(LOG_TABLES)])
+    if tables := names(cursor):
+        hint = "Run `manage.py provision_roles`, and connect as the role that it makes for the portal."
+        found.append(fault("E012", f"the portal's database role owns {tables}", hint))
+    cursor.execute(CHANGEABLE, [list(LOG_TABLES)])
+    if tables := names(cursor):
+        hint = "Run `manage.py provision_roles`."
+        found.append(fault("E013", f"the portal's database role may change {tables}", hint))
+    cursor.execute(UNGUARDED)
+    if tables := names(cursor):
+        found.append(fault("E014", f"nothing in the database keeps append-only: {tables}", "Run `manage.py migrate`."))
     return found
+
+
+def names(cursor: Any) -> str:
+    return ", ".join(name for (name,) in cursor.fetchall())
 
 
 def accounts(cursor: Any) -> list[CheckMessage]:

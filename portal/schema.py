@@ -41,16 +41,14 @@ class Problem(serializers.Serializer[Any]):
 
 
 class ProblemAwareSchema(AutoSchema):  # type: ignore[misc]
-    def get_response_serializers(self) -> Any:
-        found = super().get_response_serializers()
-        answers = dict(found) if isinstance(found, dict) else {self.success_status(): found}
+    def _get_response_bodies(self, direction: str = "response") -> Any:
+        """Beneath what `extend_schema(responses=…)` replaces, so that no operation loses its errors by it."""
+        answers = super()._get_response_bodies(direction)
         statuses = {400, 401, 403, 404, 406, 429}
         if self.method in {"POST", "PUT", "PATCH", "DELETE"}:
             statuses |= {409, 413, 415, 422}
-        for status in sorted(statuses):
-            if not any(str(known[0] if isinstance(known, tuple) else known) == str(status) for known in answers):
-                answers[(status, "application/problem+json")] = OpenApiResponse(Problem, description=MEANINGS[status])
+        for status in sorted(statuses - set(map(int, answers))):
+            problem = OpenApiResponse(Problem, description=MEANINGS[status])
+            media_types = ["application/problem+json"]
+            answers[str(status)] = self._get_response_for_code(problem, str(status), media_types, direction)
         return answers
-
-    def success_status(self) -> int:
-        return {"POST": 201, "DELETE": 204}.get(self.method, 200)

@@ -26,7 +26,7 @@ class Cast:
 
     password: str = PASSWORD
 
-    def __getattr__(self, name: str):  # type: ignore[no-untyped-def]
+    def __getattr__(self, name: str):
         from accounts.models import User
 
         if name != "ci_bot" and name not in PEOPLE:
@@ -35,13 +35,13 @@ class Cast:
         return found
 
     @cached_property
-    def team(self):  # type: ignore[no-untyped-def]
+    def team(self):
         from accounts.models import Team
 
         return Team.objects.get(slug="credit")
 
     @cached_property
-    def other_team(self):  # type: ignore[no-untyped-def]
+    def other_team(self):
         from accounts.models import Team
 
         return Team.objects.get(slug="claims")
@@ -70,8 +70,8 @@ def build() -> None:
     bot = add_account(
         by=console, name="CI bot", email=address("ci_bot"), kind=User.Kind.SERVICE, team=teams["credit"]
     )
-    role = Role.objects.get(slug="service_account")
-    grant_role(by=console, account=bot, role=role, team=teams["credit"], reason="the cast")
+    robot = Role.objects.get(slug="service_account")
+    grant_role(by=console, account=bot, role=robot, team=teams["credit"], reason="the cast")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,9 @@ def bare(name):
 def deeper(row):
     row.people.add(1)
     cursor.execute("SELECT 1")
+    cursor.execute(LONG)
+
+LONG = "SELECT 2"
 
 class Model:
     people = models.ManyToManyField("x")
@@ -45,6 +48,7 @@ BAD = {
     "a registered bare writer": ("a.x", "from a.services import bare\nHOOKS = [bare]\n"),
     "SQL": ("a.x", "def go():\n    cursor.execute('DELETE FROM a')\n"),
     "SQL put together": ("a.x", "def go(name):\n    cursor.execute(f'UPDATE {name} SET x = 1')\n"),
+    "SQL with a name": ("a.x", "END = 'DELETE FROM a'\ndef go():\n    cursor.execute(END)\n"),
     "SQL from elsewhere": ("a.x", "def go():\n    cursor.execute(STATEMENT)\n"),
     "a many-to-many": ("a.x", "def go(row):\n    row.people.set([1])\n"),
     "a method": ("a.x", "class Rows:\n    def end(self):\n        self.delete()\ndef go():\n    Rows().end()\n"),

@@ -76,7 +76,18 @@ def asks_duckdb(tree: ast.Module) -> bool:
     return bool(imported & {"duckdb", "ibis"}) and not imported & {"django", "psycopg2"}
 
 
-def is_write(call: ast.Call, m2m: set[str]) -> bool:
+def constants(tree: ast.Module) -> dict[str, str]:
+    """Texts with a name at the module's top level: the statements of longer queries."""
+    return {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def is_write(call: ast.Call, m2m: set[str], known: Mapping[str, str]) -> bool:
     if not isinstance(call.func, ast.Attribute):
         return False
     act, owner = call.func.attr, call.func.value
@@ -91,6 +102,8 @@ def is_write(call: ast.Call, m2m: set[str]) -> bool:
         text = call.args[0] if call.args else None
         if isinstance(text, ast.JoinedStr) and text.values:
             text = text.values[0]
+        if isinstance(text, ast.Name) and text.id in known:
+            return not HARMLESS.match(known[text.id])
         plain = isinstance(text, ast.Constant) and isinstance(text.value, str) and HARMLESS.match(text.value)
         return not plain
     return False
@@ -107,6 +120,7 @@ class Reader(ast.NodeVisitor):
 
     def __init__(self, module: str, tree: ast.Module, m2m: set[str]) -> None:
         self.module, self.m2m, self.sql = module, m2m, not asks_duckdb(tree)
+        self.constants = constants(tree)
         self.known: dict[str, str] = {}  # local name → what it stands for
         self.functions: dict[str, Function] = {}
         self.top = Function(f"{module}.<top level>")
@@ -152,7 +166,7 @@ class Reader(ast.NodeVisitor):
 
     def visit_Call(self, node: ast.Call) -> None:
         asks = isinstance(node.func, ast.Attribute) and node.func.attr in SQL and not self.sql
-        if is_write(node, self.m2m) and not asks:
+        if is_write(node, self.m2m, self.constants) and not asks:
             self.here.writes.append(node.lineno)
         self.generic_visit(node)
 

@@ -1,0 +1,137 @@
+"""Permissions, roles, events and the documents about them say the same as the code."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from accounts.catalogue import EVERYBODY, PERMISSIONS, ROLES
+from accounts.models import Role
+from ledger.actors import ANONYMOUS
+from ledger.door import ACTS
+from portal import glossary
+from portal.celery import app
+from scripts.docs import PAGES, load, written
+from tests.house import writes
+from tests.house.routes import routes
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = re.compile(r"^(accounts|audits|jobs|registry|fairness|approvals|inference)\.[a-z]+(_[a-z]+)+$")
+
+
+def strings(text: str) -> set[str]:
+    return {
+        node.value
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def named_in_code() -> dict[str, str]:
+    """Whatever the code names in the form of a permission, with a module that does; tasks of Celery look alike."""
+    app.loader.import_default_modules()
+    return {
+        text: module
+        for module, source in writes.sources().items()
+        if module != "accounts.catalogue"
+        for text in strings(source)
+        if NAME.match(text) and text not in app.tasks
+    }
+
+
+def test_every_permission_that_the_code_names_exists():
+    unknown = {text: module for text, module in named_in_code().items() if text not in PERMISSIONS}
+    assert unknown == {}
+
+
+def test_every_permission_is_asked_for_somewhere():
+    load()
+    asked = set(named_in_code()) | {act.permission for act in ACTS.values()}
+    asked |= {needed for route in routes() for needed in getattr(route.view, "permissions", {}).values() if needed}
+    templates = " ".join(path.read_text(encoding="utf-8") for path in (ROOT / "templates").rglob("*.html"))
+    assert {one for one in PERMISSIONS if one not in asked and one not in templates} == set()
+
+
+def test_every_act_asks_for_a_permission_of_the_catalogue():
+    load()
+    assert {act.permission for act in ACTS.values() if not act.service.startswith("tests.")} <= set(PERMISSIONS)
+
+
+def test_every_permission_can_be_had():
+    granted = {one for _, given in ROLES.values() for one in given} | set(EVERYBODY) | {"fairness.publish_report"}
+    assert {one for one in PERMISSIONS if one not in granted and not ANONYMOUS.has_perm(one)} == set()
+    assert {one for one in granted if one not in PERMISSIONS} == set()
+
+
+def test_events_are_objects_in_the_past_tense():
+    load()
+    shape = re.compile(r"^[a-z]+(_[a-z]+)*\.[a-z_]*(ed|made|set|bound|sent|begun|lost|drawn)$")
+    assert [
+        act.event for act in ACTS.values() if not shape.match(act.event) and not act.service.startswith("tests.")
+    ] == []
+
+
+def test_an_auditor_writes_nothing_but_exports_and_an_administrator_approves_nothing():
+    load()
+    writing = {act.permission for act in ACTS.values()}
+    assert set(ROLES["auditor"][1]) & writing <= {"audits.export_log", "registry.download_artifact"}
+    assert not {one for one in ROLES["platform_administrator"][1] if one.startswith(("approvals.", "registry."))}
+    assert not {
+        one for one in ROLES["service_account"][1] if one in ("approvals.sign_decision", "approvals.reauthenticate")
+    }
+
+
+@pytest.mark.django_db
+def test_roles_in_the_database_are_those_of_the_catalogue():
+    stored = {role.slug: (role.name, set(role.permissions)) for role in Role.objects.all()}
+    assert stored == {slug: (name, set(given)) for slug, (name, given) in ROLES.items()}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_tables_of_the_documents_are_those_of_the_code(name):
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert "<!-- table: " in text
+    assert written(text) == text, "run: .venv/bin/python -m scripts.docs"
+
+
+def test_the_glossary_defines_each_term_once_in_order():
+    headings = re.findall(r"^### (.+)$", (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings == sorted(set(headings), key=str.lower)
+    assert set(glossary.terms()) == {heading.lower() for heading in headings}
+    assert all(len(meaning) > 20 for meaning in glossary.terms().values())
+
+
+def test_links_between_documents_lead_somewhere():
+    broken = []
+    for page in (ROOT / "docs").rglob("*.md"):
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            if "://" not in target and not (page.parent / target).exists():
+                broken.append(f"{page.name}: {target}")
+    assert broken == []
+
+
+def test_the_program_in_the_documents_checks_an_export(tmp_path, db, cast):
+    """The reader's program is run as it is printed, on a good export and on an altered one."""
+    import subprocess
+    import sys
+
+    from audits.export import as_line
+    from ledger.models import Event
+
+    page = (ROOT / "docs" / "audit-log.md").read_text(encoding="utf-8")
+    program = (
+        re.search(r"^    import base64.*?(?=^\S)", page, re.MULTILINE | re.DOTALL)[0].replace("\n    ", "\n").lstrip()
+    )
+    (tmp_path / "check.py").write_text(program, encoding="utf-8")
+    good = b"".join(as_line(event) for event in Event.objects.order_by("id"))
+    reason = b'"value":"the cast"'
+    for export, status in [
+        (good, 0),
+        (good.replace(reason, b'"value":"the past"', 1), 1),
+        (good.replace(b"console", b"consola", 1), 1),
+    ]:
+        done = subprocess.run([sys.executable, tmp_path / "check.py"], input=export, capture_output=True, check=False)
+        assert done.returncode == status, done.stderr
