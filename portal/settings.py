@@ -221,6 +221,14 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "ENUM_NAME_OVERRIDES": {
+        "AccountKindEnum": "accounts.models.User.Kind",
+        "EnvironmentEnum": "approvals.workflow.ENVIRONMENTS",
+        "ReviewEnvironmentEnum": "approvals.forms.ENVIRONMENTS",
+        "RequestStateEnum": "approvals.models.ReviewRequest.State",
+        "RiskTierEnum": "registry.models.Model.Tier",
+        "TokenStateEnum": "accounts.models.TOKEN_STATES",
+    },
 }
 
 LOGGING = {
