@@ -28,10 +28,11 @@ def way(correlation: float | None) -> str:
 
 def by_group(report: Report) -> list[dict[str, Any]]:
     """Attribute by attribute: each group with what sets its attributions apart from everybody's."""
-    return [
-        {"heading": f"Groups by {attribute}", "groups": [{**group, "told": group["features"][:TOLD]} for group in groups]}
-        for attribute, groups in groupby(report["groups"], key=lambda group: group["attribute"])
-    ]
+    found = []
+    for attribute, groups in groupby(report["groups"], key=lambda group: group["attribute"]):
+        told = [{**group, "told": group["features"][:TOLD]} for group in groups]
+        found.append({"heading": f"Groups by {attribute}", "groups": told})
+    return found
 
 
 def residual(report: Report) -> dict[str, str]:

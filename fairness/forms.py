@@ -34,7 +34,7 @@ class ReportForm(forms.Form):
     comparison = forms.ChoiceField(choices=COMPARISONS, label="Compared as", initial=DEFAULT_RULE.comparison)
     bound = forms.FloatField(
         min_value=0.001, max_value=1, initial=DEFAULT_RULE.bound, label="Bound",
-        help_text="0.8 of the highest rate is the four-fifths guideline (29 CFR 1607.4(D)): a usual start, no law of nature.",
+        help_text="0.8 of the highest rate is the four-fifths guideline (29 CFR 1607.4(D)): a start, no law of nature.",
         widget=forms.NumberInput(attrs={"step": "any"}),
     )  # fmt: skip
     confidence = forms.FloatField(

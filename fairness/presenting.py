@@ -24,7 +24,7 @@ COMPARED = {
 ASKED = {
     "impact_ratio": "the {metric} of every group is at least {bound:.2f} of that of the highest group",
     "difference": "the {metric} of no group is more than {bound:.2f} below that of the highest group",
-    "ratio_to_reference": "the {metric} of every group is {bound:.2f} to {inverse:.2f} times that of the reference group",
+    "ratio_to_reference": "the {metric} of every group is {bound:.2f} to {inverse:.2f} of that of the reference group",
     "difference_to_reference": "the {metric} of every group is within {bound:.2f} of that of the reference group",
     "at_least": "the {metric} of every group is at least {bound:.2f}",
     "at_most": "the {metric} of every group is at most {bound:.2f}",
@@ -100,10 +100,19 @@ def details(table: Report) -> dict[str, Any]:
             for part in abreast(groups)
         ],
         "between": [{**row, "words": sentence_case(row["words"])} for row in table["between"]],
-        "to_reference": [{**row, "words": sentence_case(WORDS[row["metric"]])} for row in table["to_reference"]],
+        "to_reference": [
+            {**row, "words": sentence_case(WORDS[row["metric"]]), "p": p_in_words(row["p_value_corrected"])}
+            for row in table["to_reference"]
+        ],
         "reference": table["reference"],
         "named": [(sentence_case(name.replace("_", " ")), row) for name, row in named.items() if row],
     }
+
+
+def p_in_words(p: float | None) -> str:
+    if p is None:
+        return "–"
+    return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
 def crossed(report: Report) -> list[dict[str, Any]]:

@@ -1,0 +1,69 @@
+"""Worlds with reports in them: jobs done in this process, and a model that takes a while to explain."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+from typing import Any
+
+from tests import worlds
+
+MANY = tuple(f"f{number}" for number in range(34))
+
+
+def done(job: Any) -> Any:
+    """Do a report's job here and now; the job afterwards."""
+    from fairness import services, tasks
+    from jobs.models import Job
+
+    task = {
+        services.COMPUTE_BIAS: tasks.compute_bias_report,
+        services.COMPUTE_EXPLANATION: tasks.compute_explanation_report,
+    }[job.kind]
+    task(job.pk)
+    return Job.objects.get(pk=job.pk)
+
+
+def a_slow_world(cast: Any) -> tuple[Any, Any]:
+    """A version and a dataset with so many features that explaining them takes seconds."""
+    dice = random.Random(3)  # noqa: S311
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["approved", "group", *MANY])
+    for number in range(600):
+        writer.writerow([number % 3 % 2, "ab"[number % 2], *(round(dice.gauss(0, 1), 3) for _ in MANY)])
+    model = worlds.a_model(cast)
+    upload = worlds.an_upload(cast, worlds.onnx_bytes(0.1, len(MANY)), "wide.onnx", team=model.team)
+    from registry.services import register_version
+
+    version = register_version(
+        by=cast.developer, model=model, upload=upload, features=list(MANY), decision_rule=worlds.RULE,
+        contributors=[cast.developer],
+    )  # fmt: skip
+    roles = {"approved": "label", "group": "sensitive"} | dict.fromkeys(MANY, "feature")
+    return version, worlds.a_dataset(cast, data=out.getvalue().encode(), roles=roles)
+
+
+def stored_report(cast: Any, version: Any, dataset: Any, source: str = "model") -> Any:
+    """Evidence with a report's real bytes, without a worker: for pages, within a test's transaction."""
+    from fairness.bias import bias_report, canonical_bytes
+    from fairness.computing import plain
+    from fairness.services import BIAS, common_inputs, roles_of, title_of
+    from registry import storage
+    from registry.models import Evidence
+    from registry.services import add_evidence
+
+    roles = roles_of(version, dataset, None)
+    with storage.local(dataset.artifact) as data, storage.local(version.artifact) as model:
+        report = bias_report(
+            data, roles, positive=dataset.positive_class, source=source, model=model, decision=version.decision_rule
+        )
+    inputs = common_inputs(version, dataset, roles)
+    kept = storage.put([canonical_bytes(report)], limit=10**8)
+    assert plain(kept.digest)
+    return add_evidence(
+        version, kind=BIAS, title=title_of(BIAS, source, dataset), stored=kept, filename=f"bias-{source}.json",
+        media_type="application/json", provenance=Evidence.Provenance.COMPUTED, produced_by=cast.developer,
+        dataset=dataset, summary={"source": source, "verdict": report["result"]["verdict"]} | inputs,
+    )  # fmt: skip
