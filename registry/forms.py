@@ -76,17 +76,20 @@ class VersionForm(RefusableForm):
     output = forms.ChoiceField(help_text="The output by which the model's answer becomes a yes or no.")
     kind = forms.ChoiceField(
         label="Decision rule",
-        choices=[("threshold", "Yes from a score on"), ("label", "Yes for a label")],
+        choices=[
+            ("threshold", "The output is a score: yes from a threshold on"),
+            ("label", "The output is a label: yes where it has one value"),
+        ],
         widget=forms.RadioSelect,
     )
     klass = forms.CharField(
-        label="Class of the score",
+        label="For a score: the class",
         max_length=200,
         required=False,
         help_text="Number of the column, or name of the class.",
     )
-    at_least = forms.FloatField(label="Yes from this score on", required=False)
-    equals = forms.CharField(label="Yes for this label", max_length=200, required=False)
+    at_least = forms.FloatField(label="For a score: yes from", required=False)
+    equals = forms.CharField(label="For a label: yes where it is", max_length=200, required=False)
     contributors = forms.ModelMultipleChoiceField(
         User.objects.none(),
         widget=forms.CheckboxSelectMultiple,

@@ -111,6 +111,8 @@ def check_header(path: str, delimiter: str, quote: str, skipped: int) -> None:
         raise TableProblem(
             "broken_csv", "The first line does not hold the columns' names. Put them there, and only them."
         )
+    if len(header) == 1 and (mark := next((mark for mark in ",;\t|" if mark in header[0]), "")):
+        refuse_ragged(path, mark)
     if "" in header:
         raise TableProblem(
             "column_unnamed", f"Column {header.index('') + 1} has no name in the first line. Give it one."
@@ -123,6 +125,20 @@ def check_header(path: str, delimiter: str, quote: str, skipped: int) -> None:
                 f"Two columns are called {column[:SHOWN]!r} (capitals do not tell them apart). Rename one of them.",
             )
         seen.add(column.lower())
+
+
+def refuse_ragged(path: str, delimiter: str) -> None:
+    """A reader that finds lines of unequal length takes each for one value; say which line it is."""
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file, delimiter=delimiter)
+        wanted = len(next(lines))
+        for line in lines:
+            if line and len(line) != wanted:
+                raise TableProblem(
+                    "broken_csv",
+                    f"Line {lines.line_num:,} has {len(line):,} values where the first line names {wanted:,} columns. "
+                    "Check quotes and separators there, and upload it again.",
+                )
 
 
 def columns_of(con: Any, table: str, kind: str) -> list[tuple[str, str]]:
@@ -156,7 +172,8 @@ def profile_of(con: Any, table: str, kind: str, given: dict[str, Any]) -> dict[s
             "name": column,
             "type": type_of(sort, filled, whole, numbers),
             "missing": row[0] - filled,
-            "distinct": distinct,
+            # Only estimated, so it may come out larger than it can be.
+            "distinct": min(distinct, filled),
         }
         if numbers == filled and filled and all(isinstance(end, float) and math.isfinite(end) for end in (low, high)):
             found |= {"lowest": low, "highest": high}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +16,39 @@ from registry.tables.problems import TableProblem
 
 ROOT = Path(__file__).resolve().parents[2]
 START = "import sys; sys.path.append(sys.argv.pop(1)); from registry.tables.child import main; main()"
-MEMORY_BYTES = 1 << 30
-ADDRESS_BYTES = 4 << 30
-SECONDS = 60
 
 
-def profile(path: Path, groups: Sequence[str] = ()) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Limits:
+    """What reading a table may use: DuckDB's memory and the whole address space in bytes, and seconds."""
+
+    memory_bytes: int = 1 << 30
+    address_bytes: int = 4 << 30
+    seconds: float = 60
+
+
+USUAL = Limits()
+
+
+def profile(path: Path, groups: Sequence[str] = (), limits: Limits = USUAL) -> dict[str, Any]:
     """Format, number of rows and columns of a table, confined.
 
     Each column has name, type, missing, about how many distinct values, for numbers lowest and highest, and sizes of
     its groups: of the columns named in `groups`, or where none is, of those with few values. Raises TableProblem.
     """
-    return read(path, do="profile", groups=list(groups))
+    return read(path, limits, do="profile", groups=list(groups))
 
 
 def first_rows(path: Path, limit: int) -> tuple[list[str], list[list[str | None]]]:
     """Names of the columns and the first rows as text, confined. Raises TableProblem."""
-    found = read(path, do="rows", limit=limit)
+    found = read(path, USUAL, do="rows", limit=limit)
     return found["columns"], found["rows"]
 
 
-def read(path: Path, **asked: Any) -> dict[str, Any]:
-    limits = {"memory_bytes": MEMORY_BYTES, "address_bytes": ADDRESS_BYTES, "cpu_seconds": SECONDS}
-    given = {"path": str(path.resolve()), "parent": os.getpid(), **limits, **asked}
+def read(path: Path, limits: Limits, **asked: Any) -> dict[str, Any]:
+    given = {"path": str(path.resolve()), "parent": os.getpid(), **asked}
+    given |= {"cpu_seconds": 2 * math.ceil(limits.seconds)}
+    given |= {"memory_bytes": limits.memory_bytes, "address_bytes": limits.address_bytes}
     try:
         # Nothing of the portal's environment, which holds secrets, goes with it.
         done = subprocess.run(  # noqa: S603
@@ -46,13 +58,13 @@ def read(path: Path, **asked: Any) -> dict[str, Any]:
             env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
             cwd="/",
             start_new_session=True,
-            timeout=SECONDS,
+            timeout=limits.seconds,
             check=False,
         )
     except subprocess.TimeoutExpired:
         raise TableProblem(
             "too_slow",
-            f"The table could not be read within {SECONDS} s. Register a sample of it, or write it as Parquet.",
+            f"The table could not be read within {limits.seconds:g} s. Register a sample of it, or write it as Parquet.",
         ) from None
     try:
         said: dict[str, Any] = json.loads(done.stdout)

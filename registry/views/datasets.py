@@ -49,7 +49,7 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponse:
         {
             "dataset": shared(found),
             "lead": f"{found.rows:,} rows, {len(found.columns)} columns, {found.get_format_display()}",
-            "columns_note": f"outcome {', '.join(found.labels)} is {found.positive_class}",
+            "columns_note": f"yes is {', '.join(found.labels)} = {found.positive_class}",
             "groups": [column for column in found.columns if column.get("groups") and column["role"] in GROUPED],
             "reports": reports.select_related("version__model", "produced_by"),
             "may_read": asker(request).has_perm("registry.read_rows", found),
@@ -61,7 +61,8 @@ def shared(dataset: Dataset) -> Dataset:
     """Add what part of the rows is missing in each column, and is in each group."""
     for column in dataset.columns:
         column["share_missing"] = column["missing"] / dataset.rows
-        column["note"] = f"{ROLES[column['role']].split(':')[0].lower()}, {column['distinct']:,} values"
+        column["part"] = ROLES[column["role"]].split(":")[0]
+        column["note"] = f"{column['part'].lower()}, {column['distinct']:,} values"
         for group in column.get("groups", ()):
             group["share"] = group["rows"] / dataset.rows
     return dataset

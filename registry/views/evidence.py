@@ -39,7 +39,7 @@ def evidence(request: HttpRequest, pk: int) -> HttpResponse:
     may_withdraw = mine and not found.withdrawn_at and asker(request).has_perm("registry.attach_evidence", found)
     context = {
         "evidence": found,
-        "kind": KINDS.get(found.kind, found.kind.replace("_", " ").capitalize()),
+        "lead": f"{KINDS.get(found.kind, found.kind.replace('_', ' ').capitalize())} on {found.version}",
         "may_withdraw": may_withdraw,
         "may_download": asker(request).has_perm("registry.download_artifact", found),
     }
