@@ -61,8 +61,8 @@ def wilson(p: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> Interval:
     middle = share + z2 / (2 * size)
     reach = np.sqrt(z2 * (share * (1 - share) / size + z2 / (4 * size**2)))
     scale = 1 + z2 / size
-    low = np.where(share <= 0, 0.0, np.maximum(0.0, (middle - reach) / scale))
-    high = np.where(share >= 1, 1.0, np.minimum(1.0, (middle + reach) / scale))
+    low = np.where(share <= 0, 0.0, np.clip((middle - reach) / scale, 0.0, share))
+    high = np.where(share >= 1, 1.0, np.clip((middle + reach) / scale, share, 1.0))
     return Interval(np.where(known, low, 0.0), np.where(known, high, 1.0))
 
 
