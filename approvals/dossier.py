@@ -142,6 +142,7 @@ def as_item(evidence: Evidence) -> workflow.EvidenceItem:
         decision_rule=workflow.manifest_digest(rule) if rule else "",
         dataset=summary.get("dataset_digest") or "",
         registered_dataset=evidence.dataset.artifact.digest if evidence.dataset else "",
+        says=summary.get("sentence") or "",
         withdrawn=evidence.withdrawn_at is not None,
     )
 

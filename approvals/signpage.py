@@ -89,7 +89,7 @@ def after(page: dict[str, Any], request: HttpRequest, found: ReviewRequest, refu
     form.data = form.data.copy()
     form.data["digest"] = latest.digest
     delta = showing.Delta("What changed while you were reading", read, showing.changes(read, latest)) if read else None
-    return {**page, "deltas": [delta] if delta else []}
+    return {**page, "changed": delta, "deltas": []}
 
 
 def shown(request: HttpRequest, found: ReviewRequest, asked: Any) -> dict[str, Any]:
@@ -113,9 +113,9 @@ def shown(request: HttpRequest, found: ReviewRequest, asked: Any) -> dict[str, A
         "meaning": requirement.meaning if outcome == "approve" else MEANINGS[outcome],
         "reasons": why_not(case, requirement, request, outcome), "deltas": showing.deltas(case, request.user),
         "lines": showing.manifest_lines(
-            case.revision.manifest, digest=case.revision.digest, opened=showing.opened_by(request.user, found)
+            case.revision.manifest, digest=case.revision.digest, opened=showing.opened_by(request.user, found), of=found
         ),
-        "every_line": workflow.lines(case.revision.manifest), "evidence": showing.evidence_rows(case, request.user),
+        "every_line": workflow.lines(case.revision.manifest),
         "earlier": showing.earlier(found.version, request.user, found.pk),
     }  # fmt: skip
 

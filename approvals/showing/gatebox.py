@@ -49,7 +49,9 @@ def requirement_line(found: Dossier, each: workflow.Fulfilment, viewer: User) ->
     who = f"Signed by {', '.join(signed[signer] for signer in each.signers)}. " if each.signers else ""
     role = each.requirement.role.replace("_", " ")
     text = (
-        f"one {role} who had no part in making it" if needed == 1 else f"{needed} {role}s who had no part in making it"
+        f"one {role} who had no part in making it."
+        if needed == 1
+        else f"{needed} {role}s who had no part in making it."
     )
     state = each.state
     if found.request.is_open and each.state != "met":

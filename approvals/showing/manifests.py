@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.urls import reverse
+
 from accounts.models import User
 from approvals import workflow
 from approvals.dossier import Dossier
@@ -51,9 +53,13 @@ def rule_in_words(rule: Mapping[str, Any]) -> str:
 
 
 def manifest_lines(
-    manifest: Mapping[str, Any], *, digest: str = "", opened: Mapping[int, datetime] | None = None
-) -> list[Shown]:
-    """A manifest for people, drawn from nothing but itself and the names; `opened` adds what the viewer has opened."""
+    manifest: Mapping[str, Any], *, digest: str = "", opened: Mapping[int, datetime] | None = None,
+    of: ReviewRequest | None = None,
+) -> list[Shown]:  # fmt: skip
+    """A manifest for people, drawn from nothing but itself and the names.
+
+    `opened` adds what the viewer has opened; `of`, the request, makes evidence a link that notes its opening.
+    """
     names = Names(manifest)
     model, version, artifact = manifest["model"], manifest["version"], manifest["artifact"]
     untiered = "" if model["risk_tier_set_by"] else "not set by the second line, so it counts as high"
@@ -68,7 +74,8 @@ def manifest_lines(
     ]
     for item in manifest["evidence"]:
         note = seen(item, opened) if opened is not None else ("", "")
-        shown.append(Shown(f"evidence {item['id']}", evidence_words(item, names), item["digest"], *note))
+        url = reverse("request-evidence", args=[of.pk, item["id"]]) if of else ""
+        shown.append(Shown(f"evidence {item['id']}", evidence_words(item, names), item["digest"], *note, url=url))
     if not manifest["evidence"]:
         shown.append(Shown("evidence", "none", note="nothing was attached", tone="no"))
     shown += [
@@ -98,7 +105,9 @@ def seen(item: Mapping[str, Any], opened: Mapping[int, datetime]) -> tuple[str, 
     return "not opened by you", "wait"
 
 
-QUIET = {"request", "revision", "submitted_by", "format", "version.id", "model.id"}
+QUIET = {"request", "revision", "submitted_by", "format", "version.id", "version.number", "model.id", "obligations"}
+# What a reader looks for first: what it decides, then what the reports say; digests last, they nearly always differ.
+FIRST = ("decision_rule", "environment", "use", "model", "verdict", "features", "version")
 
 
 def comparable(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +119,7 @@ def comparable(manifest: Mapping[str, Any]) -> dict[str, Any]:
         counted[name] = counted.get(name, 0) + 1
         label = name if counted[name] == 1 else f"{name} {counted[name]}"
         evidence.append({"id": label, **{key: item[key] for key in ("verdict", "digest", "provenance")}})
-    datasets = [{key: each[key] for key in ("id", "artifact", "rows", "purpose")} for each in manifest["datasets"]]
+    datasets = [{key: each[key] for key in ("artifact", "rows", "purpose")} for each in manifest["datasets"]]
     return {**manifest, "evidence": evidence, "datasets": datasets}
 
 
@@ -120,9 +129,14 @@ def changes(before: Revision, after: Revision) -> list[workflow.Change]:
     names = Names(before.manifest, after.manifest)
     return [
         workflow.Change(words_of(each.name), named(each.before, names), named(each.after, names))
-        for each in found
-        if each.name not in QUIET
+        for each in sorted(found, key=weight)
+        if each.name not in QUIET and not each.name.endswith(".id")
     ]
+
+
+def weight(change: workflow.Change) -> tuple[bool, int]:
+    places = [place for place, word in enumerate(FIRST) if word in change.name]
+    return change.is_digest, places[0] if places else len(FIRST)
 
 
 def words_of(path: str) -> str:

@@ -88,7 +88,7 @@ def prospect(version: Version, viewer: User, under_way: Dossier | None = None) -
     rule = workflow.manifest_digest(version.decision_rule)
     frozen = set(under_way.revision.evidence_ids) if under_way else set()
     return {
-        "version": version,
+        "subject": version,
         "policy": policy,
         "lines": manifest_lines(manifest),
         "gaps": list(workflow.evidence_gaps(policy.rules, items, version.artifact.digest, rule)),

@@ -30,6 +30,7 @@ class EvidenceItem:
     decision_rule: str = ""
     dataset: str = ""
     registered_dataset: str = ""
+    says: str = ""
     withdrawn: bool = False
 
 
@@ -202,7 +203,8 @@ def limitations(policy: Policy, evidence: Sequence[EvidenceItem]) -> Iterable[Re
     for item in evidence:
         asked = any(_alike(rule, item) and rule.verdicts == "acknowledge" for rule in policy.evidence)
         if asked and item.verdict not in PASSING:
-            yield Reason(f"evidence:{item.id}", f"“{item.title}” says {verdict_words(item.verdict)}.")
+            said = f" {item.says}" if item.says else ""
+            yield Reason(f"evidence:{item.id}", f"“{item.title}” says {verdict_words(item.verdict)}.{said}")
 
 
 def verdict_words(verdict: str) -> str:
