@@ -22,6 +22,8 @@ from fairness.roles import Roles
 
 MAX_LEVELS = 100
 MAX_CELLS = 50_000
+# The largest weight becomes a whole number of so many bits; 38 decimal digits then hold the sum of 2^36 of them.
+BITS = 90
 WHOLE = re.compile(r"^([+-]?\d+)\.0+$")
 Raw = dict[tuple[str, ...], list[int]]
 Predict = Callable[[dict[str, NDArray[Any]]], NDArray[Any]]
@@ -145,7 +147,7 @@ def _check(source: Source, roles: Roles, more: Sequence[str]) -> int:
             column=roles.weight,
             row=row,
         )
-    return 60 - math.ceil(math.log2(high))
+    return BITS - math.ceil(math.log2(high))
 
 
 def _grouped(con: Any, table: Any, columns: Any, roles: Roles, decision: Any, scale: int) -> list[dict[str, Any]]:
@@ -160,7 +162,7 @@ def _grouped(con: Any, table: Any, columns: Any, roles: Roles, decision: Any, sc
     if roles.weight:
         weight = rows["weight__"]
         sums["w__"] = (weight * 2.0**scale).cast("decimal(38, 0)").sum()
-        sums["w2__"] = (weight * weight * 2.0 ** (2 * scale - 60)).cast("decimal(38, 0)").sum()
+        sums["w2__"] = (weight * weight * 2.0 ** (2 * scale - BITS)).cast("decimal(38, 0)").sum()
     expression = rows.group_by(keys).aggregate(**sums).limit(MAX_CELLS + 1)
     found: list[dict[str, Any]] = con.to_pyarrow(expression).to_pylist()
     return found
@@ -206,7 +208,7 @@ def _arranged(source: Source, raw: Raw, roles: Roles, positive: object, scale: i
         at = (place[key[:-2]], int(key[-2] == yes), int(key[-1] == chosen))
         n[at] += raw[key][0]
         w[at] += math.ldexp(raw[key][1], -scale) if roles.weight else raw[key][0]
-        w2[at] += math.ldexp(raw[key][2], 60 - 2 * scale) if roles.weight else raw[key][0]
+        w2[at] += math.ldexp(raw[key][2], BITS - 2 * scale) if roles.weight else raw[key][0]
     return Cells(roles.sensitive, groups, n, w, w2)
 
 

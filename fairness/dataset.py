@@ -7,6 +7,8 @@ missing when it is empty. DuckDB may open the one file and nothing else.
 from __future__ import annotations
 
 import codecs
+import csv
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +20,8 @@ from fairness.problems import DataProblem
 
 TAKE = 65_536
 PARQUET = b"PAR1"
+SEPARATORS = (",", ";", "\t", "|")
+MAX_HEADER = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -140,26 +144,37 @@ def opened(path: Path, memory: str = "1GB", threads: int = 2) -> Iterator[Source
             quoted = str(path).replace("'", "''")
             con.raw_sql(f"SET allowed_paths = ['{quoted}']")
             con.raw_sql("SET enable_external_access = false")
-            # It makes a TRY_CAST over a CSV's text a type of the scan, which then fails on what is no number.
-            con.raw_sql("SET disabled_optimizers = 'type_pushdown'")
+            # The first makes a TRY_CAST over a CSV's text a type of the scan, which then fails on what is no number. The
+            # second believes Parquet's minimum and maximum, which leave NaN out, and decides that no value is NaN.
+            con.raw_sql("SET disabled_optimizers = 'type_pushdown,statistics_propagation'")
             con.raw_sql("SET lock_configuration = true")
             try:
                 if kind == "parquet":
                     table = con.read_parquet(str(path), table_name="dataset")
                 else:
-                    table = con.read_csv(str(path), table_name="dataset", all_varchar=True, header=True)
+                    names, separator = _header(path)
+                    table = con.read_csv(
+                        str(path),
+                        table_name="dataset",
+                        columns=dict.fromkeys(names, "VARCHAR"),
+                        auto_detect=False,
+                        header=True,
+                        delim=separator,
+                        quote='"',
+                        escape='"',
+                    )
                 rows = int(table.count().to_pyarrow().as_py())
-                if not rows:
-                    raise DataProblem("no_rows", "The dataset has column names but no rows.")
+            except duckdb.Error as error:
+                raise _translated(kind, path, error) from error
+            if not rows:
+                raise DataProblem("no_rows", "The dataset has column names but no rows.")
+            try:
                 yield Source(path, kind, con, table, rows)
-            except (
-                duckdb.ConversionException,
-                duckdb.InvalidInputException,
-                duckdb.IOException,
-                duckdb.OutOfMemoryException,
-                duckdb.OutOfRangeException,
-            ) as error:
-                raise _translated(kind, error) from error
+            except duckdb.Error as error:
+                # A fault of ours, such as a query that does not parse, must not be blamed on the data.
+                if type(error) is duckdb.Error or isinstance(error, (duckdb.DataError, duckdb.OperationalError)):
+                    raise _translated(kind, path, error) from error
+                raise
         finally:
             con.disconnect()
 
@@ -180,6 +195,22 @@ def _kind(path: Path) -> Literal["parquet", "csv"]:
             return "parquet"
     _check_utf8(path)
     return "csv"
+
+
+def _header(path: Path) -> tuple[list[str], str]:
+    """Column names of a CSV and the separator, which is the likeliest one in the first line."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        line = file.readline(MAX_HEADER)
+        separator = max(SEPARATORS, key=line.count)
+        names = next(csv.reader([line], delimiter=separator), [])
+    for at, name in enumerate(names):
+        if not name.strip():
+            raise DataProblem("bad_header", f"Column {at + 1} of the CSV has no name. Name it in the first line.")
+        if name in names[:at]:
+            raise DataProblem("bad_header", f"Two columns of the CSV are called {name!r}. Rename one.", column=name)
+    if not names:
+        raise DataProblem("bad_header", "The first line of the CSV is empty. Put the columns' names there.")
+    return names, separator
 
 
 def _check_utf8(path: Path) -> None:
@@ -212,14 +243,25 @@ def _check_utf8(path: Path) -> None:
             lines += chunk.count(b"\n")
 
 
-def _translated(kind: str, error: Exception) -> DataProblem:
-    said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
+def _translated(kind: str, path: Path, error: Exception) -> DataProblem:
+    lines = [line.strip().replace(str(path), "the file") for line in str(error).splitlines()]
+    said = next((line for line in lines if line), type(error).__name__)[:300]
     if "memory" in said.lower():
         return DataProblem(
             "too_big", "The dataset needs more memory than a report may use. Register fewer columns, or a sample."
         )
     if kind == "parquet":
         return DataProblem("broken_parquet", f"The Parquet file cannot be read ({said}). Write it again and upload it.")
+    found = re.search(r"CSV Error on Line: (\d+)", str(error))
+    if not found:
+        return DataProblem(
+            "broken_csv", f"The CSV cannot be read ({said}). Check its quotes and separators, and upload it again."
+        )
+    line = int(found[1])
+    why = next((x for x in lines if x.startswith(("Expected Number", "Value with"))), "it does not parse").rstrip(".")
     return DataProblem(
-        "broken_csv", f"The CSV cannot be read ({said}). Check quotes and separators near there, and upload it again."
+        "broken_csv",
+        f"The CSV breaks off the pattern in line {line:,} (row {line - 1:,}): {why[:1].lower()}{why[1:]}. Check the "
+        "quotes and separators there, and upload it again.",
+        row=line - 1,
     )
