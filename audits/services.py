@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import IO
 
 from accounts.models import Team
@@ -35,7 +36,8 @@ def export_log(
     try:
         written = write(target, kind, rows)
     except OSError as error:
-        target.close()
+        with suppress(OSError):  # closing tries once more to write what did not fit
+            target.close()
         sentence = "There is no room for the file. Ask for a shorter time, or tell whoever runs the portal."
         raise Refusal("disk_full", sentence) from error
     except BaseException:

@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.contrib.auth import login, logout, update_session_auth_hash
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -32,10 +32,7 @@ def safe_next(request: HttpRequest, wanted: str) -> str:
     """A path on this site, else the home page."""
     if url_has_allowed_host_and_scheme(wanted, allowed_hosts=None) and wanted.startswith("/"):
         return wanted
-    try:
-        return reverse("home")
-    except NoReverseMatch:
-        return reverse("account")
+    return reverse("home")
 
 
 @sensitive_post_parameters("password")

@@ -99,9 +99,19 @@ class TestPages:
         assert Event.objects.latest("id").content["facts"]["conflict"] is True
 
     def test_the_end_of_a_grant_lies_ahead(self, signed_in, cast):
-        form = {"role": role("reviewer").pk, "team": "", "reason": "stands in", "expires_on": "2020-01-01"}
+        form = {"role": role("reviewer").pk, "team": "house", "reason": "stands in", "expires_on": "2020-01-01"}
         page = signed_in(cast.platform_admin).post(f"/people/{cast.developer.pk}/roles/new/", form)
         assert "The grant would end before it begins" in page.content.decode()
+
+    def test_a_role_for_the_whole_house_is_chosen_on_purpose(self, signed_in, cast, team_admin):
+        path = f"/people/{cast.developer.pk}/roles/new/"
+        form = {"role": role("reviewer").pk, "team": "", "reason": "stands in"}
+        assert signed_in(cast.platform_admin).post(path, form).status_code == 422
+        assert signed_in(cast.platform_admin).post(path, {**form, "team": "house"}).status_code == 302
+        assert Grant.objects.latest("pk").team is None
+        page = signed_in(team_admin).get(f"/people/{cast.ci_bot.pk}/roles/new/").content.decode()
+        assert "team Credit" in page
+        assert "the whole house" not in page
 
     def test_a_person_is_added_and_invited(self, signed_in, client, cast):
         browser = signed_in(cast.platform_admin)
@@ -166,6 +176,31 @@ class TestPages:
         browser.post(f"/account/tokens/{token.pk}/revoke/")
         assert Event.objects.latest("id").event == "token.revoked.refused"
         assert client.get("/api/v1/me/", headers={"Authorization": f"Bearer {text}"}).status_code == 401
+
+    def test_mistakes_keep_what_was_typed(self, signed_in, cast):
+        browser = signed_in(cast.platform_admin)
+        taken = {"name": "Robot Seven", "email": "developer@example.org", "team": cast.team.pk}
+        assert browser.get("/people/service-accounts/new/").status_code == 200
+        page = browser.post("/people/service-accounts/new/", taken)
+        assert page.status_code == 422
+        assert "Robot Seven" in page.content.decode()
+        assert "has an account already" in page.content.decode()
+        assert browser.get("/people/new/").status_code == 200
+        assert browser.get(f"/people/{cast.developer.pk}/roles/new/").status_code == 200
+
+    def test_what_is_refused_is_said_where_one_came_from(self, signed_in, cast):
+        browser = signed_in(cast.platform_admin)
+        page = browser.post(f"/people/{cast.developer.pk}/invite/", follow=True)
+        assert "Only a person who has not set a password yet can be invited" in page.content.decode()
+        own = {"reason": "tired", "name": "Petra Sand"}
+        page = browser.post(f"/people/{cast.platform_admin.pk}/deactivate/", own)
+        assert page.status_code == 409
+        assert "You cannot deactivate your own account" in page.content.decode()
+        wish = {"name": "ci", "scopes": ["registry.view_model"], "days": 1}
+        token, _ = services.issue_service_token(by=cast.platform_admin, account=cast.ci_bot, **wish)
+        for _ in range(2):
+            page = browser.post(f"/people/tokens/{token.pk}/revoke/", follow=True)
+        assert "This token has been revoked already" in page.content.decode()
 
 
 class TestApi:

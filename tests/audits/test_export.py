@@ -9,6 +9,7 @@ import json
 import os
 
 import pytest
+from django.db import DataError, transaction
 
 from accounts.models import Role
 from accounts.services import add_team, grant_role
@@ -146,3 +147,27 @@ def test_a_full_disk_is_noticed(cast):
     events = Event.objects.prefetch_related("disclosures").order_by("pk")
     with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OSError, match="No space"):
         write(full, "jsonl", events)
+
+
+def test_no_room_for_the_file_is_a_refusal_and_leaves_nothing(signed_in, cast):
+    """The largest file that this process may write is set to a few bytes, as a full disk would."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    browser = signed_in(cast.auditor)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        page = browser.post("/audit/export/", {"type": "jsonl"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert page.status_code == 422
+    assert "There is no room for the file" in page.content.decode()
+    assert Event.objects.latest("id").content["facts"]["code"] == "disk_full"
+
+
+def test_an_error_while_writing_closes_the_file(cast):
+    broken = Event.objects.extra(where=["1 / (octet_length(bytes) - octet_length(bytes)) = 1"])
+    with pytest.raises(DataError), transaction.atomic():
+        write(io.BytesIO(), "csv", broken)
+    with pytest.raises(DataError):
+        export_log(by=cast.auditor, team=None, events=broken, filters={}, kind="csv")

@@ -116,3 +116,37 @@ def test_other_modes_are_not_judged(settings, db):
     settings.PRODUCTION = False
     assert checks.production() == []
     checks.refuse_unsafe()
+
+
+def codes(found):
+    return {one.id.removeprefix("countersign.") for one in found}
+
+
+def test_settings_are_judged_one_by_one(settings):
+    for name, value in GOOD.items():
+        setattr(settings, name, value)
+    assert codes(checks.configuration()) == set()
+    settings.DEBUG = True
+    settings.SECRET_KEY = "django-insecure-" + "x1y2z3" * 9
+    settings.KEY_PEPPER, settings.PUBLIC_URL, settings.ALLOWED_HOSTS = "", "http://x.example", ["*"]
+    assert codes(checks.configuration()) == {"E001", "E002", "E003", "E004", "E005"}
+
+
+def test_the_database_is_judged(settings, db, cast):
+    assert checks.database() == []
+    User.objects.filter(pk=cast.developer.pk).update(is_demo=True)
+    assert codes(checks.database()) == {"E015"}
+
+
+def test_an_owner_is_noticed_through_membership_too(owner_cursor):
+    assert codes(checks.role(owner_cursor)) == {"E012", "E013"}
+    owner_cursor.execute("RESET ROLE")
+    owner_cursor.execute("SET ROLE NONE")
+    assert "E012" in codes(checks.role(owner_cursor))
+
+
+def test_production_mode_ends_the_process(settings, db, capfd):
+    settings.PRODUCTION = True
+    with pytest.raises(SystemExit) as ended:
+        checks.refuse_unsafe()
+    assert ended.value.code == 3
