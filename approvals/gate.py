@@ -124,7 +124,10 @@ def evaluate_many(keys: Iterable[Key]) -> dict[Key, GateResult]:
         at = database_time()
         versions = Version.objects.select_related("model", "artifact").in_bulk({version for version, _, _ in wanted})
         candidates: dict[Key, list[ReviewRequest]] = defaultdict(list)
-        for request in ReviewRequest.objects.filter(version__in=versions).order_by("id"):
+        asked = ReviewRequest.objects.filter(
+            version__in=versions, environment__in={key[1] for key in wanted}, use__in={key[2] for key in wanted}
+        )
+        for request in asked.order_by("id"):
             candidates[request.version_id, request.environment, request.use].append(request)
         dossiers = records.open_dossiers(request for key in wanted for request in candidates[key])
         unasked = evidence_of({key[0] for key in wanted if not candidates[key]})
@@ -137,8 +140,8 @@ def evaluate_many(keys: Iterable[Key]) -> dict[Key, GateResult]:
                 reason = Reason("unknown_version", "There is no such version. Check its number.")
                 answers[key] = GateResult(key[1], key[2], False, "no_approval", [reason], at, key[0])
             elif candidates[key]:
-                asked = [dossiers[each.pk] for each in candidates[key]]
-                answers[key] = of_requests(asked, at, revoked[version.artifact_id])
+                told = [dossiers[each.pk] for each in candidates[key]]
+                answers[key] = of_requests(told, at, revoked[version.artifact_id])
             else:
                 answers[key] = unrequested(key, version, rules, unasked[version.pk], at, revoked[version.artifact_id])
         return answers

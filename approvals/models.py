@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -64,9 +64,14 @@ class PolicyVersion(models.Model):
         content: dict[str, Any] = json.loads(bytes(self.document))
         return content
 
-    @cached_property
+    @property
     def rules(self) -> workflow.Policy:
-        return workflow.Policy.from_document(self.content)
+        return rules_of(bytes(self.document))
+
+
+@lru_cache(maxsize=256)
+def rules_of(document: bytes) -> workflow.Policy:
+    return workflow.Policy.from_document(json.loads(document))
 
 
 class RequestQuerySet(models.QuerySet["ReviewRequest"]):
