@@ -29,11 +29,12 @@ class Entry:
 
 ENTRIES = (
     Entry("inbox", "Inbox", "/", ("",)),
-    Entry("models", "Models", "/models/", ("models", "versions", "artifacts", "evidence", "reports")),
+    Entry("models", "Models", "/models/", ("models", "versions", "artifacts", "evidence")),
     Entry("requests", "Requests", "/requests/", ("requests", "findings", "decisions")),
     Entry("datasets", "Datasets", "/datasets/", ("datasets",)),
     Entry("endpoints", "Endpoints", "/endpoints/", ("endpoints", "keys", "predictions")),
     Entry("audit", "Audit", "/audit/", ("audit",)),
+    Entry("reports", "Reports", "/reports/", ("reports",), rare=True),
     Entry("jobs", "Jobs", "/jobs/", ("jobs",), rare=True),
     Entry("policies", "Policies", "/policies/", ("policies",), rare=True),
     Entry("people", "People", "/people/", ("people", "roles", "teams"), rare=True),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from html import unescape
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 from django.db import transaction
 from django.test import Client
 from django.urls import Resolver404, resolve
+from django.urls import reverse as address_of
 
 from tests.house.routes import Route, routes
 from tests.house.world import build, found_by
@@ -75,13 +76,20 @@ def test_every_page_answers_each_role_and_is_linked(cast, signed_in):
             if status == 200 and not answer.streaming:
                 opened.add(route.name)
                 wrong += faults(route, name, answer)
-                linked |= names_linked(answer.content.decode())
+                text = answer.content.decode()
+                for tab in re.findall(r'href="([^"]*\?tab=\w+)"', text):
+                    shown = client.get(urljoin(route.reverse(**arguments), tab))
+                    wrong += faults(route, name, shown) if shown.status_code == 200 else [f"{name}: {tab}"]
+                    text += shown.content.decode()
+                linked |= names_linked(text)
             elif status == 200:
                 opened.add(route.name)
             if name == "nobody" and status == 200 and route.name != "sign-in":
                 wrong.append(f"{route.path} is open to everybody")
             if name == "outsider" and status == 200 and world.models.name in str(getattr(answer, "content", b"")):
                 wrong.append(f"{route.path} shows the outsider a model of another team")
+        for page, pk in world.more if name not in ("nobody", "outsider") else []:
+            linked |= names_linked(client.get(address_of(page, args=[pk])).content.decode())
     unlinked = {route.name for route in pages()} - linked - UNLINKED
     assert not wrong, "\n".join(wrong)
     assert not unlinked, "no page links to these"

@@ -30,8 +30,9 @@ class World:
 
 def build(cast: Any) -> World:
     """Everything belongs to team Credit. Takes seconds: build it once for many tries."""
-    from accounts.services import issue_service_token
+    from accounts.services import add_account, issue_service_token
     from fairness.services import request_bias_report
+    from jobs.services import cancel
     from ledger.models import Event
     from tests.fairness.reporting import stored_report
 
@@ -42,6 +43,11 @@ def build(cast: Any) -> World:
     robot_token, _ = issue_service_token(by=cast.platform_admin, account=cast.ci_bot, **wish)
     request = approvals.a_request(cast, version)
     job = request_bias_report(by=cast.developer, version=version, dataset=dataset, source="historical")
+    cancelled = request_bias_report(by=cast.developer, version=version, dataset=dataset, source="model")
+    cancel(by=cast.developer, job=cancelled, reason="wrong data")
+    newcomer = add_account(by=cast.platform_admin, name="Nina Neu", email="newcomer@example.org")
+    own_token(World(cast), cast.developer)
+    approved = approvals.an_approval(cast, version, environment="staging")
     return World(
         cast,
         {
@@ -58,6 +64,7 @@ def build(cast: Any) -> World:
             "people": cast.ci_bot,
             "grants": cast.ci_bot.grants.get(),
             "robot_token": robot_token,
+            "more": [("job", cancelled.pk), ("person", newcomer.pk), ("request", approved.pk)],
             "events": Event.objects.filter(team_id=cast.team.pk).latest("id"),
         },
     )

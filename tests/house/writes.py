@@ -162,7 +162,7 @@ class Reader(ast.NodeVisitor):
             self.visit(child)
         self.here = outer
 
-    visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]
+    visit_AsyncFunctionDef = visit_FunctionDef
 
     def visit_Call(self, node: ast.Call) -> None:
         asks = isinstance(node.func, ast.Attribute) and node.func.attr in SQL and not self.sql
