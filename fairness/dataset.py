@@ -144,7 +144,7 @@ def opened(path: Path, memory: str = "1GB", threads: int = 2) -> Iterator[Source
             quoted = str(path).replace("'", "''")
             con.raw_sql(f"SET allowed_paths = ['{quoted}']")
             con.raw_sql("SET enable_external_access = false")
-            # The first makes a TRY_CAST over a CSV's text a type of the scan, which then fails on what is no number. The
+            # The first makes a TRY_CAST over a CSV's text a type of the scan, which then fails on words. The
             # second believes Parquet's minimum and maximum, which leave NaN out, and decides that no value is NaN.
             con.raw_sql("SET disabled_optimizers = 'type_pushdown,statistics_propagation'")
             con.raw_sql("SET lock_configuration = true")

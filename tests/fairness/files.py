@@ -51,7 +51,7 @@ def fitted(x: Any, y: Any, steps: Any = None, zipmap: bool = False) -> bytes:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = (steps or make_pipeline(StandardScaler(), LogisticRegression())).fit(x, y)
+        made = (make_pipeline(StandardScaler(), LogisticRegression()) if steps is None else steps).fit(x, y)
         options = None if zipmap else {"zipmap": False}
         return bytes(to_onnx(made, np.asarray(x[:1], dtype=np.float32), options=options).SerializeToString())
 
