@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse
@@ -37,11 +37,11 @@ class Problem(serializers.Serializer[Any]):
     code = serializers.CharField()
     detail = serializers.CharField()
     request_id = serializers.CharField()
-    errors = ProblemError(many=True, required=False)
+    errors = ProblemError(many=True, required=False)  # type: ignore[assignment]
 
 
-class ProblemAwareSchema(AutoSchema):  # type: ignore[misc]
-    def _get_response_bodies(self, direction: str = "response") -> Any:
+class ProblemAwareSchema(AutoSchema):
+    def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> Any:
         """Beneath what `extend_schema(responses=…)` replaces, so that no operation loses its errors by it."""
         answers = super()._get_response_bodies(direction)
         statuses = {400, 401, 403, 404, 406, 429}
@@ -50,5 +50,7 @@ class ProblemAwareSchema(AutoSchema):  # type: ignore[misc]
         for status in sorted(statuses - set(map(int, answers))):
             problem = OpenApiResponse(Problem, description=MEANINGS[status])
             media_types = ["application/problem+json"]
-            answers[str(status)] = self._get_response_for_code(problem, str(status), media_types, direction)
+            answers[str(status)] = self._get_response_for_code(  # type: ignore[no-untyped-call]
+                problem, str(status), media_types, direction
+            )
         return answers

@@ -72,4 +72,6 @@ def prepare() -> Mortgages:
     )
     graph.graph.name = "mortgage-screening"
     table = features.assign(**{name: frame[name].astype("Int64") for name in (*SENSITIVE, LABEL)})
-    return Mortgages(table.to_csv(index=False, lineterminator="\n").encode(), graph.SerializeToString(deterministic=True))
+    return Mortgages(
+        table.to_csv(index=False, lineterminator="\n").encode(), graph.SerializeToString(deterministic=True)
+    )

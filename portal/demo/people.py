@@ -6,7 +6,7 @@ import os
 import secrets
 from pathlib import Path
 
-from accounts.models import Role, Team, User
+from accounts.models import Grant, Role, Team, User
 from accounts.services import add_account, add_team, grant_role
 from ledger.actors import SystemActor
 
@@ -51,6 +51,8 @@ def ensure(password: str) -> Team:
             by=CONSOLE, name=name, email=address(key), password=password, is_demo=True
         )
         where = teams["claims" if key == "outsider" else TEAM] if in_team else None
-        for role in Role.objects.filter(slug__in=roles).exclude(pk__in=account.grants.active().values("role")):
-            grant_role(by=CONSOLE, account=account, role=role, team=where, reason="demo")
+        for role in Role.objects.filter(slug__in=roles).exclude(
+            pk__in=Grant.objects.active().filter(user=account).values("role")
+        ):
+            grant_role(by=CONSOLE, account=account, role=role, team=where, reason="demo", accept_conflict=True)
     return teams[TEAM]
