@@ -1,0 +1,80 @@
+"""Who may ask what, from the board alone: key, lease, endpoint, scope, rate."""
+
+from __future__ import annotations
+
+import math
+
+from inference import keys
+from inference.gateway.board import Board, KeyTerms, Served, Snapshot, clock
+from inference.gateway.limits import Buckets
+from inference.gateway.refused import Refused, unavailable
+
+CHALLENGE = ((b"www-authenticate", b'Bearer realm="countersign"'),)
+
+
+class Admission:
+    def __init__(self, board: Board, pepper: str) -> None:
+        self.board = board
+        self.pepper = pepper
+        self.buckets = Buckets()
+
+    def snapshot(self) -> Snapshot:
+        """What is known, while the lease holds. Raises Refused 503 `starting` or `lease_expired`."""
+        snapshot = self.board.snapshot
+        if snapshot is None:
+            raise unavailable("starting", "The gateway has not reached the database yet. Try again in a moment.")
+        if clock() >= snapshot.until:
+            sentence = (
+                "The gateway cannot ask any more whether its models are still approved, so it refuses all of them. "
+                "Operators: see whether the gateway reaches the database."
+            )
+            raise unavailable("lease_expired", sentence, 5)
+        return snapshot
+
+    def admit(self, authorization: bytes, name: str, version: str | None, action: str) -> tuple[KeyTerms, Served]:
+        """The key and the endpoint. Raises Refused 401, 403, 404 or 503; never says to strangers what exists."""
+        snapshot = self.snapshot()
+        terms = self.key(snapshot, authorization)
+        served = snapshot.endpoints.get(name)
+        if served is None:
+            raise Refused(404, "unknown_endpoint", "There is no endpoint of this name. Look for it under Endpoints.")
+        if action not in terms.actions.get(served.pk, ()):
+            sentence = f"This key does not have the scope “{action}” for the endpoint {name}. Ask for another key."
+            raise Refused(403, "scope_missing", sentence)
+        if version is not None and version != served.version:
+            sentence = (
+                f"The endpoint {name} serves version {served.version or 'none'}. Ask without a version, or for it."
+            )
+            raise Refused(404, "unknown_version", sentence)
+        self.board.used.add(terms.pk)
+        return terms, served
+
+    def key(self, snapshot: Snapshot, authorization: bytes) -> KeyTerms:
+        """Raises Refused 401, in the same time for a wrong secret and for a key that does not exist."""
+        scheme, _, text = authorization.decode("latin-1").partition(" ")
+        parts = keys.split(text) if scheme in ("Bearer", "bearer") else None
+        if parts is not None:
+            terms = snapshot.keys.get(parts.id)
+            if keys.matches(terms.digest if terms else None, parts.secret, self.pepper):
+                assert terms is not None
+                if clock() < terms.until:
+                    return terms
+        sentence = "Send a key that is valid here: Authorization: Bearer cs_live_… It may be wrong, expired or revoked."
+        raise Refused(401, "key_invalid", sentence, headers=CHALLENGE)
+
+    def spend(self, terms: KeyTerms) -> None:
+        """Count one request. Raises Refused 429."""
+        wait = self.buckets.take(terms.pk, terms.rate_per_minute, clock())
+        if wait:
+            after = max(1, math.ceil(wait))
+            sentence = f"This key may ask {terms.rate_per_minute:,} times a minute. Wait {after} s, then go on."
+            raise Refused(429, "rate_limited", sentence, headers=((b"retry-after", str(after).encode()),))
+
+    def approved(self, served: Served) -> None:
+        """Raises Refused 409 `not_approved` with the reasons of the gate."""
+        if served.approved is None or clock() >= served.approved.until:
+            reasons = served.reasons or (
+                {"code": "approval_ended", "sentence": "The approval has come to its end. Ask for a new one."},
+            )
+            sentence = f"The gate does not allow the endpoint {served.name} to serve: {reasons[0]['sentence']}"
+            raise Refused(409, "not_approved", sentence, reasons=reasons, extra={"state": served.state})

@@ -1,0 +1,185 @@
+"""The ASGI application: Open Inference Protocol, version 2. `uvicorn inference.gateway.app:application` runs it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from django.conf import settings
+
+from inference.gateway.admission import Admission
+from inference.gateway.board import Board, Served, clock
+from inference.gateway.infer import Inference
+from inference.gateway.lease import Lease
+from inference.gateway.refused import Answer, Refused
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+log = logging.getLogger("inference.gateway")
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+
+
+@dataclass(slots=True)
+class Headers:
+    """The few that matter. A header that is there twice counts as wrong, never as one of the two."""
+
+    authorization: bytes = b""
+    length: bytes | None = None
+    request_id: bytes = b""
+    encoding: bytes = b""
+    binary: bool = False
+
+
+def headers_of(given: Iterable[tuple[bytes, bytes]]) -> Headers:
+    found = Headers()
+    for name, value in given:
+        if name == b"authorization":
+            found.authorization = b"twice" if found.authorization else value
+        elif name == b"content-length":
+            found.length = value
+        elif name == b"x-request-id":
+            found.request_id = value
+        elif name == b"content-encoding":
+            found.encoding = value
+        elif name == b"inference-header-content-length":
+            found.binary = True
+    return found
+
+
+class Gateway:
+    """Routes a request to what answers it. Everything it needs is on the board; nothing here waits for the database."""
+
+    def __init__(self, board: Board, pepper: str) -> None:
+        self.board = board
+        self.admission = Admission(board, pepper)
+        self.inference = Inference(board, self.admission)
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        headers = headers_of(scope["headers"])
+        wanted = headers.request_id
+        request_id = wanted.decode() if wanted and REQUEST_ID.fullmatch(wanted) else str(uuid.uuid4())
+        try:
+            answer = await self.answer(scope["method"], scope["path"], headers, receive, request_id)
+        except Refused as refused:
+            answer = refused.answer(request_id)
+        except Exception:
+            log.exception("request %s failed", request_id)
+            sentence = "Something went wrong in the gateway. It has been written down; try again in a minute."
+            answer = Refused(500, "internal_error", sentence).answer(request_id)
+        length = str(len(answer.body)).encode()
+        start = [
+            (b"content-type", answer.media_type), (b"content-length", length), (b"x-request-id", request_id.encode()),
+            *answer.headers,
+        ]  # fmt: skip
+        await send({"type": "http.response.start", "status": answer.status, "headers": start})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+
+    async def answer(self, method: str, path: str, headers: Headers, receive: Receive, request_id: str) -> Answer:
+        parts = path.split("/")
+        if parts[1:3] != ["v2", "models"] or len(parts) < 4:
+            return self.about_the_server(method, path)
+        name, version, act = parts[3], None, parts[4:]
+        if len(act) >= 2 and act[0] == "versions":
+            version, act = act[1], act[2:]
+        if act == ["infer"]:
+            allow(method, "POST")
+            return await self.inference.answer(name, version, headers, receive, request_id)
+        if act == ["ready"]:
+            allow(method, "GET", "HEAD")
+            _, served = self.admission.admit(headers.authorization, name, version, "metadata")
+            self.inference.runner_of(served)
+            return as_json({"name": served.name, "ready": True})
+        if not act:
+            allow(method, "GET", "HEAD")
+            _, served = self.admission.admit(headers.authorization, name, version, "metadata")
+            return as_json(metadata(served))
+        raise nothing_here()
+
+    def about_the_server(self, method: str, path: str) -> Answer:
+        if path not in ("/v2", "/v2/", "/v2/health/live", "/v2/health/ready"):
+            raise nothing_here()
+        allow(method, "GET", "HEAD")
+        if path == "/v2/health/live":
+            return as_json({"live": True})
+        if path == "/v2/health/ready":
+            left = self.admission.snapshot().until - clock()
+            return as_json({"ready": True, "lease_seconds_left": round(left, 1)})
+        return as_json({"name": "countersign", "version": settings.VERSION, "extensions": []})
+
+
+def allow(method: str, *methods: str) -> None:
+    if method not in methods:
+        sentence = f"This address takes {' and '.join(methods)}, not {method[:16]}."
+        raise Refused(405, "method_not_allowed", sentence, headers=((b"allow", ", ".join(methods).encode()),))
+
+
+def nothing_here() -> Refused:
+    return Refused(
+        404, "not_found", "There is nothing here. The paths are those of the Open Inference Protocol, under /v2."
+    )
+
+
+def as_json(body: Any) -> Answer:
+    return Answer(200, orjson.dumps(body))
+
+
+def metadata(served: Served) -> dict[str, Any]:
+    decision = {"name": served.decision, "datatype": "BOOL", "shape": [-1]}
+    approved = served.approved
+    return {
+        "name": served.name,
+        "versions": [served.version] if served.version else [],
+        "platform": "onnxruntime_onnx",
+        "inputs": [one.as_dict() for one in served.inputs],
+        "outputs": [*(one.as_dict() for one in served.outputs), *([decision] if served.version else [])],
+        "parameters": {
+            "environment": served.environment,
+            "use": served.use,
+            "state": served.state,
+            "artifact": approved.artifact if approved else "",
+            "revision": approved.revision if approved else "",
+            "max_rows": served.max_rows,
+            "max_body_bytes": served.max_body_bytes,
+        },
+    }
+
+
+class Application:
+    """Lifespan starts the thread that renews the lease; requests go to the gateway."""
+
+    def __init__(self) -> None:
+        self.board = Board()
+        self.lease = Lease(self.board)
+        self.gateway: Gateway | None = None
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            if self.gateway is None:
+                raise RuntimeError("the gateway needs a server that speaks ASGI's lifespan protocol")
+            await self.gateway(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self.live(receive, send)
+
+    async def live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            self.gateway = Gateway(self.board, self.lease.start())
+        except Exception as error:
+            log.exception("the gateway cannot start")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self.lease.stop()
+        self.gateway.inference.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+application = Application()

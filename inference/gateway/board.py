@@ -1,0 +1,88 @@
+"""What the gateway knows, as of its last renewal. The refresher replaces it whole; requests only read it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from inference.gateway.runner import Runner
+from inference.gateway.tensors import Tensor
+from registry.onnx.decision import DecisionRule
+
+# Counts on while the machine sleeps, where the system can: a lease must not outlive a closed lid.
+clock = partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """What the gate allowed: exact bytes under exactly this decision rule, until a time of `clock`."""
+
+    artifact: str
+    rule: DecisionRule
+    revision: str
+    until: float
+    may_loop: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """An endpoint. `approved` is None while the gate says no, for these `reasons`."""
+
+    pk: int
+    name: str
+    version: str
+    environment: str
+    use: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    decision: str
+    max_rows: int
+    max_body_bytes: int
+    approved: Approved | None
+    state: str
+    reasons: tuple[Mapping[str, str], ...]
+
+    @property
+    def output_names(self) -> frozenset[str]:
+        return frozenset((*(output.name for output in self.outputs), self.decision))
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTerms:
+    """A usable key: digest of its secret, actions by endpoint (by primary key), and when it ends by `clock`."""
+
+    pk: int
+    digest: bytes
+    actions: Mapping[int, frozenset[str]]
+    rate_per_minute: int
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Good until the lease ends, a time of `clock`; `renewed` is when it was asked for."""
+
+    endpoints: Mapping[str, Served]
+    keys: Mapping[str, KeyTerms]
+    renewed: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A model that could not be loaded, why, and when to try again."""
+
+    code: str
+    sentence: str
+    again: float
+
+
+@dataclass
+class Board:
+    """`runners` are by artifact digest; `used` collects primary keys of keys for their last use."""
+
+    snapshot: Snapshot | None = None
+    runners: dict[str, Runner | Unusable] = field(default_factory=dict)
+    used: set[int] = field(default_factory=set)

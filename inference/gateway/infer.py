@@ -1,0 +1,185 @@
+"""One prediction: body in, model, signed decision rule, answer out; approval looked at before and after."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import onnxruntime as ort
+import orjson
+
+from inference.gateway.admission import Admission
+from inference.gateway.board import Approved, Board, Served, Unusable
+from inference.gateway.refused import Answer, Refused, unavailable
+from inference.gateway.runner import RunFailed, Runner, taken
+from inference.gateway.tensors import Asked, read, written
+from registry.onnx.decision import Output
+from registry.onnx.problems import ModelProblem
+
+if TYPE_CHECKING:
+    from inference.gateway.app import Headers
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Done = TypeVar("Done")
+
+BODY_SECONDS = 20.0
+RUN_SECONDS = 10.0
+# Larger bodies are parsed beside the event loop.
+INLINE_BYTES = 64 * 1024
+THREADS = 2
+WAITING_AT_MOST = 64
+
+
+class Inference:
+    def __init__(self, board: Board, admission: Admission) -> None:
+        self.board = board
+        self.admission = admission
+        self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="model")
+        self.waiting = 0
+
+    def close(self) -> None:
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
+    async def answer(
+        self, name: str, version: str | None, headers: Headers, receive: Receive, request_id: str
+    ) -> Answer:
+        terms, served = self.admission.admit(headers.authorization, name, version, "infer")
+        self.admission.spend(terms)
+        runner, approved = self.runner_of(served)
+        if headers.binary or headers.encoding not in (b"", b"identity"):
+            sentence = "Only plain JSON is taken here: no compression and no binary tensors. Set binary_data=False."
+            raise Refused(415, "unsupported_media_type", sentence)
+        before = self.board.snapshot
+        body = await body_of(receive, headers.length, served.max_body_bytes)
+        asked = await self.read(body, served)
+        outputs = await self.run(runner, asked)
+        if self.board.snapshot is not before:
+            # The world went on meanwhile: an answer leaves only if it would still be given now.
+            _, now = self.admission.admit(headers.authorization, name, version, "infer")
+            _, still = self.runner_of(now)
+            if (still.artifact, still.revision) != (approved.artifact, approved.revision):
+                raise unavailable("endpoint_changed", "The endpoint changed while the model ran. Ask again.")
+        # Either may also end by the clock alone.
+        self.admission.snapshot()
+        self.admission.approved(served)
+        return Answer(200, self.write(served, approved, asked, outputs, request_id))
+
+    def runner_of(self, served: Served) -> tuple[Runner, Approved]:
+        """Raises Refused 409 `not_approved`, or 503 where the approved bytes are not loaded."""
+        self.admission.approved(served)
+        assert served.approved is not None
+        runner = self.board.runners.get(served.approved.artifact)
+        if runner is None:
+            raise unavailable("model_loading", "The approved model is being loaded. Try again in a moment.")
+        if isinstance(runner, Unusable):
+            raise unavailable(runner.code, runner.sentence, 10)
+        return runner, served.approved
+
+    async def read(self, body: bytes, served: Served) -> Asked:
+        given = (body, served.inputs, served.output_names, served.max_rows)
+        if len(body) <= INLINE_BYTES:
+            return read(*given)
+        return await self.aside(read, *given)
+
+    async def run(self, runner: Runner, asked: Asked) -> list[Output]:
+        try:
+            if runner.quick(asked.rows):
+                return runner.run(asked.feed, asked.rows)
+            stop = ort.RunOptions()
+            return await self.aside(runner.run, asked.feed, asked.rows, stop, stop=stop)
+        except RunFailed as error:
+            sentence = "The model failed on these inputs. Check that the values are within what it was made for."
+            raise Refused(502, "model_failed", sentence) from error
+
+    async def aside(self, work: Callable[..., Done], *given: Any, stop: Any = None) -> Done:
+        """Do it in a thread. Raises Refused 503 when too many wait already, 504 when it takes too long."""
+        if self.waiting >= WAITING_AT_MOST:
+            raise unavailable("overloaded", "Too many large requests are waiting. Try again in a moment.")
+        self.waiting += 1
+        task = asyncio.get_running_loop().run_in_executor(self.pool, work, *given)
+        task.add_done_callback(self.done)
+        try:
+            return await asyncio.wait_for(asyncio.shield(task), RUN_SECONDS)
+        except TimeoutError:
+            if stop is not None:
+                stop.terminate = True
+            sentence = f"The model did not answer within {RUN_SECONDS:g} s and was stopped. Send fewer rows at once."
+            raise Refused(504, "model_timeout", sentence) from None
+
+    def done(self, task: asyncio.Future[Any]) -> None:
+        self.waiting -= 1
+        if not task.cancelled():
+            task.exception()
+
+    def write(self, served: Served, approved: Approved, asked: Asked, outputs: list[Output], request_id: str) -> bytes:
+        """The body. Raises Refused 502 where the model's numbers are not finite or the rule cannot be applied."""
+        wanted = asked.wanted
+        tensors = [
+            written(one.name, one.values, one.classes) for one in outputs if wanted is None or one.name in wanted
+        ]
+        if wanted is None or served.decision in wanted:
+            tensors.append(written(served.decision, self.decide(approved, outputs)))
+        body = {
+            "model_name": served.name,
+            "model_version": served.version,
+            "id": asked.id or request_id,
+            "parameters": {"artifact": approved.artifact, "revision": approved.revision},
+            "outputs": tensors,
+        }
+        raw = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+        # JSON has no NaN: it would leave as null.
+        if b"null" in raw and any(not finite(one) for one in outputs):
+            raise not_finite()
+        return raw
+
+    def decide(self, approved: Approved, outputs: list[Output]) -> Any:
+        try:
+            return approved.rule.decide(taken(outputs, approved.rule.output))
+        except ModelProblem as problem:
+            raise (
+                not_finite()
+                if problem.code == "score_not_finite"
+                else Refused(502, "decision_failed", "The signed decision rule does not fit what the model returned.")
+            ) from problem
+
+
+def finite(output: Output) -> bool:
+    return output.values.dtype.kind != "f" or bool(np.isfinite(output.values).all())
+
+
+def not_finite() -> Refused:
+    sentence = (
+        "The model answered with a number that is not finite. Check that the inputs are within what it was made for."
+    )
+    return Refused(502, "output_not_finite", sentence)
+
+
+async def body_of(receive: Receive, length: bytes | None, limit: int) -> bytes:
+    """The whole body. Raises Refused 413 as soon as it is too large, 408 when it does not come."""
+    if length is not None and (not length.isdigit() or int(length) > limit):
+        raise too_large(limit)
+    parts: list[bytes] = []
+    size, more = 0, True
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Refused(400, "disconnected", "The connection ended before the body did.")
+                part = message.get("body", b"")
+                size += len(part)
+                if size > limit:
+                    raise too_large(limit)
+                parts.append(part)
+                more = message.get("more_body", False)
+    except TimeoutError:
+        sentence = f"The body did not arrive within {BODY_SECONDS:g} s. Send it at once."
+        raise Refused(408, "body_timeout", sentence) from None
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def too_large(limit: int) -> Refused:
+    return Refused(413, "too_large", f"The body is larger than the {limit:,} bytes that this endpoint takes.")
