@@ -19,6 +19,8 @@ from portal import errors, problems
 
 Respond = Callable[[HttpRequest], HttpResponse]
 REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+# What a form says beside its file, with the marks between the parts.
+FORM_ROOM = 1024**2
 PUBLIC = ("/healthz", "/readyz", "/sign-in/", "/static/", "/api/", "/.well-known/", "/theme/")
 
 
@@ -75,3 +77,22 @@ class RefusalMiddleware:
         if request.path.startswith("/api/"):
             return problems.respond(exception)
         return errors.refused(request, exception)
+
+
+class SizeMiddleware:
+    """Refuse what is too large by its declared length, before a byte of it is read; raw uploads judge their own."""
+
+    def __init__(self, get_response: Respond) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        length = request.META.get("CONTENT_LENGTH") or ""
+        raw = request.content_type == "application/octet-stream"
+        if length.isdigit() and not raw and int(length) > self.limit(request):
+            sentence = f"What was sent is larger than the {self.limit(request):,} bytes that are taken here. Send less."
+            return errors.refused(request, Refusal("too_large", sentence))
+        return self.get_response(request)
+
+    def limit(self, request: HttpRequest) -> int:
+        files = request.content_type == "multipart/form-data" and not request.path.startswith("/api/")
+        return settings.MAX_UPLOAD_BYTES + FORM_ROOM if files else settings.DATA_UPLOAD_MAX_MEMORY_SIZE

@@ -75,6 +75,7 @@ MIDDLEWARE = [
     "portal.middleware.OriginMiddleware",
     "portal.middleware.SignedInMiddleware",
     "portal.middleware.RefusalMiddleware",
+    "portal.middleware.SizeMiddleware",
     "portal.idempotency.IdempotencyMiddleware",
 ]
 
@@ -186,6 +187,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": ARTIFACT_ROOT}},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+DEMO_PASSWORD_FILE = env.str("DEMO_PASSWORD_FILE", default=str(BASE_DIR / ".countersign" / "secrets" / "demo-password"))
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=2 * 1024**3)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024**2
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
