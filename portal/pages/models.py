@@ -65,7 +65,11 @@ def model(request: HttpRequest, pk: int) -> HttpResponse:
 
 def versions_of(model: Model) -> Any:
     standing = Count("evidence", filter=Q(evidence__withdrawn_at=None))
-    return model.versions.select_related("model", "artifact", "registered_by").annotate(documents=standing)
+    return (
+        model.versions.select_related("model", "artifact", "registered_by")
+        .annotate(documents=standing)
+        .order_by("-number")
+    )
 
 
 def may(viewer: User, on: Model | Version, *verbs: str) -> dict[str, bool]:
@@ -90,7 +94,7 @@ def head_of(version: Version, viewer: User) -> dict[str, Any]:
     """What every tab needs, for the gate above the tabs and their counts."""
     stands = stands_of([version], viewer).get(version.pk, [])
     return {
-        "version": version,
+        "subject": version,
         "model": version.model,
         "stands": stands,
         "prospect": [] if stands else prospect(version),

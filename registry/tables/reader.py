@@ -64,7 +64,7 @@ def read(path: Path, limits: Limits, **asked: Any) -> dict[str, Any]:
     except subprocess.TimeoutExpired:
         raise TableProblem(
             "too_slow",
-            f"The table could not be read within {limits.seconds:g} s. Register a sample of it, or write it as Parquet.",
+            f"The table could not be read within {limits.seconds:g} s. Register a sample, or write it as Parquet.",
         ) from None
     try:
         said: dict[str, Any] = json.loads(done.stdout)

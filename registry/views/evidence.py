@@ -52,7 +52,7 @@ def new(request: HttpRequest, pk: int) -> HttpResponse:
     need(request, "registry.attach_evidence", version)
     mine = Upload.objects.visible_to(request.user).filter(team=version.team_id, uploaded_by=asker(request))
     key = request.POST.get("kept", "")
-    context: dict[str, Any] = {"version": version, "kept": mine.filter(pk=key if key.isdigit() else None).first()}
+    context: dict[str, Any] = {"subject": version, "kept": mine.filter(pk=key if key.isdigit() else None).first()}
     form = EvidenceForm(request.POST or None, request.FILES or None, kept=context["kept"] is not None)
     if request.method == "POST" and (file := request.FILES.get("file")):
         try:

@@ -134,7 +134,7 @@ def edit_card(request: HttpRequest, pk: int) -> HttpResponse:
             )
         return services.edit_card(by=asker(request), version=version, card=given["card"])
 
-    return answered(request, "registry/card_edit.html", form, act, {"version": version})
+    return answered(request, "registry/card_edit.html", form, act, {"subject": version})
 
 
 @form_page
@@ -147,7 +147,7 @@ def contributors(request: HttpRequest, pk: int) -> HttpResponse:
         return services.add_contributors(by=asker(request), version=version, **given)
 
     form = ContributorsForm(request.POST or None, people=people)
-    return answered(request, "registry/contributors.html", form, act, {"version": version, "people": people})
+    return answered(request, "registry/contributors.html", form, act, {"subject": version, "people": people})
 
 
 @require_GET

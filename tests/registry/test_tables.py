@@ -145,3 +145,9 @@ def test_a_process_that_dies_is_a_refusal(file):
     killer.start()
     assert "exit code -9" in refused("unreadable", path)
     killer.join()
+
+
+def test_a_word_among_numbers_makes_a_column_text(file):
+    found = columns(reader.profile(file(b"a,b\n" + b"1,2\n" * 5000 + b"many,2\n")))
+    assert (found["a"]["type"], found["b"]["type"]) == ("text", "integer")
+    assert "lowest" not in found["a"]
