@@ -145,7 +145,7 @@ def _count(
         return reduce.historical_cells(data, roles, positive)
 
     def step(done: int) -> None:
-        progress(0.05 + 0.8 * done / data.rows, "Scoring rows")
+        progress(0.05 + 0.79 * done / data.rows, "Scoring rows")
 
     if source == "submitted":
         if predictions is None:
