@@ -7,6 +7,7 @@ from accounts import api as accounts_api
 from approvals import api as approvals_api
 from audits import api as audits_api
 from fairness import api as fairness_api
+from inference import api as inference_api
 from jobs import api as jobs_api
 from portal import health
 from portal.pages import models
@@ -28,6 +29,7 @@ urlpatterns = [
     path("api/v1/", include(approvals_api.routes)),
     path("api/v1/", include(audits_api.routes)),
     path("api/v1/", include(fairness_api.routes)),
+    path("api/v1/", include(inference_api.routes)),
     path("api/v1/", include(jobs_api.routes)),
     path("api/v1/", include(registry_api.routes)),
     path("", home, name="home"),
@@ -36,6 +38,7 @@ urlpatterns = [
     path("models/", models.models, name="models"),
     path("models/<int:pk>/", models.model, name="model"),
     path("versions/<int:pk>/", models.version, name="version"),
+    path("", include("inference.urls")),
     path("", include("registry.urls")),
     path("", include("jobs.urls")),
     path("", include("accounts.urls")),

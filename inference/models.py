@@ -1,0 +1,133 @@
+"""What serves predictions and who may ask: endpoints, and the keys to them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.urls import reverse
+
+EXPIRING = timedelta(days=14)
+STALE = timedelta(days=30)
+
+
+class EndpointQuerySet(models.QuerySet["Endpoint"]):
+    def visible_to(self, user: Any) -> EndpointQuerySet:
+        return self.filter(user.scope("inference.view_endpoint").q("model__team"))
+
+    def with_parts(self) -> EndpointQuerySet:
+        """With all that a page or an answer shows of them."""
+        return self.select_related("model__team", "version__artifact", "version__model", "created_by", "bound_by")
+
+
+class Endpoint(models.Model):
+    """A name under which one version of a model serves, in one environment for one use, while the gate allows it."""
+
+    name = models.SlugField(max_length=60, unique=True)
+    model = models.ForeignKey("registry.Model", models.PROTECT, related_name="endpoints")
+    environment = models.CharField(max_length=20)
+    use = models.CharField(max_length=80)
+    version = models.ForeignKey("registry.Version", models.PROTECT, null=True, blank=True, related_name="endpoints")
+    max_rows = models.PositiveIntegerField(default=1_000)
+    max_body_bytes = models.PositiveIntegerField(default=1024**2)
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    bound_at = models.DateTimeField(null=True)
+    bound_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+
+    objects = EndpointQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(condition=Q(max_rows__gte=1, max_rows__lte=100_000), name="endpoint_max_rows"),
+            models.CheckConstraint(
+                condition=Q(max_body_bytes__gte=1024, max_body_bytes__lte=16 * 1024**2), name="endpoint_max_body"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("endpoint", args=[self.pk])
+
+    @property
+    def team_id(self) -> int:
+        return self.model.team_id
+
+
+class InferenceKeyQuerySet(models.QuerySet["InferenceKey"]):
+    def visible_to(self, user: Any) -> InferenceKeyQuerySet:
+        return self.filter(user.scope("inference.view_endpoint").q("team"))
+
+    def usable(self) -> InferenceKeyQuerySet:
+        """Neither revoked nor expired, by the database's clock, and whoever holds it still has an account."""
+        return self.filter(revoked_at=None, expires_at__gt=Now(), holder__is_active=True)
+
+    def with_parts(self) -> InferenceKeyQuerySet:
+        return self.select_related("holder", "created_by", "revoked_by", "team").prefetch_related("scopes__endpoint")
+
+
+class InferenceKey(models.Model):
+    """A secret that opens endpoints. Only its digest is kept, it always expires, and its terms never change."""
+
+    key_id = models.CharField(max_length=8, unique=True)
+    digest = models.BinaryField(max_length=32)
+    name = models.CharField(max_length=80)
+    team = models.ForeignKey("accounts.Team", models.PROTECT, related_name="inference_keys")
+    holder = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="inference_keys")
+    rate_per_minute = models.PositiveIntegerField()
+    reason = models.CharField(max_length=500)
+    # The form that a key was issued by: the same form sent again issues nothing.
+    ticket = models.UUIDField(unique=True, null=True, editable=False)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+    revoked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+
+    objects = InferenceKeyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [models.CheckConstraint(condition=Q(rate_per_minute__gte=1), name="key_rate_per_minute")]
+
+    def __str__(self) -> str:
+        return f"{self.name} (cs_live_{self.key_id}…)"
+
+    def state(self, now: datetime) -> str:
+        """revoked, expired, inactive (its holder is), expiring (within 14 days), stale (unused for 30), or active."""
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.expires_at <= now:
+            return "expired"
+        if not self.holder.is_active:
+            return "inactive"
+        if self.expires_at <= now + EXPIRING:
+            return "expiring"
+        return "stale" if (self.last_used_at or self.created_at) <= now - STALE else "active"
+
+
+class KeyScope(models.Model):
+    """What a key may do at one endpoint."""
+
+    class Action(models.TextChoices):
+        METADATA = "metadata", "Read what the model takes and returns"
+        INFER = "infer", "Ask for predictions"
+
+    key = models.ForeignKey(InferenceKey, models.PROTECT, related_name="scopes")
+    endpoint = models.ForeignKey(Endpoint, models.PROTECT, related_name="key_scopes")
+    actions = ArrayField(models.CharField(max_length=10, choices=Action))
+
+    class Meta:
+        constraints = [models.UniqueConstraint("key", "endpoint", name="key_scope_once")]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}: {', '.join(self.actions)}"

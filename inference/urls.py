@@ -1,0 +1,13 @@
+from django.urls import path
+
+from inference import views
+
+urlpatterns = [
+    path("endpoints/", views.endpoints, name="endpoints"),
+    path("endpoints/new/", views.new, name="endpoint-new"),
+    path("endpoints/<int:pk>/", views.endpoint, name="endpoint"),
+    path("endpoints/<int:pk>/bind/", views.bind, name="endpoint-bind"),
+    path("endpoints/<int:pk>/keys/new/", views.new_key, name="key-new"),
+    path("keys/", views.keys, name="keys"),
+    path("keys/<int:pk>/revoke/", views.revoke, name="key-revoke"),
+]

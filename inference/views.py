@@ -1,0 +1,146 @@
+"""Pages of endpoints and keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from audits import timeline
+from inference import services, showing
+from inference.calling import address_of, command_of
+from inference.forms import BindForm, EndpointForm, KeyForm, RevokeKeyForm
+from inference.models import Endpoint, InferenceKey
+from ledger.refusals import Denied, Refusal
+from registry.models import Model, Version
+from registry.paging import page_of
+from registry.views.answers import answered, asker, need
+
+form_page = require_http_methods(["GET", "POST"])
+ACTS = ("bind_endpoint", "issue_key", "revoke_key")
+REVOCATION = (
+    "Every gateway refuses the key within a second; programs that still send it get 401.",
+    "It stays listed with your name and reason, and cannot be taken up again. A new key can be issued.",
+)
+
+
+def seen(request: HttpRequest, pk: int) -> Endpoint:
+    return get_object_or_404(Endpoint.objects.visible_to(request.user).with_parts(), pk=pk)
+
+
+@require_GET
+def endpoints(request: HttpRequest) -> HttpResponse:
+    rows = Endpoint.objects.visible_to(request.user).with_parts()
+    environment, name = request.GET.get("environment", ""), request.GET.get("q", "")
+    chosen = rows.filter(environment=environment) if environment else rows
+    page = page_of(chosen.filter(name__icontains=name), request.GET)
+    context = {
+        "page": page,
+        "rows": showing.serving(page.rows),
+        "environments": sorted(set(rows.order_by().values_list("environment", flat=True))),
+        "may_add": asker(request).may_somewhere("inference.add_endpoint"),
+    }
+    return render(request, "inference/endpoints.html", context)
+
+
+@require_GET
+def endpoint(request: HttpRequest, pk: int) -> HttpResponse:
+    found, viewer = seen(request, pk), asker(request)
+    keys = list(InferenceKey.objects.visible_to(viewer).filter(scopes__endpoint=found).with_parts())
+    context = {
+        "endpoint": found,
+        "serving": showing.serving([found])[0],
+        "address": address_of(found),
+        "command": command_of(found),
+        "keys": showing.standings(keys),
+        "timeline": timeline.of(found, viewer, *keys),
+        "may": {act: viewer.has_perm(f"inference.{act}", found) for act in ACTS},
+    }
+    return render(request, "inference/endpoint.html", context)
+
+
+@form_page
+def new(request: HttpRequest) -> HttpResponse:
+    by = asker(request)
+    if not by.may_somewhere("inference.add_endpoint"):
+        raise Denied("inference.add_endpoint")
+    models = Model.objects.filter(by.scope("inference.add_endpoint").q("team")).order_by("name")
+
+    def act(given: dict[str, Any]) -> Endpoint:
+        try:
+            return services.add_endpoint(by=by, **given)
+        except Refusal as refusal:
+            # A form sent twice by a double click: the first one did it.
+            twin = Endpoint.objects.filter(**given, created_by=by).first()
+            if refusal.code != "endpoint_name_taken" or twin is None:
+                raise
+            messages.info(request, "This endpoint was added already. Here it is.")
+            return twin
+
+    form = EndpointForm(request.POST or None, models=models, initial={"model": request.GET.get("model")})
+    return answered(request, "inference/endpoint_new.html", form, act)
+
+
+@form_page
+def bind(request: HttpRequest, pk: int) -> HttpResponse:
+    found = seen(request, pk)
+    need(request, "inference.bind_endpoint", found)
+
+    def act(given: dict[str, Any]) -> Endpoint:
+        version = Version.objects.filter(pk=given["version"]).first()
+        services.bind_endpoint(by=asker(request), endpoint=found, version=version)
+        return found
+
+    form = BindForm(request.POST or None, offered=showing.offered(found), initial={"version": found.version_id})
+    return answered(request, "inference/bind.html", form, act, {"endpoint": found})
+
+
+@form_page
+def new_key(request: HttpRequest, pk: int) -> HttpResponse:
+    found, by, status = seen(request, pk), asker(request), 200
+    need(request, "inference.issue_key", found)
+    form = KeyForm(request.POST or None, holders=showing.holders(found, by), initial={"holder": by.pk})
+    if request.method == "POST":
+        status = 422
+        if form.is_valid():
+            try:
+                key, text = services.issue_key(by=by, endpoint=found, **form.cleaned_data)
+                return render(request, "inference/key_made.html", {"endpoint": found, "key": key, "text": text})
+            except Refusal as refusal:
+                form.refuse(refusal)
+                status = 422 if refusal.field else 409
+    return render(request, "inference/key_new.html", {"endpoint": found, "form": form}, status=status)
+
+
+@form_page
+def revoke(request: HttpRequest, pk: int) -> HttpResponse:
+    keys = InferenceKey.objects.visible_to(request.user).with_parts()
+    key: InferenceKey = get_object_or_404(keys, pk=pk)
+    need(request, "inference.revoke_key", key)
+    back = key.scopes.all()[0].endpoint
+
+    def act(given: dict[str, Any]) -> Endpoint:
+        services.revoke_key(by=asker(request), key=key, reason=given["reason"])
+        messages.success(request, f"The key “{key.name}” is revoked.")
+        return back
+
+    context = {"key": key, "endpoint": back, "consequences": REVOCATION}
+    return answered(request, "inference/key_revoke.html", RevokeKeyForm(request.POST or None), act, context)
+
+
+@require_GET
+def keys(request: HttpRequest) -> HttpResponse:
+    viewer = asker(request)
+    mine, teams = viewer.inference_keys.all(), InferenceKey.objects.visible_to(viewer)
+    tab = "team" if request.GET.get("tab") == "team" else "mine"
+    page = page_of((teams if tab == "team" else mine).with_parts(), request.GET)
+    tabs = [
+        {"key": "mine", "label": "Held by you", "url": request.path, "count": mine.count()},
+        {"key": "team", "label": "Of your teams", "url": f"{request.path}?tab=team", "count": teams.count()},
+    ]
+    may = {"revoke_key": viewer.may_somewhere("inference.revoke_key")}
+    context = {"page": page, "rows": showing.standings(page.rows), "tab": tab, "tabs": tabs, "may": may}
+    return render(request, "inference/keys.html", context)
