@@ -17,6 +17,7 @@ from approvals.models import Decision, ReviewRequest, Revision
 from approvals.signing import MEANINGS, reasons_against
 from approvals.views import said, seen
 from ledger.refusals import Denied, Refusal
+from registry.views.answers import asker
 
 VERBS = {
     "approve": ("Sign the {} of {}", "Sign {}"),
@@ -52,7 +53,7 @@ def sign(request: HttpRequest, pk: int) -> HttpResponse:
 def decided(request: HttpRequest, found: ReviewRequest, data: dict[str, Any]) -> HttpResponse:
     """Prove who it is, sign, and go back to the request."""
     bound = {"digest": data["digest"], "session_key": f"session:{request.session.session_key}"}
-    nonce = services.reauthenticate(by=request.user, request=found, password=data["password"], **bound)
+    nonce = services.reauthenticate(by=asker(request), request=found, password=data["password"], **bound)
     made = services.sign(
         by=request.user, request=found, requirement=data["requirement"], outcome=data["outcome"],
         comment=data["comment"], acknowledged=data.get("acknowledged", ()), nonce=nonce, **bound,
@@ -64,7 +65,7 @@ def decided(request: HttpRequest, found: ReviewRequest, data: dict[str, Any]) ->
 def already(request: HttpRequest, found: ReviewRequest, refusal: Refusal) -> bool:
     """A form sent twice: the first one counted, so this one is no mistake to show."""
     sent_twice = refusal.code in ("already_signed", "request_closed") and Decision.objects.filter(
-        request=found, signer=request.user, digest=request.POST.get("digest", ""),
+        request=found, signer=asker(request), digest=request.POST.get("digest", ""),
         requirement=request.POST.get("requirement", ""), outcome=request.POST.get("outcome", ""),
     ).exists()  # fmt: skip
     if sent_twice:
@@ -86,8 +87,9 @@ def after(page: dict[str, Any], request: HttpRequest, found: ReviewRequest, refu
     read = Revision.objects.filter(request=found, digest=request.POST.get("digest", "")).first()
     latest: Revision = page["dossier"].revision
     form: SignForm = page["form"]
-    form.data = form.data.copy()
-    form.data["digest"] = latest.digest
+    typed = request.POST.copy()
+    typed["digest"] = latest.digest
+    form.data = typed
     delta = showing.Delta("What changed while you were reading", read, showing.changes(read, latest)) if read else None
     return {**page, "changed": delta, "deltas": []}
 
@@ -96,7 +98,7 @@ def shown(request: HttpRequest, found: ReviewRequest, asked: Any) -> dict[str, A
     """Everything on the sign page. The requirement asked for, or the first that waits for this person."""
     case = records.open_dossier(found)
     outcome = asked.get("outcome") if asked.get("outcome") in VERBS else "approve"
-    wanted = showing.signing(case, request.user)
+    wanted = showing.signing(case, asker(request))
     requirement = case.policy.requirement(asked.get("requirement") or "") or (
         wanted[0].requirement if wanted else next(case.policy.requirements)
     )
@@ -111,12 +113,15 @@ def shown(request: HttpRequest, found: ReviewRequest, asked: Any) -> dict[str, A
         "found": case.request, "dossier": case, "form": form, "requirement": requirement, "outcome": outcome,
         "title": title.format(*((name, version) if outcome == "approve" else (version,))), "verb": verb.format(name),
         "meaning": requirement.meaning if outcome == "approve" else MEANINGS[outcome],
-        "reasons": why_not(case, requirement, request, outcome), "deltas": showing.deltas(case, request.user),
+        "reasons": why_not(case, requirement, request, outcome), "deltas": showing.deltas(case, asker(request)),
         "lines": showing.manifest_lines(
-            case.revision.manifest, digest=case.revision.digest, opened=showing.opened_by(request.user, found), of=found
+            case.revision.manifest,
+            digest=case.revision.digest,
+            opened=showing.opened_by(asker(request), found),
+            of=found,
         ),
         "every_line": workflow.lines(case.revision.manifest),
-        "earlier": showing.earlier(found.version, request.user, found.pk),
+        "earlier": showing.earlier(found.version, asker(request), found.pk),
     }  # fmt: skip
 
 
@@ -130,7 +135,7 @@ def why_not(
     if case.case.computed != case.case.frozen:
         sentence = "What was frozen has changed since, so signing it would not count. Ask for a new revision."
         return [workflow.Reason("revision_outdated", sentence)]
-    against = reasons_against(case, requirement, request.user, outcome)
+    against = reasons_against(case, requirement, asker(request), outcome)
     if outcome == Decision.Outcome.APPROVE and not against:
         facts = case.case
         against = list(workflow.evidence_gaps(case.policy, facts.evidence, facts.artifact, facts.decision_rule))

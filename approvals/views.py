@@ -19,6 +19,7 @@ from approvals.models import PolicyVersion, ReviewRequest
 from ledger.events import database_time
 from ledger.refusals import Refusal
 from registry.models import Evidence, Version
+from registry.views.answers import asker
 
 WITHDRAWAL = (
     "The request ends and cannot be taken up again; signatures given so far count for nothing.",
@@ -55,7 +56,7 @@ def requests(request: HttpRequest) -> HttpResponse:
     form = RequestFilter(request.GET)
     form.fields["state"].choices = listing.STATES  # type: ignore[attr-defined]
     wanted = form.cleaned_data if form.is_valid() else {}
-    return render(request, "approvals/list.html", {"form": form, "page": listing.page(request.user, wanted)})
+    return render(request, "approvals/list.html", {"form": form, "page": listing.page(asker(request), wanted)})
 
 
 @require_GET
@@ -65,7 +66,7 @@ def review(request: HttpRequest, pk: int) -> HttpResponse:
 
 def told(request: HttpRequest, found: ReviewRequest, form: CommentForm) -> dict[str, Any]:
     """Everything on the request page."""
-    viewer, case = request.user, records.open_dossier(found)
+    viewer, case = asker(request), records.open_dossier(found)
     now = workflow.standing(case.case, database_time())
     title, tone = showing.headline(case, now)
     return {
@@ -100,7 +101,7 @@ def comment(request: HttpRequest, pk: int) -> HttpResponse:
 def submit(request: HttpRequest, pk: int) -> HttpResponse:
     versions = Version.objects.visible_to(request.user).select_related("model__team", "artifact", "registered_by")
     version, sent = get_object_or_404(versions, pk=pk), request.method == "POST"
-    page = showing.prospect(version, request.user)
+    page = showing.prospect(version, asker(request))
     initial = {name: value for name in ("environment", "use") if (value := request.GET.get(name))}
     form = SubmitForm(request.POST if sent else None, choices=page["choices"], initial=initial)
     status = 200
@@ -121,7 +122,7 @@ def submit(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def revise(request: HttpRequest, pk: int) -> HttpResponse:
     found, sent = seen(request, pk), request.method == "POST"
-    page, status = showing.prospect(found.version, request.user, records.open_dossier(found)), 422 if sent else 200
+    page, status = showing.prospect(found.version, asker(request), records.open_dossier(found)), 422 if sent else 200
     form = ReviseForm(request.POST if sent else None, choices=page["choices"])
     if sent and form.is_valid():
         try:
@@ -165,7 +166,7 @@ def evidence(request: HttpRequest, pk: int, evidence: int) -> HttpResponse:
     """Note that this person opened this evidence from this request, then show it."""
     found = seen(request, pk)
     row = get_object_or_404(Evidence, pk__in=found.latest.evidence_ids, id=evidence)
-    services.open_evidence(by=request.user, request=found, evidence=row)
+    services.open_evidence(by=asker(request), request=found, evidence=row)
     computed = row.provenance == Evidence.Provenance.COMPUTED
     return redirect(reverse("report" if computed else "evidence", args=[row.pk]))
 

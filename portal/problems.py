@@ -79,7 +79,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     elif isinstance(error, Http404):
         body = document(404, "not_found", "There is nothing here that you can see. Check the address.")
     elif isinstance(error, exceptions.ValidationError):
-        body = document(422, "invalid", "Some of what was sent is not right; see `errors`.", list(flatten(error.get_full_details())))
+        body = document(
+            422, "invalid", "Some of what was sent is not right; see `errors`.", list(flatten(error.get_full_details()))
+        )
     elif isinstance(error, exceptions.APIException):
         code = error.get_codes()
         code = code if isinstance(code, str) else "invalid"

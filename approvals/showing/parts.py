@@ -39,7 +39,8 @@ def evidence_rows(found: Dossier, viewer: User) -> list[dict[str, Any]]:
 
 def earlier(version: Version, viewer: User, other_than: int | None = None) -> list[ReviewRequest]:
     """What ended earlier for this model or these bytes, as far as the viewer may see it, newest first."""
-    rows = ReviewRequest.objects.visible_to(viewer).ended(version).exclude(pk=other_than)
+    rows = ReviewRequest.objects.visible_to(viewer).ended(version)
+    rows = rows if other_than is None else rows.exclude(pk=other_than)
     return list(rows.select_related("version__model", "revocation__revoked_by").order_by("-id")[:20])
 
 

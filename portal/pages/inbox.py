@@ -7,11 +7,12 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from approvals.listing import inbox
+from registry.views.answers import asker
 
 
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    found = inbox(request.user)
+    found = inbox(asker(request))
     count = len(found.mine)
     lead = f"{count} {'thing waits' if count == 1 else 'things wait'} for you" if count else "Nothing waits for you"
     return render(request, "portal/inbox.html", {"inbox": found, "lead": lead, "inbox_count": count})
