@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from tests.house.writes import PACKAGES, ROOT
 
 LONGEST = 400
+TEXTS = (".md", ".py", ".html", ".toml", ".yml", ".yaml", ".css", ".js")
 NAMES = {
     "common",
     "core",
@@ -33,12 +35,9 @@ def modules() -> Iterator[Path]:
 
 
 def project_files() -> Iterator[Path]:
-    for pattern in ("*.md", "*.py", "*.html", "*.toml", "*.yml", "*.yaml", "*.css", "*.js"):
-        for path in ROOT.rglob(pattern):
-            if not any(
-                part.startswith(".") or part in ("node_modules", "migrations") for part in path.relative_to(ROOT).parts
-            ):
-                yield path
+    for folder, inner, names in os.walk(ROOT):
+        inner[:] = [name for name in inner if not name.startswith(".") and name not in ("__pycache__", "migrations")]
+        yield from (Path(folder, name) for name in names if name.endswith(TEXTS))
 
 
 def test_no_module_is_too_long():

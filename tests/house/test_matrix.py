@@ -75,8 +75,8 @@ class Matrix:
         }
 
     def holds(self, actor: Any, needed: str | None) -> bool:
-        if needed is None or needed in EVERYBODY:
-            return True
+        if needed is None or needed in EVERYBODY or ANONYMOUS.has_perm(needed):
+            return True  # what strangers may do, everybody may
         return bool(actor.scope(needed).covers(self.world.cast.team.pk))
 
     def sees(self, actor: Any, route: Route) -> bool:
@@ -87,8 +87,10 @@ class Matrix:
     def allowed(self, actor: Any, route: Route, method: str) -> set[int] | None:
         """The statuses that are right, None for any that lets the act through to its rules."""
         needed = route.view.permissions[method]
+        if needed and ANONYMOUS.has_perm(needed):
+            return None
         if actor is None:
-            return None if needed and ANONYMOUS.has_perm(needed) else {401}
+            return {401}
         if route.name == "api-person" and actor == self.world.people:
             return None
         if self.holds(actor, needed) and (not route.arguments or route.name in OWN or self.visible(actor, route)):
