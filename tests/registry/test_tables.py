@@ -77,29 +77,28 @@ def test_a_parquet_is_described_with_its_types(tmp_path):
     assert reader.first_rows(path, 2)[1][0][:2] == ["0", "0.0"]
 
 
-@pytest.mark.parametrize(
-    ("data", "code", "told"),
-    [
-        (b"", "empty_file", "0 bytes"),
-        (b"a,b\n", "no_rows", "no rows"),
-        (b"a,b,A\n1,2,3\n", "duplicate_column", "'A'"),
-        (b"a,,c\n1,2,3\n", "column_unnamed", "Column 2"),
-        ("a,b\n1,caf\xe9\n".encode("latin-1"), "not_utf8", "line 2 holds the byte 0xE9"),
-        (b"a,b\n" + b"1,2\n" * 300_000 + b"\xff,1\n", "not_utf8", "line 300,002"),
-        (b"a,b\n1,\xe2\x82", "not_utf8", "0xE2"),
-        (b"\x00\x01\x02", "not_text", "zero bytes"),
-        (b"# a remark\n\na,b\n1,2\n", "broken_csv", "first line"),
-        (b"a,b\n" + b"1,2\n" * 50 + b"1,2,3,4\n" + b"1,2\n" * 50, "broken_csv", "Line 52 has 4 values"),
-        (PARQUET_HEAD + b"xx", "broken_parquet", "breaks off"),
-        (PARQUET_HEAD + b"a" * 20 + PARQUET_HEAD, "broken_parquet", "cannot be read"),
-        (
-            ",".join(f"c{n}" for n in range(2001)).encode() + b"\n" + b",".join([b"1"] * 2001),
-            "too_many_columns",
-            "2,001",
-        ),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
+BAD = [
+    (b"", "empty_file", "0 bytes"),
+    (b"a,b\n", "no_rows", "no rows"),
+    (b"a,b,A\n1,2,3\n", "duplicate_column", "'A'"),
+    (b"a,,c\n1,2,3\n", "column_unnamed", "Column 2"),
+    ("a,b\n1,caf\xe9\n".encode("latin-1"), "not_utf8", "line 2 holds the byte 0xE9"),
+    (b"a,b\n" + b"1,2\n" * 300_000 + b"\xff,1\n", "not_utf8", "line 300,002"),
+    (b"a,b\n1,\xe2\x82", "not_utf8", "0xE2"),
+    (b"\x00\x01\x02", "not_text", "zero bytes"),
+    (b"# a remark\n\na,b\n1,2\n", "broken_csv", "first line"),
+    (b"a,b\n" + b"1,2\n" * 50 + b"1,2,3,4\n" + b"1,2\n" * 50, "broken_csv", "Line 52 has 4 values"),
+    (PARQUET_HEAD + b"xx", "broken_parquet", "breaks off"),
+    (PARQUET_HEAD + b"a" * 20 + PARQUET_HEAD, "broken_parquet", "cannot be read"),
+    (
+        ",".join(f"c{n}" for n in range(2001)).encode() + b"\n" + b",".join([b"1"] * 2001),
+        "too_many_columns",
+        "2,001",
+    ),
+]
+
+
+@pytest.mark.parametrize(("data", "code", "told"), BAD, ids=lambda value: value if isinstance(value, str) else "")
 def test_bad_tables(file, data, code, told):
     assert told in refused(code, file(data))
 
