@@ -153,7 +153,7 @@ def holder_named(pk: int | None) -> User | None:
     """Raises Refusal `holder_invalid` for an account that is not there, in the words for one that may not hold it."""
     if pk is None:
         return None
-    found = User.objects.filter(pk=pk).first()
+    found: User | None = User.objects.filter(pk=pk).first()
     if found is None:
         raise services.holder_invalid()
     return found
@@ -196,9 +196,7 @@ class LeakReport(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
-    @extend_schema(
-        summary="Report a leaked key", request=shapes.LeakInput, responses={200: shapes.LeakSerializer}, auth=[{}]
-    )
+    @extend_schema(summary="Report a leaked key", request=shapes.LeakInput, responses={200: shapes.LeakSerializer})
     def post(self, request: Request) -> Response:
         return Response(shapes.LeakSerializer(services.report_leak(given(shapes.LeakInput, request)["key"])).data)
 

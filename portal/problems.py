@@ -92,6 +92,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
             headers["Retry-After"] = str(int(error.wait))
     else:
         return None
+    if body["status"] == 429:
+        headers.setdefault("Retry-After", "60")
     set_rollback()
     return Response(body, status=body["status"], headers=headers, content_type=MEDIA_TYPE)
 
