@@ -14,6 +14,7 @@ from typing import Any
 from tests import worlds
 from tests.approvals import world as approvals
 from tests.cast import PASSWORD
+from tests.inference import world as serving
 
 
 @dataclass
@@ -48,6 +49,8 @@ def build(cast: Any) -> World:
     newcomer = add_account(by=cast.platform_admin, name="Nina Neu", email="newcomer@example.org")
     own_token(World(cast), cast.developer)
     approved = approvals.an_approval(cast, version, environment="staging")
+    endpoint = serving.an_endpoint(cast, version)
+    key, key_text = serving.a_key(cast, endpoint)
     return World(
         cast,
         {
@@ -64,6 +67,9 @@ def build(cast: Any) -> World:
             "people": cast.ci_bot,
             "grants": cast.ci_bot.grants.get(),
             "robot_token": robot_token,
+            "endpoints": endpoint,
+            "keys": key,
+            "key_text": key_text,
             "more": [("job", cancelled.pk), ("person", newcomer.pk), ("request", approved.pk)],
             "events": Event.objects.filter(team_id=cast.team.pk).latest("id"),
         },
@@ -143,6 +149,13 @@ BODIES: dict[tuple[str, str], Body | None] = {
         "team": w.cast.team.pk, "upload": w.artifacts.pk, "name": "Rows", "purpose": "test", "roles": {"a": "label"},
         "positive_class": "1", "source": "Drawn for tests.",
     },
+    ("api-endpoints", "POST"): lambda w, by: {
+        "model": w.models.pk, "name": "another-desk", "environment": "staging", "use": "mortgage-screening",
+    },
+    ("api-endpoint-binding", "PUT"): lambda w, by: {"version": w.other.pk},
+    ("api-endpoint-keys", "POST"): lambda w, by: serving.terms(),
+    ("api-key-revocation", "POST"): lambda w, by: {"reason": "Not needed."},
+    ("api-key-leak", "POST"): lambda w, by: {"key": w.key_text},
     ("api-evidence-withdrawal", "POST"): lambda w, by: {"reason": "Wrong file."},
 }  # fmt: skip
 RAW = {"api-artifacts"}  # takes a file as the body, and where it belongs in the query
