@@ -20,6 +20,7 @@ import numpy as np
 import onnxruntime as ort
 
 from tests.approvals.world import USE, an_approval
+from tests.conftest import administrate
 from tests.worlds import onnx_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,3 +152,9 @@ def until(holds: Callable[[], Any], seconds: float) -> float:
         assert time.monotonic() - start < seconds, f"not within {seconds} s"
         time.sleep(0.01)
     return time.monotonic() - start
+
+
+def cut(database: str) -> None:
+    """Nobody gets in any more, and who is in is thrown out."""
+    administrate(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')
+    administrate(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")  # noqa: S608
