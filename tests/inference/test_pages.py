@@ -130,7 +130,7 @@ def test_the_page_says_why_it_refuses_and_what_to_do(cast, visit):
     from approvals.services import revoke
 
     revoke(by=cast.approver, request=request, reason="Drift in the field.")
-    assert "Drift in the field." in visit(cast.auditor, served.get_absolute_url())
+    assert "The approval was revoked." in visit(cast.auditor, served.get_absolute_url())
     rows = visit(cast.auditor, "/endpoints/")
     assert "Refuses revoked" in rows
     assert "Refuses no approval" in rows
