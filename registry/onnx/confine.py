@@ -30,11 +30,15 @@ def confine(memory_bytes: int, cpu_seconds: int, parent: int) -> list[str]:
     """Confine this process for good; returns the names of the protections that took effect."""
     libc = ctypes.CDLL(None, use_errno=True)
     held = ["memory", "cpu_time"]
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
+    for kind, most in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 1 << 20),
+        (resource.RLIMIT_NOFILE, 256),
+        (resource.RLIMIT_AS, memory_bytes),
+    ):
+        _limit(kind, most, most)
+    # The soft limit comes a second earlier, so that its signal tells a time-out from other deaths.
+    _limit(resource.RLIMIT_CPU, cpu_seconds, cpu_seconds + 1)
     if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) == 0:
         held.append("dies_with_parent")
     if os.getppid() != parent:
@@ -46,6 +50,14 @@ def confine(memory_bytes: int, cpu_seconds: int, parent: int) -> list[str]:
         if _filter_calls(libc):
             held.append("no_sockets_or_programs")
     return held
+
+
+def _limit(kind: int, soft: int, hard: int) -> None:
+    """Never above a limit that the process was started with."""
+    _, given = resource.getrlimit(kind)
+    if given != resource.RLIM_INFINITY:
+        soft, hard = min(soft, given), min(hard, given)
+    resource.setrlimit(kind, (soft, hard))
 
 
 def _filter_calls(libc: ctypes.CDLL) -> bool:
