@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -54,6 +55,7 @@ def endpoint(request: HttpRequest, pk: int) -> HttpResponse:
         "endpoint": found,
         "serving": showing.serving([found])[0],
         "address": address_of(found),
+        "gateway": settings.GATEWAY_URL,
         "command": command_of(found),
         "keys": showing.standings(keys),
         "timeline": timeline.of(found, viewer, *keys),
