@@ -1,4 +1,4 @@
-"""What holds for every request: an id, a policy for scripts, a door before each page, and errors that say what to do."""
+"""What holds for every request: an id, a policy for scripts, a door before pages, errors that say what to do."""
 
 from __future__ import annotations
 

@@ -1,0 +1,41 @@
+"""axe looks at every page, as somebody who may open it sees it, in light and dark and on a phone."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser import chromium
+from tests.house.routes import routes
+from tests.house.world import build, found_by
+from tests.journeys.steps import Person, inaccessible
+
+pytestmark = pytest.mark.journey
+NO_PAGES = {"healthz", "readyz", "job-live", "invitation", "theme"}
+ROLES = ("developer", "platform_admin", "auditor", "validator", "model_owner", "approver")
+
+
+def test_every_page_is_accessible_and_fits_a_phone(committing_db, cast, live_portal):
+    world, wrong, opened = build(cast), list[str](), set[str]()
+    pages = [route for route in routes() if not route.is_api and route.name not in NO_PAGES]
+    with chromium() as browser:
+        for number, name in enumerate(ROLES):
+            person = Person(browser, live_portal, name)
+            person.sign_in()
+            person.page.emulate_media(color_scheme="dark" if number % 2 else "light")
+            for route in pages:
+                arguments = {one: found_by(world, one, route.path, getattr(cast, name)) for one in route.arguments}
+                if route.name in opened or route.name in ("sign-in", "sign-out"):
+                    continue
+                answer = person.page.request.get(live_portal + route.reverse(**arguments), max_redirects=0)
+                if answer.status != 200 or not answer.headers["content-type"].startswith("text/html"):
+                    continue
+                opened.add(route.name)
+                person.page.set_viewport_size({"width": 1200, "height": 900})
+                person.page.goto(live_portal + route.reverse(**arguments))
+                wrong += inaccessible(person.page)
+                person.page.set_viewport_size({"width": 320, "height": 800})
+                if person.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+                    wrong.append(f"{route.path} scrolls sideways on a phone")
+            wrong += person.faults
+    assert len(opened) > 30, opened
+    assert not wrong, "\n".join(dict.fromkeys(wrong))
