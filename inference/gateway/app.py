@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
-import uuid
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +64,7 @@ class Gateway:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         headers = headers_of(scope["headers"])
         wanted = headers.request_id
-        request_id = wanted.decode() if wanted and REQUEST_ID.fullmatch(wanted) else str(uuid.uuid4())
+        request_id = wanted.decode() if wanted and REQUEST_ID.fullmatch(wanted) else os.urandom(16).hex()
         try:
             answer = await self.answer(scope["method"], scope["path"], headers, receive, request_id)
         except Refused as refused:

@@ -44,9 +44,11 @@ class Served:
     state: str
     reasons: tuple[Mapping[str, str], ...]
 
-    @property
-    def output_names(self) -> frozenset[str]:
-        return frozenset((*(output.name for output in self.outputs), self.decision))
+    output_names: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        names = frozenset((*(output.name for output in self.outputs), self.decision))
+        object.__setattr__(self, "output_names", names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,10 @@ class RunFailed(Exception):
 
 
 class Runner:
-    """`cost` is the usual seconds a row; a model that `may_loop` never runs in the event loop, however quick it was."""
+    """A model that `may_loop` never runs in the event loop, however quick it was.
+
+    `usual` is the usual seconds of a run by the bit length of its number of rows; 0 where none of that size was seen.
+    """
 
     def __init__(self, data: bytes, digest: str, may_loop: bool) -> None:
         """Raises DigestDiffers, or RunFailed where ONNX Runtime cannot load the model."""
@@ -42,7 +45,8 @@ class Runner:
             raise RunFailed(f"{type(error).__name__} while loading") from error
         self.may_loop = may_loop
         self.names = [output.name for output in self.session.get_outputs()]
-        self.cost = self.measured()
+        self.usual = [0.0] * 64
+        self.usual[1] = self.measured()
 
     def measured(self) -> float:
         """Seconds for one row of zeros, once warm; pessimistic where the model does not take zeros."""
@@ -61,16 +65,24 @@ class Runner:
 
     def quick(self, rows: int) -> bool:
         """Whether the event loop can run so many rows itself without others noticing."""
-        return not self.may_loop and rows * self.cost <= INLINE_SECONDS
+        if self.may_loop:
+            return False
+        size = seen = rows.bit_length()
+        while not self.usual[seen] and seen > 1:
+            seen -= 1
+        return self.usual[seen] * 2 ** (size - seen) <= INLINE_SECONDS
 
     def run(self, feed: Mapping[str, NDArray[Any]], rows: int, stop: Any = None) -> list[Output]:
         """All outputs. `stop` are run options whose `terminate` ends the run. Raises RunFailed."""
         start = time.perf_counter()
         try:
-            found = self.session.run(None, feed, stop)
+            found = self.session.run(self.names, feed, stop)
         except Exception as error:
             raise RunFailed(type(error).__name__) from error
-        self.cost += ((time.perf_counter() - start) / rows - self.cost) * 0.1
+        took, size = time.perf_counter() - start, rows.bit_length()
+        usual = self.usual[size] or took
+        # One slow run may have been the machine's doing; one quick run was not.
+        self.usual[size] = usual + (took - usual) * (0.1 if took > usual else 0.5)
         return [as_output(name, values) for name, values in zip(self.names, found, strict=True)]
 
 

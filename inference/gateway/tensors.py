@@ -41,6 +41,14 @@ NUMPY = {
 }  # fmt: skip
 NAMES = {np.dtype(kind): name for name, kind in NUMPY.items()}
 FLOATS = frozenset({"FP16", "FP32", "FP64"})
+# JSON's numbers are finite, but a smaller datatype could still make infinity of them, or wrap them round.
+RANGES: dict[str, tuple[float, float]] = {
+    name: (float(np.finfo(kind).min), float(np.finfo(kind).max))
+    if name in FLOATS
+    else (int(np.iinfo(kind).min), int(np.iinfo(kind).max))
+    for name, kind in NUMPY.items()
+    if name not in ("BOOL", "BYTES")
+}
 # What JSON may hold for each; a number for a boolean or text for a number is a mistake, not a conversion.
 HOLDS: dict[str, tuple[frozenset[type], str]] = {
     name: (frozenset({float, int}), "numbers") if name in FLOATS else (frozenset({int}), "whole numbers")
@@ -210,7 +218,7 @@ def written(name: str, values: NDArray[Any], classes: Sequence[str] | None = Non
     data: Any = np.ascontiguousarray(values).reshape(-1)
     if datatype == "BYTES":
         data = [str(value) for value in data.tolist()]
-    entry = {"name": name, "datatype": datatype, "shape": list(values.shape), "data": data}
+    entry = {"name": name, "datatype": datatype, "shape": values.shape, "data": data}
     return entry if classes is None else entry | {"parameters": {"classes": list(classes)}}
 
 
