@@ -1,0 +1,34 @@
+"""docs/gateway.md lists the gateway's refusals, all of them and no others."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+ROW = re.compile(r"^\| (\d{3}) \| `([a-z_]+)` \| \S", re.MULTILINE)
+STATUS = {"wrong": "422", "unavailable": "503", "unusable": "503"}
+# The code of a file that is gone comes from the store, and is handed on.
+FROM_THE_STORE = {("503", "artifact_missing")}
+
+
+def refusals():
+    """(status, code) of each `Refused(…)`, `wrong(…)`, `unavailable(…)` and `unusable(…)` with the code in its text."""
+    for path in (ROOT / "inference" / "gateway").glob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(call, ast.Call):
+                continue
+            name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+            given = [one.value for one in call.args if isinstance(one, ast.Constant)]
+            if name == "Refused" and len(given) >= 2:
+                yield str(given[0]), given[1]
+            elif name in STATUS:
+                codes = [one for one in given if isinstance(one, str) and re.fullmatch(r"[a-z]+(_[a-z]+)*", one)]
+                yield from ((STATUS[name], code) for code in codes if code not in ("inputs", "outputs", "id"))
+
+
+def test_the_table_has_every_refusal_and_no_other():
+    listed = ROW.findall((ROOT / "docs" / "gateway.md").read_text(encoding="utf-8"))
+    assert len(listed) == len(set(listed)) > 30
+    assert set(listed) == set(refusals()) | FROM_THE_STORE
