@@ -193,11 +193,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="countersign-bench-") as folder:
         if given.quick:
             against_metric_frame(50_000, frame_replicates=1, turns=1)
-            sizes = (1_000_000,)
+            sizes = [1_000_000]
         else:
             against_metric_frame(100_000, frame_replicates=10, turns=3)
             against_metric_frame(1_000_000, frame_replicates=3, turns=3)
-            sizes = (1_000_000, 3_000_000, 10_000_000, 30_000_000)
+            sizes = [1_000_000, 3_000_000, 10_000_000, 30_000_000]
         for rows in sizes:
             path = stored(Path(folder), rows)
             to_cells(path, rows, turns=3)

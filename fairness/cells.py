@@ -101,9 +101,11 @@ def scored_cells(
         given |= {name: np.array(batch.column(f"w{i}").to_pylist(), dtype=object) for i, name in enumerate(words)}
         chosen = np.asarray(predict(given or {"": np.arange(done, done + batch.num_rows)}), dtype=bool)
         part = pa.table({f"c{i}": batch.column(f"c{i}") for i in range(len(kept))} | {"p__": pa.array(chosen)})
-        memory = ibis.memtable(part)
+        counting.con.register("batch", part)
+        memory = counting.table("batch")
         columns = {name: memory[f"c{i}"] for i, name in enumerate(kept)}
         _add(raw, _grouped(counting, memory, columns, roles, memory["p__"], scale))
+        counting.con.unregister("batch")
         done += batch.num_rows
         step(done)
     counting.disconnect()

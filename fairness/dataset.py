@@ -121,8 +121,13 @@ class Source:
     def batches(self, columns: Mapping[str, Any], size: int = TAKE) -> Iterator[Any]:
         """Arrow record batches of Ibis expressions over the table, in the file's order."""
         import ibis
+        import pyarrow as pa
 
-        yield from self.con.con.sql(str(ibis.to_sql(self.table.select(**columns)))).to_arrow_reader(size)
+        query = str(ibis.to_sql(self.table.select(**columns)))
+        # Read as a stream: other ways to ask for batches hold the whole result first.
+        for batch in pa.RecordBatchReader.from_stream(self.con.con.sql(query)):
+            for at in range(0, batch.num_rows, size):
+                yield batch.slice(at, size)
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def test_many_rows_go_in_several_batches_and_may_be_stopped(forest: Any) -> None
     assert steps[-1] == len(rows)
     assert whole.evaluations > 60_000
     with pytest.raises(ZeroDivisionError):
-        by_permutations(score, background, rows, 2, 7, lambda done: done // 0)  # type: ignore[arg-type,return-value]
+        by_permutations(score, background, rows, 2, 7, lambda done: done // 0)  # type: ignore[arg-type]
 
 
 def explained(folder: Path, **more: Any) -> dict[str, Any]:

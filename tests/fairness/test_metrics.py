@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from fairness.metrics import UNKNOWN, Cells
 LEVELS = ("a", "b", UNKNOWN)
 
 
-def cells_of(groups: list[tuple[str, ...]], label: list[int], chosen: list[int], weight: list[float]) -> Cells:
+def cells_of(groups: Sequence[tuple[str, ...]], label: list[int], chosen: list[int], weight: list[float]) -> Cells:
     names = tuple(sorted(set(groups)))
     n, w, w2 = np.zeros((len(names), 2, 2), dtype=np.int64), np.zeros((len(names), 2, 2)), np.zeros((len(names), 2, 2))
     for group, y, p, one in zip(groups, label, chosen, weight, strict=True):
