@@ -70,7 +70,7 @@ class Runner:
         size = seen = rows.bit_length()
         while not self.usual[seen] and seen > 1:
             seen -= 1
-        return self.usual[seen] * 2 ** (size - seen) <= INLINE_SECONDS
+        return self.usual[seen] * (1 << size - seen) <= INLINE_SECONDS
 
     def run(self, feed: Mapping[str, NDArray[Any]], rows: int, stop: Any = None) -> list[Output]:
         """All outputs. `stop` are run options whose `terminate` ends the run. Raises RunFailed."""
