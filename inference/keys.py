@@ -70,7 +70,7 @@ def split(text: str) -> Parts | None:
 
 
 def digest(secret: str, pepper: str) -> bytes:
-    """What is stored: SHA-256 of pepper and secret, 32 bytes. Secrets are all equally long, so the two cannot run together.
+    """What is stored: SHA-256 of pepper and secret, 32 bytes. Secrets are equally long, so the two cannot be confused.
 
     The secret has 256 random bits, so a slow hash would cost each request and win nothing.
     """
