@@ -195,8 +195,8 @@ def main() -> None:
             against_metric_frame(50_000, frame_replicates=1, turns=1)
             sizes = [1_000_000]
         else:
-            against_metric_frame(100_000, frame_replicates=10, turns=3)
-            against_metric_frame(1_000_000, frame_replicates=3, turns=3)
+            against_metric_frame(100_000, frame_replicates=3, turns=3)
+            against_metric_frame(1_000_000, frame_replicates=1, turns=2)
             sizes = [1_000_000, 3_000_000, 10_000_000, 30_000_000]
         for rows in sizes:
             path = stored(Path(folder), rows)
