@@ -6,7 +6,9 @@ the lease ends; then everything is refused. One thread asks, another loads model
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +31,12 @@ RENEW_SECONDS = 0.5
 STATEMENT_MILLISECONDS = 5_000
 TOUCH_SECONDS = 60.0
 LOAD_AGAIN_SECONDS = 10.0
+# What decides within a model's graph how much of it runs.
 LOOPING = frozenset({"Loop", "Scan", "If"})
+# Waits that end before anybody takes the database for silent, and a network that swallows everything for alive.
+PATIENCE = {"connect_timeout": 3, "tcp_user_timeout": 5_000}
+# The lease's thread lets waiting requests in this often; Python's own 5 ms would show in their slowest hundredth.
+SWITCH_SECONDS = 0.0005
 DAMAGED = "The stored bytes are not those that were approved. An administrator must restore them."
 MISSING = "The approved bytes are not in the store. An administrator must restore them."
 UNBOUND = {"code": "unbound", "sentence": "The endpoint is bound to no version. Bind one on the endpoint's page."}
@@ -49,6 +56,7 @@ class Lease:
         """Begin to renew; returns the pepper that keys are checked with."""
         if not apps.ready:
             django.setup()
+        sys.setswitchinterval(SWITCH_SECONDS)
         self.thread.start()
         pepper: str = settings.KEY_PEPPER
         return pepper
@@ -59,6 +67,8 @@ class Lease:
         self.loader.shutdown(wait=False, cancel_futures=True)
 
     def keep(self) -> None:
+        options = connection.settings_dict["OPTIONS"]
+        connection.settings_dict["OPTIONS"] = {**PATIENCE, **options}
         while not self.stopping.is_set():
             started = clock()
             try:
@@ -71,7 +81,8 @@ class Lease:
                 if not self.failing:
                     log.error("the lease cannot be renewed: %s", type(error).__name__, exc_info=error)
                 self.failing = True
-                connection.close()
+                with contextlib.suppress(Exception):
+                    connection.close()
             self.stopping.wait(max(0.0, RENEW_SECONDS - (clock() - started)))
         connection.close()
 
@@ -173,7 +184,7 @@ def described(endpoint: Any, answer: Any, by_clock: Any) -> Served:
                 rule=DecisionRule.from_mapping(answer.manifest["decision_rule"]),
                 revision=answer.revision_digest,
                 until=by_clock(answer.valid_until),
-                may_loop=bool(LOOPING.intersection(signature["operators"])),
+                may_loop=may_loop(signature["operators"]),
             )
     return Served(
         pk=endpoint.pk,
@@ -190,6 +201,11 @@ def described(endpoint: Any, answer: Any, by_clock: Any) -> Served:
         state=answer.state if answer is not None else "unbound",
         reasons=reasons,
     )
+
+
+def may_loop(operators: Iterable[str]) -> bool:
+    """Whether how long the model runs may depend on its input; names as the sandbox writes them (`ai.onnx.Loop`)."""
+    return not LOOPING.isdisjoint(name.rpartition(".")[2] for name in operators)
 
 
 def free_name(wanted: str, taken: Iterable[str]) -> str:
