@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as arrays
 from inference import keys
 from inference.gateway.admission import Admission
 from inference.gateway.board import Board, KeyTerms, Served, Snapshot, clock
-from inference.gateway.lease import free_name
+from inference.gateway.lease import free_name, may_loop
 from inference.gateway.limits import Buckets
 from inference.gateway.refused import Refused
 from inference.gateway.runner import DigestDiffers, RunFailed, Runner, as_output
@@ -145,6 +145,9 @@ def test_signatures_become_tensors():
     assert tensor({"name": "p", "type": "seq(map(int64,tensor(float)))", "shape": []}) == Tensor("p", "FP32", (-1, -1))
     assert listed([str(number) for number in range(13)]).endswith("11 …")
     assert free_name("decision", ["decision", "_decision"]) == "__decision"
+    assert may_loop(["ai.onnx.Add", "ai.onnx.Loop"])
+    assert may_loop(["If"])
+    assert not may_loop(["ai.onnx.Add", "ai.onnx.ml.LinearClassifier"])
 
 
 def test_classes_keep_their_names():
