@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import re
@@ -24,6 +25,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 log = logging.getLogger("inference.gateway")
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+# Ids of requests are random once a process, then counted: asking the kernel each time costs more than reading the body.
+PROCESS, NUMBERS = os.urandom(10).hex(), itertools.count(1)
 
 
 @dataclass(slots=True)
@@ -64,7 +67,7 @@ class Gateway:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         headers = headers_of(scope["headers"])
         wanted = headers.request_id
-        request_id = wanted.decode() if wanted and REQUEST_ID.fullmatch(wanted) else os.urandom(16).hex()
+        request_id = wanted.decode() if wanted and REQUEST_ID.fullmatch(wanted) else f"{PROCESS}-{next(NUMBERS):x}"
         try:
             answer = await self.answer(scope["method"], scope["path"], headers, receive, request_id)
         except Refused as refused:

@@ -72,15 +72,15 @@ class DecisionRule:
         values = output.values
         if values.dtype.kind not in "fiub":
             raise ModelProblem("bad_decision_rule", f"Output {output.name!r} is not numeric: use a label rule for it.")
-        table = values.reshape(len(values), -1).astype(np.float64)
-        scores = table[:, self._column(output, table.shape[1])]
+        table = values.reshape(len(values), -1)
+        scores = table[:, self._column(output, table.shape[1])].astype(np.float64)
         if not np.isfinite(scores).all():
             row = int(np.flatnonzero(~np.isfinite(scores))[0]) + 1
             raise ModelProblem(
                 "score_not_finite",
                 f"The model's output {output.name!r} is not a finite number in row {row:,} of a batch.",
             )
-        return np.asarray(scores, dtype=np.float64)
+        return scores
 
     def decide(self, output: Output) -> NDArray[np.bool_]:
         """Yes or no, one a row."""
