@@ -177,7 +177,8 @@ def opened(path: Path, memory: str = "1GB", threads: int = 2) -> Iterator[Source
                 yield Source(path, kind, con, table, rows)
             except duckdb.Error as error:
                 # A fault of ours, such as a query that does not parse, must not be blamed on the data.
-                if type(error) is duckdb.Error or isinstance(error, (duckdb.DataError, duckdb.OperationalError)):
+                of_data = (duckdb.DataError, duckdb.OperationalError, duckdb.InvalidInputException)
+                if type(error) is duckdb.Error or isinstance(error, of_data):
                     raise _translated(kind, path, error) from error
                 raise
         finally:

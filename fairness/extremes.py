@@ -19,7 +19,9 @@ POWER_QUANTILE = 0.8416212335729143
 def impact_ratios(together: Interval) -> Interval:
     """Each group's rate over that of the highest group, from intervals that hold together."""
     top_low, top_high = float(together.low.max()), float(together.high.max())
-    high = np.minimum(1.0, together.high / top_low) if top_low > 0 else np.ones_like(together.high)
+    # A lower bound may be next to nothing; what lies beyond the largest number is over 1 too.
+    with np.errstate(over="ignore"):
+        high = np.minimum(1.0, together.high / top_low) if top_low > 0 else np.ones_like(together.high)
     return Interval(together.low / top_high, high)
 
 

@@ -331,3 +331,26 @@ def test_roles_come_from_a_mapping_or_from_columns() -> None:
     with pytest.raises(DataProblem) as caught:
         Roles.from_columns({"g": "sensitive"})
     assert caught.value.code == "label_missing"
+
+
+def test_pages_that_are_damaged_are_found_when_they_are_read(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    path = parquet(tmp_path, y=rng.integers(0, 2, 50_000), g=rng.integers(0, 9, 50_000), z=rng.random(50_000))
+    whole = bytearray(path.read_bytes())
+    whole[100:8_000] = bytes(7_900)
+    path.write_bytes(bytes(whole))
+    assert problem(path).code == "broken_parquet"
+
+
+def test_a_fault_of_ours_is_not_blamed_on_the_data(tmp_path: Path) -> None:
+    import duckdb
+
+    with pytest.raises(duckdb.ParserException), opened(csv(tmp_path, "y,g\n1,a\n")) as source:
+        source.con.raw_sql("SELEKT 1")
+
+
+def test_a_dataset_that_needs_too_much_memory_says_so(tmp_path: Path) -> None:
+    path = parquet(tmp_path, y=np.arange(400_000), g=[f"{i:0200}" for i in range(400_000)])
+    with pytest.raises(DataProblem) as caught, opened(path, memory="20MB") as source:
+        source.con.raw_sql("SELECT list(g) FROM dataset").fetchall()
+    assert caught.value.code == "too_big"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from registry.onnx import frames
 from registry.onnx.decision import DecisionRule, Output
 from registry.onnx.facts import Limits, ModelFacts, Tensor
 from registry.onnx.feeding import feed, wanted_columns
@@ -515,3 +517,25 @@ def test_columns_are_matched_by_name_or_by_order() -> None:
     refused("inputs_differ", feed, [wide], {"a": np.array(["x"], dtype=object), "b": np.array([1.0])}, ["a", "b"])
     strange = [Tensor("s", "seq(tensor(float))", ())]
     refused("inputs_differ", feed, strange, {"s": np.array([1.0])}, [])
+
+
+def test_the_death_of_the_process_is_told(tmp_path: Path) -> None:
+    columns = {name: loans()[name].to_numpy() for name in LOAN_FEATURES}
+    with Scorer(loan_model(tmp_path)) as scorer:
+        scorer._process.kill()
+        sentence = refused("trial_run_failed", scorer.run, columns, "probabilities", LOAN_FEATURES)
+    assert "exit code -9" in sentence
+
+
+def test_frames_hold_what_was_sent_and_no_more_than_allowed() -> None:
+    pipe = io.BytesIO()
+    frames.send(pipe, {"a": 1}, b"xyz", b"")
+    pipe.seek(0)
+    assert frames.receive(pipe, 3) == ({"a": 1}, [b"xyz", b""])
+    with pytest.raises(EOFError):
+        frames.receive(pipe, 3)
+    pipe.seek(0)
+    with pytest.raises(ValueError, match="payload"):
+        frames.receive(pipe, 2)
+    with pytest.raises(ValueError, match="header"):
+        frames.receive(io.BytesIO(b"\xff\xff\xff\xff"), 2)
