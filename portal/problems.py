@@ -86,10 +86,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         code = error.get_codes()
         code = code if isinstance(code, str) else "invalid"
         body = document(error.status_code, code, str(error.detail))
-        if getattr(error, "auth_header", None):
-            headers["WWW-Authenticate"] = error.auth_header
-        if getattr(error, "wait", None):
-            headers["Retry-After"] = str(int(error.wait))
+        if challenge := getattr(error, "auth_header", None):
+            headers["WWW-Authenticate"] = challenge
+        if wait := getattr(error, "wait", None):
+            headers["Retry-After"] = str(int(wait))
     else:
         return None
     if body["status"] == 429:

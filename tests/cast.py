@@ -59,17 +59,13 @@ def build() -> None:
     from accounts.services import add_account, add_team, grant_role
     from ledger.actors import SystemActor
 
-    console = SystemActor(
-        "console", frozenset({"accounts.add_team", "accounts.add_account", "accounts.grant_role"})
-    )
+    console = SystemActor("console", frozenset({"accounts.add_team", "accounts.add_account", "accounts.grant_role"}))
     teams = {slug: add_team(by=console, name=slug.capitalize(), slug=slug) for slug in ("credit", "claims")}
     for name, (full_name, role, team) in PEOPLE.items():
         account = add_account(by=console, name=full_name, email=address(name), password=PASSWORD)
         where = teams[team] if team else None
         grant_role(by=console, account=account, role=Role.objects.get(slug=role), team=where, reason="the cast")
-    bot = add_account(
-        by=console, name="CI bot", email=address("ci_bot"), kind=User.Kind.SERVICE, team=teams["credit"]
-    )
+    bot = add_account(by=console, name="CI bot", email=address("ci_bot"), kind=User.Kind.SERVICE, team=teams["credit"])
     robot = Role.objects.get(slug="service_account")
     grant_role(by=console, account=bot, role=robot, team=teams["credit"], reason="the cast")
 

@@ -22,8 +22,8 @@ def onnx_bytes(weight: float = 1.0, features: int = 2) -> bytes:
 
     node = helper.make_node(
         "LinearClassifier", ["X"], ["label", "scores"], domain="ai.onnx.ml",
-        coefficients=[-weight] * features + [weight] * features, intercepts=[0.0, 0.0], classlabels_ints=[0, 1], multi_class=0,
-        post_transform="NONE",
+        coefficients=[-weight] * features + [weight] * features, intercepts=[0.0, 0.0], classlabels_ints=[0, 1],
+        multi_class=0, post_transform="NONE",
     )  # fmt: skip
     softmax = helper.make_node("Softmax", ["scores"], ["probabilities"], axis=1)
     graph = helper.make_graph(

@@ -40,7 +40,8 @@ class Names:
         self.known = {str(user.opaque_id): user.name for user in User.objects.filter(opaque_id__in=wanted)}
 
     def __getitem__(self, opaque_id: str | None) -> str:
-        return self.known.get(opaque_id or "", opaque_id or "nobody")
+        name: str = self.known.get(opaque_id or "", opaque_id or "nobody")
+        return name
 
 
 def rule_in_words(rule: Mapping[str, Any]) -> str:

@@ -5,43 +5,66 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Job',
+            name="Job",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(help_text='The name of the Celery task that does the work', max_length=80)),
-                ('inputs', models.JSONField()),
-                ('inputs_digest', models.CharField(max_length=71)),
-                ('team_id', models.BigIntegerField()),
-                ('subject', models.CharField(help_text='What the work is about, for people', max_length=200)),
-                ('subject_url', models.CharField(blank=True, max_length=200)),
-                ('asked_by', models.CharField(help_text='Opaque id of the account that asked', max_length=64)),
-                ('asked_by_name', models.CharField(max_length=120)),
-                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('succeeded', 'Succeeded'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='queued', max_length=10)),
-                ('progress', models.PositiveSmallIntegerField(default=0)),
-                ('phase', models.CharField(blank=True, max_length=120)),
-                ('attempt', models.PositiveIntegerField(default=0)),
-                ('tries', models.PositiveSmallIntegerField(default=0)),
-                ('cancel_requested', models.BooleanField(default=False)),
-                ('error_code', models.CharField(blank=True, max_length=40)),
-                ('error_sentence', models.TextField(blank=True)),
-                ('result_url', models.CharField(blank=True, max_length=200)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('sent_at', models.DateTimeField(help_text='When it was last given to the broker', null=True)),
-                ('started_at', models.DateTimeField(null=True)),
-                ('heartbeat_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(help_text="The name of the Celery task that does the work", max_length=80)),
+                ("inputs", models.JSONField()),
+                ("inputs_digest", models.CharField(max_length=71)),
+                ("team_id", models.BigIntegerField()),
+                ("subject", models.CharField(help_text="What the work is about, for people", max_length=200)),
+                ("subject_url", models.CharField(blank=True, max_length=200)),
+                ("asked_by", models.CharField(help_text="Opaque id of the account that asked", max_length=64)),
+                ("asked_by_name", models.CharField(max_length=120)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("succeeded", "Succeeded"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="queued",
+                        max_length=10,
+                    ),
+                ),
+                ("progress", models.PositiveSmallIntegerField(default=0)),
+                ("phase", models.CharField(blank=True, max_length=120)),
+                ("attempt", models.PositiveIntegerField(default=0)),
+                ("tries", models.PositiveSmallIntegerField(default=0)),
+                ("cancel_requested", models.BooleanField(default=False)),
+                ("error_code", models.CharField(blank=True, max_length=40)),
+                ("error_sentence", models.TextField(blank=True)),
+                ("result_url", models.CharField(blank=True, max_length=200)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("sent_at", models.DateTimeField(help_text="When it was last given to the broker", null=True)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("heartbeat_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
             ],
             options={
-                'indexes': [models.Index(models.F('state'), models.F('heartbeat_at'), name='job_state'), models.Index(models.F('team_id'), models.F('id'), name='job_team')],
-                'constraints': [models.UniqueConstraint(models.F('kind'), models.F('inputs_digest'), models.F('team_id'), condition=models.Q(('state__in', ('queued', 'running', 'succeeded'))), name='one_job_for_the_same_inputs'), models.CheckConstraint(condition=models.Q(('progress__lte', 100)), name='progress_is_a_percentage')],
+                "indexes": [
+                    models.Index(models.F("state"), models.F("heartbeat_at"), name="job_state"),
+                    models.Index(models.F("team_id"), models.F("id"), name="job_team"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("kind"),
+                        models.F("inputs_digest"),
+                        models.F("team_id"),
+                        condition=models.Q(("state__in", ("queued", "running", "succeeded"))),
+                        name="one_job_for_the_same_inputs",
+                    ),
+                    models.CheckConstraint(condition=models.Q(("progress__lte", 100)), name="progress_is_a_percentage"),
+                ],
             },
         ),
     ]

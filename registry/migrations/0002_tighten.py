@@ -8,13 +8,34 @@ from django.db import migrations, models
 FROZEN = {
     "registry_artifact": ("digest", "size"),
     "registry_version": (
-        "model_id", "number", "artifact_id", "signature", "decision_rule", "features", "registered_by_id",
+        "model_id",
+        "number",
+        "artifact_id",
+        "signature",
+        "decision_rule",
+        "features",
+        "registered_by_id",
     ),
     "registry_dataset": (
-        "team_id", "artifact_id", "format", "purpose", "rows", "columns", "positive_class", "source", "lawful_basis",
+        "team_id",
+        "artifact_id",
+        "format",
+        "purpose",
+        "rows",
+        "columns",
+        "positive_class",
+        "source",
+        "lawful_basis",
     ),
     "registry_evidence": (
-        "version_id", "kind", "artifact_id", "provenance", "produced_by_id", "dataset_id", "summary", "created_at",
+        "version_id",
+        "kind",
+        "artifact_id",
+        "provenance",
+        "produced_by_id",
+        "dataset_id",
+        "summary",
+        "created_at",
     ),
 }
 REFUSE = """
@@ -36,10 +57,9 @@ def freeze(table, columns):
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0002_seed_roles'),
-        ('registry', '0001_initial'),
+        ("accounts", "0002_seed_roles"),
+        ("registry", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -47,31 +67,45 @@ class Migration(migrations.Migration):
         migrations.RunSQL(REFUSE, "DROP FUNCTION registry_frozen();"),
         *[freeze(table, columns) for table, columns in FROZEN.items()],
         migrations.AddField(
-            model_name='evidence',
-            name='withdrawn_reason',
+            model_name="evidence",
+            name="withdrawn_reason",
             field=models.CharField(blank=True, max_length=500),
         ),
         migrations.AlterField(
-            model_name='evidence',
-            name='dataset',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='evidence', to='registry.dataset'),
+            model_name="evidence",
+            name="dataset",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="evidence",
+                to="registry.dataset",
+            ),
         ),
         migrations.AlterField(
-            model_name='evidence',
-            name='withdrawn_at',
+            model_name="evidence",
+            name="withdrawn_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AlterField(
-            model_name='model',
-            name='risk_tier_set_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="model",
+            name="risk_tier_set_by",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddConstraint(
-            model_name='model',
-            constraint=models.UniqueConstraint(models.F('team'), models.F('name'), name='model_name'),
+            model_name="model",
+            constraint=models.UniqueConstraint(models.F("team"), models.F("name"), name="model_name"),
         ),
         migrations.AddConstraint(
-            model_name='upload',
-            constraint=models.UniqueConstraint(models.F('artifact'), models.F('team'), models.F('filename'), models.F('uploaded_by'), name='one_upload'),
+            model_name="upload",
+            constraint=models.UniqueConstraint(
+                models.F("artifact"), models.F("team"), models.F("filename"), models.F("uploaded_by"), name="one_upload"
+            ),
         ),
     ]

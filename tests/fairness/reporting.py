@@ -45,7 +45,7 @@ def a_slow_world(cast: Any) -> tuple[Any, Any]:
     return version, worlds.a_dataset(cast, data=out.getvalue().encode(), roles=roles)
 
 
-def stored_report(cast: Any, version: Any, dataset: Any, source: str = "model") -> Any:
+def stored_report(cast: Any, version: Any, dataset: Any, source: Any = "model") -> Any:
     """Evidence with a report's real bytes, without a worker: for pages, within a test's transaction."""
     from fairness.bias import bias_report, canonical_bytes
     from fairness.computing import plain

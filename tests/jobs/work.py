@@ -15,14 +15,15 @@ from ledger.events import append
 STEP = 0.05
 
 
-@shared_task(name="tests.count")
+@shared_task(name="tests.count")  # type: ignore[untyped-decorator]
 def count(job_id: int) -> None:
     def compute(pulse: Pulse) -> int:
         inputs = pulse.job.inputs
         for number in range(inputs["steps"]):
             pulse.progress(100 * number / inputs["steps"], f"Counted to {number}")
             time.sleep(STEP)
-        return inputs["steps"]
+        steps: int = inputs["steps"]
+        return steps
 
     def store(claim, steps):
         with transaction.atomic(durable=True):

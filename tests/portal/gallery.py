@@ -72,7 +72,10 @@ def plot() -> dict[str, Any]:
         "bound": {"x": 445, "label": "0.80 bound"},
         "rows": [
             row(40, "White", "1\u202f681", dot_x=640, reference=True),
-            row(72, "Hispanic", "110", dot_x=574, lo_x=480, hi_x=740, hi_cut=True, note="inconclusive", value="0.93 [0.84, 1.12]"),
+            row(
+                72, "Hispanic", "110", dot_x=574, lo_x=480, hi_x=740, hi_cut=True, note="inconclusive",
+                value="0.93 [0.84, 1.12]",
+            ),
             row(104, "Native Hawaiian or other Pac…", "197", dot_x=508, lo_x=460, hi_x=580, value="0.88 [0.82, 0.94]"),
             row(136, "Native", "88", dot_x=330, lo_x=280, hi_x=400, outside=True, value="0.70 [0.63, 0.76]"),
             row(168, "Unknown", "1", note="too few to test"),
