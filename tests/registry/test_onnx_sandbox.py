@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import pickle
-import subprocess
-import sys
 import time
 import warnings
 import zipfile
@@ -16,57 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from registry.onnx import frames
-from registry.onnx.decision import DecisionRule, Output
+from registry.onnx.decision import DecisionRule
 from registry.onnx.facts import Limits, ModelFacts, Tensor
-from registry.onnx.feeding import feed, wanted_columns
 from registry.onnx.problems import ModelProblem
-from registry.onnx.sandbox import ROOT, Scorer, inspect_model, predict
+from registry.onnx.sandbox import Scorer, inspect_model, predict
 from registry.onnx.sniff import refuse_obvious
 from tests.fairness.files import LOAN_FEATURES, THRESHOLD, fitted, loan_model, loans
+from tests.registry.models_onnx import endless, looked_at, model_of, refused, saved
 
 MIB = 1 << 20
-
-
-def refused(code: str, act: Any, *args: Any, **more: Any) -> str:
-    with pytest.raises(ModelProblem) as caught:
-        act(*args, **more)
-    assert caught.value.code == code, caught.value.sentence
-    assert str(caught.value) == caught.value.sentence
-    assert caught.value.sentence.rstrip('"').endswith((".", "}"))
-    return caught.value.sentence
-
-
-def looked_at(path: Path, width: int | None = None) -> dict[str, Any]:
-    """What the confined process does on start, done here: these bytes are our own."""
-    from registry.onnx import child
-
-    given = {"path": str(path), "memory_bytes": 1 << 40, "cpu_seconds": 60, "threads": 1, "width": width}
-    facts: dict[str, Any] = child._load(given)[1]
-    return facts
-
-
-def model_of(
-    nodes: list[Any], *, domain: str = "", initializers: Any = (), shape: Any = ("n", 2), kind: int = 1
-) -> Any:
-    """A model from float input x to output y."""
-    from onnx import helper
-
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info("x", kind, list(shape))],
-        [helper.make_tensor_value_info("y", 1, ["a", "b"])],
-        list(initializers),
-    )
-    opset = [helper.make_opsetid("", 18)] + ([helper.make_opsetid(domain, 1)] if domain else [])
-    return helper.make_model(graph, opset_imports=opset, ir_version=9)
-
-
-def saved(folder: Path, model: Any) -> Path:
-    path = folder / "model.onnx"
-    path.write_bytes(model if isinstance(model, bytes) else model.SerializeToString())
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -304,30 +259,6 @@ def test_a_file_over_the_limit_is_not_read(tmp_path: Path) -> None:
     assert "at most 100 are taken" in sentence
 
 
-def endless(folder: Path) -> Path:
-    """A loop of 2^62 rounds that only adds."""
-    from onnx import helper
-
-    body = helper.make_graph(
-        [
-            helper.make_node("Identity", ["go"], ["still"]),
-            helper.make_node("Add", ["a", "a"], ["b"]),
-        ],
-        "body",
-        [
-            helper.make_tensor_value_info("i", 7, []),
-            helper.make_tensor_value_info("go", 9, []),
-            helper.make_tensor_value_info("a", 1, ["p", "q"]),
-        ],
-        [helper.make_tensor_value_info("still", 9, []), helper.make_tensor_value_info("b", 1, ["p", "q"])],
-    )
-    nodes = [
-        helper.make_node("Constant", [], ["rounds"], value=helper.make_tensor("r", 7, [], [1 << 62])),
-        helper.make_node("Loop", ["rounds", "", "x"], ["y"], body=body),
-    ]
-    return saved(folder, model_of(nodes))
-
-
 def test_an_endless_model_is_stopped_by_the_clock_and_by_its_processor_time(tmp_path: Path) -> None:
     path = endless(tmp_path)
     start = time.monotonic()
@@ -391,151 +322,3 @@ def test_a_model_that_leaves_its_width_open_is_tried_with_the_dataset_s(tmp_path
     assert inspect_model(path, width=3).inputs[0].shape == (None, None)
     found = predict(path, {c: np.ones(2) for c in "abc"}, "y", "abc")
     assert found.values.tolist() == [[6.0], [6.0]]
-
-
-CONFINED = """
-import os, signal, sys
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-sys.path.append(sys.argv[1])
-import socket, subprocess
-from registry.onnx.confine import confine
-print(sorted(confine(4 << 30, 20, os.getppid())))
-for act in (
-    lambda: socket.socket(),
-    lambda: socket.socketpair(),
-    lambda: os.execv("/bin/true", ["true"]),
-    lambda: subprocess.run(["/bin/true"]),
-    lambda: bytearray(8 << 30),
-    lambda: open("/tmp/countersign-big", "wb").write(bytes(2 << 20)),
-):
-    try:
-        act()
-        print("done")
-    except BaseException as error:
-        print(type(error).__name__)
-"""
-
-
-def test_the_confined_process_has_no_sockets_programs_memory_or_disk() -> None:
-    ran = subprocess.run(
-        [sys.executable, "-I", "-c", CONFINED, str(ROOT)],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    Path("/tmp/countersign-big").unlink(missing_ok=True)
-    seen = ran.stdout.splitlines()
-    assert "no_sockets_or_programs" in seen[0], ran.stderr
-    assert seen[1:] == ["PermissionError"] * 4 + ["MemoryError", "OSError"]
-
-
-def test_the_confined_process_sees_none_of_our_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECRET_KEY", "do not pass on")
-    with Scorer(loan_model(tmp_path)) as scorer:
-        environment = Path(f"/proc/{scorer._process.pid}/environ").read_bytes()
-        assert b"do not pass on" not in environment
-        assert b"OPENBLAS" in environment
-
-
-def test_the_confined_process_dies_with_its_parent(tmp_path: Path) -> None:
-    path = loan_model(tmp_path)
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from pathlib import Path; from registry.onnx.sandbox import Scorer; import time\n"
-        "s = Scorer(Path(sys.argv[2])).__enter__(); print(s._process.pid, flush=True); time.sleep(60)"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code, str(ROOT), str(path)], stdout=subprocess.PIPE)
-    assert parent.stdout is not None
-    child = int(parent.stdout.readline())
-    assert Path(f"/proc/{child}").exists()
-    parent.kill()
-    parent.wait()
-    parent.stdout.close()
-    until = time.monotonic() + 10
-    while alive(child) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not alive(child)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] not in "ZX"
-    except FileNotFoundError:
-        return False
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        {}, {"kind": "luck", "output": "y"}, {"kind": "threshold"}, {"kind": "threshold", "output": ""},
-        {"kind": "threshold", "output": "y", "at_least": "high"},
-        {"kind": "threshold", "output": "y", "at_least": True},
-        {"kind": "threshold", "output": "y", "at_least": float("nan")}, {"kind": "label", "output": "y", "class": 1},
-        {"kind": "threshold", "output": "y", "equals": 1},
-    ],
-)  # fmt: skip
-def test_decision_rules_that_make_no_sense(given: dict[str, Any]) -> None:
-    refused("bad_decision_rule", DecisionRule.from_mapping, given)
-
-
-def test_decision_rules_read_their_output() -> None:
-    rule = DecisionRule.from_mapping(THRESHOLD)
-    assert rule.as_dict() == THRESHOLD
-    two = Output("probabilities", np.array([[0.5, 0.5], [0.6, 0.4]]))
-    assert rule.decide(two).tolist() == [True, False]
-    assert rule.decide(Output("probabilities", np.array([0.7, 0.2]))).tolist() == [True, False]
-    refused("bad_decision_rule", rule.scores, Output("probabilities", np.array([["a", "b"]], dtype=object)))
-    far = DecisionRule.from_mapping({**THRESHOLD, "class": 2})
-    assert "columns 0 to 1" in refused("bad_decision_rule", far.scores, two)
-    named = DecisionRule.from_mapping({**THRESHOLD, "class": "yes"})
-    assert named.as_dict()["class"] == "yes"
-    assert named.scores(Output("probabilities", two.values, ("yes", "no"))).tolist() == [0.5, 0.6]
-    label = DecisionRule.from_mapping({"kind": "label", "output": "label", "equals": 1})
-    assert label.as_dict() == {"kind": "label", "output": "label", "equals": "1"}
-    assert label.decide(Output("label", np.array([1.0, 0.0]))).tolist() == [True, False]
-    assert label.decide(Output("label", np.array([["1"], ["x"]], dtype=object))).tolist() == [True, False]
-    refused("bad_decision_rule", label.scores, two)
-
-
-def test_columns_are_matched_by_name_or_by_order() -> None:
-    wide, a, b = (
-        Tensor("X", "tensor(float)", (None, 2)),
-        Tensor("a", "tensor(float)", (None,)),
-        Tensor("b", "tensor(int64)", (None, 1)),
-    )
-    assert wanted_columns([wide], ["a", "b", "c"], ["b", "a"]) == ("b", "a")
-    assert wanted_columns([a, b], ["b", "a"], []) == ("a", "b")
-    fed = feed([a, b], {"a": np.array([1.0, 2.0]), "b": np.array([3.0, 4.0])}, [])
-    assert fed["a"].shape == (2,)
-    assert fed["b"].tolist() == [[3], [4]]
-    assert fed["b"].dtype == np.int64
-    assert feed([wide], {"a": np.array([1.0]), "b": np.array([2.0])}, ["b", "a"])["X"].tolist() == [[2.0, 1.0]]
-    sentence = refused("inputs_differ", wanted_columns, [wide], ["a", "b"], ["a"])
-    assert "'X' wants 2 columns; the dataset has 1 features: a" in sentence
-    refused("inputs_differ", wanted_columns, [wide], ["a"], [])
-    assert "b are not columns" in refused("inputs_differ", wanted_columns, [wide], ["a"], ["a", "b"])
-    pair = [Tensor("p", "tensor(float)", (None, 2)), Tensor("q", "tensor(float)", (None, 2))]
-    assert "wider than one column" in refused("inputs_differ", wanted_columns, pair, ["p", "q"], [])
-    refused("inputs_differ", feed, [wide], {"a": np.array(["x"], dtype=object), "b": np.array([1.0])}, ["a", "b"])
-    strange = [Tensor("s", "seq(tensor(float))", ())]
-    refused("inputs_differ", feed, strange, {"s": np.array([1.0])}, [])
-
-
-def test_the_death_of_the_process_is_told(tmp_path: Path) -> None:
-    columns = {name: loans()[name].to_numpy() for name in LOAN_FEATURES}
-    with Scorer(loan_model(tmp_path)) as scorer:
-        scorer._process.kill()
-        sentence = refused("trial_run_failed", scorer.run, columns, "probabilities", LOAN_FEATURES)
-    assert "exit code -9" in sentence
-
-
-def test_frames_hold_what_was_sent_and_no_more_than_allowed() -> None:
-    pipe = io.BytesIO()
-    frames.send(pipe, {"a": 1}, b"xyz", b"")
-    pipe.seek(0)
-    assert frames.receive(pipe, 3) == ({"a": 1}, [b"xyz", b""])
-    with pytest.raises(EOFError):
-        frames.receive(pipe, 3)
-    pipe.seek(0)
-    with pytest.raises(ValueError, match="payload"):
-        frames.receive(pipe, 2)
-    with pytest.raises(ValueError, match="header"):
-        frames.receive(io.BytesIO(b"\xff\xff\xff\xff"), 2)
