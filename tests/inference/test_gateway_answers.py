@@ -14,10 +14,8 @@ from django.conf import settings
 from django.db import transaction
 
 from inference.gateway import infer as inference
-from inference.gateway.app import Application, Gateway, Headers, headers_of
+from inference.gateway.app import Application, Gateway
 from inference.gateway.board import Unusable, clock
-from inference.gateway.infer import body_of
-from inference.gateway.refused import Refused
 from inference.gateway.runner import RunFailed, Runner
 from registry.onnx.decision import DecisionRule, Output
 from tests.cast import Cast
@@ -350,39 +348,6 @@ def test_slow_models_run_beside_and_are_stopped(inside, world, monkeypatch):
     assert code(infer(inside, world), 503) == "overloaded"
 
 
-def pieces(*messages, then=None):
-    left = list(messages)
-
-    async def receive():
-        if left:
-            return left.pop(0)
-        await asyncio.sleep(5)
-
-    return receive
-
-
-def part(data, more=True):
-    return {"type": "http.request", "body": data, "more_body": more}
-
-
-def test_bodies_come_in_parts_or_not_at_all(monkeypatch):
-    assert asyncio.run(body_of(pieces(part(b"ab"), part(b"c", more=False)), None, 3)) == b"abc"
-    cases = [
-        (pieces(part(b"ab"), part(b"cd", more=False)), None, 413, "too_large"),
-        (pieces(), b"4", 413, "too_large"),
-        (pieces(), b"-1", 413, "too_large"),
-        (pieces({"type": "http.disconnect"}), None, 400, "disconnected"),
-        (pieces(part(b"a"), {"type": "http.disconnect"}), None, 400, "disconnected"),
-        (pieces(part(b"a")), None, 408, "body_timeout"),
-        (pieces(), b"3", 408, "body_timeout"),
-    ]
-    monkeypatch.setattr(inference, "BODY_SECONDS", 0.05)
-    for receive, length, status, wanted in cases:
-        with pytest.raises(Refused) as refused:
-            asyncio.run(body_of(receive, length, 3))
-        assert (refused.value.status, refused.value.code) == (status, wanted)
-
-
 def test_bytes_that_cannot_be_loaded(inside, db):
     from registry import storage
 
@@ -422,25 +387,3 @@ def test_it_lives_and_stops_with_its_server(cast, committing_db):
     asyncio.run(lived())
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert not application.lease.thread.is_alive()
-
-
-def test_it_says_when_it_cannot_start():
-    application, sent = Application(), []
-    application.lease.thread.start()  # a thread starts only once
-    application.lease.stopping.set()
-
-    async def lived():
-        async def receive():
-            return {"type": "lifespan.startup"}
-
-        async def send(message):
-            sent.append(message["type"])
-
-        await application({"type": "lifespan"}, receive, send)
-
-    asyncio.run(lived())
-    assert sent == ["lifespan.startup.failed"]
-
-
-def test_headers_that_do_not_matter_are_passed_over():
-    assert headers_of([(b"accept", b"*/*")]) == Headers()
