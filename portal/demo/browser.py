@@ -94,9 +94,13 @@ class Visitor:
     def __init__(self, web: str, email: str, password: str) -> None:
         self.web, self.email, self.password = web, email, password
         self.http = httpx.Client(base_url=web, follow_redirects=True, timeout=60, headers={"Referer": web})
-        page = self.submit(self.get("/sign-in/").form_with("password"), "/sign-in/", email=email, password=password)
-        if "/sign-in/" in page.url:
-            raise DemoFailed(f"{email} could not sign in: {page.words[:300]}")
+        try:
+            page = self.submit(self.get("/sign-in/").form_with("password"), "/sign-in/", email=email, password=password)
+            if "/sign-in/" in page.url:
+                raise DemoFailed(f"{email} could not sign in: {page.words[:300]}")
+        except BaseException:
+            self.http.close()
+            raise
 
     def get(self, path: str) -> Page:
         answer = self.http.get(path)

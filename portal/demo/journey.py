@@ -44,6 +44,10 @@ class Journey:
             self.visitors[key] = Visitor(self.web, address(key), self.password)
         return self.visitors[key]
 
+    def close(self) -> None:
+        for visitor in self.visitors.values():
+            visitor.http.close()
+
     # Registering
 
     def upload(self, data: bytes, filename: str) -> dict[str, Any]:

@@ -36,12 +36,15 @@ class Command(BaseCommand):
         password = people.password_from(Path(settings.DEMO_PASSWORD_FILE))
         team = people.ensure(password)
         self.say("accounts", f"{len(people.PEOPLE)} people in the roles of the house")
+        journey = Journey(web.rstrip("/"), gateway.rstrip("/"), password, team.pk, self.say)
         try:
-            Journey(web.rstrip("/"), gateway.rstrip("/"), password, team.pk, self.say).run(prepare())
+            journey.run(prepare())
         except DemoFailed as failure:
             raise CommandError(f"The demo stopped: {failure}") from failure
         except httpx.HTTPError as failure:
             raise CommandError(f"The demo stopped, the portal does not answer: {failure}") from failure
+        finally:
+            journey.close()
         self.say("done", f"in {time.monotonic() - start:.0f} s")
         self.logins(web, password)
 
