@@ -64,6 +64,9 @@ def pytest_configure(config: pytest.Config) -> None:
     from django.conf import settings
 
     assert settings.TESTING  # loads the settings, so that pytest-django finds them
+    # A worker that inherited the name would load the settings before this, with the controller's database.
+    del os.environ["DJANGO_SETTINGS_MODULE"]
+    assert settings.DATABASES["default"]["NAME"] == name
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -152,7 +155,7 @@ def committing_db(django_db_blocker: Any, worker_id: str) -> Iterator[str]:
 @pytest.fixture
 def process_environment(committing_db: str) -> dict[str, str]:
     """The environment for a real process (worker, gateway, command) beside the test, on the test's own database."""
-    return {**os.environ, **urls(committing_db)}
+    return {**os.environ, "DJANGO_SETTINGS_MODULE": "portal.settings", **urls(committing_db)}
 
 
 @pytest.fixture
