@@ -64,8 +64,9 @@ def pytest_configure(config: pytest.Config) -> None:
     from django.conf import settings
 
     assert settings.TESTING  # loads the settings, so that pytest-django finds them
-    # A worker that inherited the name would load the settings before this, with the controller's database.
-    del os.environ["DJANGO_SETTINGS_MODULE"]
+    if worker is None and getattr(config.option, "numprocesses", None):
+        # A worker that inherits the name would load the settings before this, with the controller's database.
+        del os.environ["DJANGO_SETTINGS_MODULE"]
     assert settings.DATABASES["default"]["NAME"] == name
 
 
