@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from django.db import connections
 from playwright.sync_api import Browser, sync_playwright
 
 FLAGS = [
@@ -29,4 +30,7 @@ def chromium() -> Iterator[Browser]:
         try:
             yield browser
         finally:
+            # While Playwright's event loop runs, Django keeps the thread's connections in another place, which
+            # nobody closes later: the next browser would find one to a database that has been dropped.
+            connections.close_all()
             browser.close()
