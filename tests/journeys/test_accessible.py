@@ -18,6 +18,9 @@ def test_every_page_is_accessible_and_fits_a_phone(committing_db, cast, live_por
     world, wrong, opened = build(cast), list[str](), set[str]()
     pages = [route for route in routes() if not route.is_api and route.name not in NO_PAGES]
     with chromium() as browser:
+        stranger = Person(browser, live_portal, "nobody")
+        stranger.open("/sign-in/")
+        wrong += stranger.faults
         for number, name in enumerate(ROLES):
             person = Person(browser, live_portal, name)
             person.sign_in()

@@ -13,7 +13,7 @@ from tests.journeys.steps import Person
 pytestmark = pytest.mark.journey
 WAYS = {
     "mouse": {},
-    "keyboard only": {"keyboard": True},
+    "keyboard only": {"keyboard": True, "watched": False},
     "without JavaScript": {"script": False},
 }
 

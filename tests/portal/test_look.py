@@ -20,7 +20,7 @@ pytestmark = pytest.mark.journey
 HOST = "http://localhost"
 GALLERY = "/theme/gallery/"
 # axe leaves the size of targets out unless asked.
-AXE = {"rules": {"target-size": {"enabled": True}}}
+AXE = {"rules": {"target-size": {"enabled": True}}, "resultTypes": ["violations"]}
 
 
 @pytest.fixture(autouse=True)
