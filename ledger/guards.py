@@ -25,3 +25,27 @@ def append_only(table: str) -> migrations.RunSQL:
         f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER append_only;",
         f"DROP TRIGGER append_only ON {table};",
     )
+
+
+ERASABLE = """
+CREATE OR REPLACE FUNCTION erasable() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' AND current_user = '{eraser}' THEN
+        RETURN NULL;
+    END IF;
+    RAISE EXCEPTION 'append-only: % on % is not possible', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege';
+END $$;
+"""
+
+
+def erasable(table: str, eraser: str) -> migrations.RunSQL:
+    """Replace the trigger of `append_only` by one that lets the role `eraser`, and nobody else, delete rows."""
+    return migrations.RunSQL(
+        f"{ERASABLE.format(eraser=eraser)}"
+        f"DROP TRIGGER append_only ON {table};"
+        f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION erasable();"
+        f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER append_only;",
+        migrations.RunSQL.noop,
+    )

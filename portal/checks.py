@@ -9,7 +9,11 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import DatabaseError, connection
 
-LOG_TABLES = ("ledger_event", "ledger_disclosure", "ledger_pending")
+LOG_TABLES = (
+    "ledger_event", "ledger_disclosure", "ledger_pending", "ledger_leaf", "ledger_treehead", "ledger_checkpoint",
+    "ledger_key", "ledger_record", "ledger_anchor",
+)  # fmt: skip
+NOT_ITS_OWN = ("ledger_leaf", "ledger_treehead", "ledger_checkpoint", "ledger_key")
 ROLE = "SELECT rolsuper, rolbypassrls, rolcreaterole FROM pg_roles WHERE rolname = current_user"
 # Owned by the role itself, or by one that it may become.
 OWNED = """
@@ -19,10 +23,11 @@ AND pg_has_role(current_user, c.relowner, 'MEMBER') ORDER BY c.relname
 CHANGEABLE = """
 SELECT c.relname FROM pg_class c WHERE c.relname = ANY(%s) AND c.relnamespace = 'public'::regnamespace
 AND (has_any_column_privilege(current_user, c.oid, 'UPDATE')
-     OR has_table_privilege(current_user, c.oid, 'DELETE, TRUNCATE, TRIGGER')) ORDER BY c.relname
+     OR has_table_privilege(current_user, c.oid, 'DELETE, TRUNCATE, TRIGGER')
+     OR c.relname = ANY(%s) AND has_any_column_privilege(current_user, c.oid, 'INSERT')) ORDER BY c.relname
 """
 UNGUARDED = """
-SELECT c.relname FROM pg_class c WHERE c.relname IN ('ledger_event', 'ledger_disclosure')
+SELECT c.relname FROM pg_class c WHERE c.relname = ANY(%s) AND c.relname <> 'ledger_pending'
 AND c.relnamespace = 'public'::regnamespace AND NOT EXISTS (
     SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'append_only' AND t.tgenabled = 'A')
 ORDER BY c.relname
@@ -76,11 +81,11 @@ def role(cursor: Any) -> list[CheckMessage]:
     if tables := names(cursor):
         hint = "Run `manage.py provision_roles`, and connect as the role that it makes for the portal."
         found.append(fault("E012", f"the portal's database role owns {tables}", hint))
-    cursor.execute(CHANGEABLE, [list(LOG_TABLES)])
+    cursor.execute(CHANGEABLE, [list(LOG_TABLES), list(NOT_ITS_OWN)])
     if tables := names(cursor):
         hint = "Run `manage.py provision_roles`."
         found.append(fault("E013", f"the portal's database role may change {tables}", hint))
-    cursor.execute(UNGUARDED)
+    cursor.execute(UNGUARDED, [list(LOG_TABLES)])
     if tables := names(cursor):
         found.append(fault("E014", f"nothing in the database keeps append-only: {tables}", "Run `manage.py migrate`."))
     return found

@@ -13,7 +13,11 @@ from ledger.actors import SystemActor
 from ledger.management.commands.provision_roles import COLUMNS
 from ledger.models import Disclosure, Event, Pending
 
-TABLES = ("ledger_event", "ledger_disclosure")
+TABLES = {
+    "ledger_event": "outcome", "ledger_disclosure": "value", "ledger_leaf": "hash", "ledger_treehead": "root",
+    "ledger_checkpoint": "note", "ledger_key": "vkey", "ledger_record": "bytes", "ledger_anchor": "receipt",
+}  # fmt: skip
+NUMBERED = ("ledger_leaf", "ledger_treehead", "ledger_checkpoint", "ledger_key")
 CONSOLE = SystemActor("console", frozenset({"accounts.add_team"}))
 
 
@@ -28,19 +32,23 @@ CASES = [(table, what) for table in TABLES for what in CHANGES]
 
 
 def statement(table, what):
-    return CHANGES[what].format(table=table, column=COLUMNS[table][-1])
+    return CHANGES[what].format(table=table, column=TABLES[table])
 
 
-@pytest.mark.parametrize(("table", "what"), CASES)
-def test_the_portals_role_cannot(db, table, what):
-    with pytest.raises(DatabaseError, match="permission denied"), transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(statement(table, what))
+def test_the_portals_role_cannot(db):
+    for table, what in CASES:
+        with (
+            pytest.raises(DatabaseError, match="permission denied"),
+            transaction.atomic(),
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(statement(table, what))
 
 
-@pytest.mark.parametrize(("table", "what"), CASES)
-def test_the_owner_cannot_either(owner_cursor, table, what):
-    with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="append-only"):
-        owner_cursor.execute(statement(table, what))
+def test_the_owner_cannot_either(owner_cursor):
+    for table, what in CASES:
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="append-only"):
+            owner_cursor.execute(statement(table, what))
 
 
 def test_not_as_a_replica_either(owner_cursor):
@@ -113,3 +121,34 @@ def test_an_event_outlives_what_it_is_about(db):
             " WHERE contype = 'f' AND conrelid::regclass::text LIKE 'ledger\\_%'"
         )
         assert {target for _, target in cursor.fetchall()} == {"ledger_event"}
+
+
+@pytest.mark.parametrize("table", NUMBERED)
+def test_what_the_sequencer_writes_the_portal_cannot_add(db, table):
+    with pytest.raises(DatabaseError, match="permission denied"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {table} DEFAULT VALUES")
+
+
+def test_only_the_eraser_deletes_a_disclosure_and_only_the_sequencer_puts_it_on(committing_db):
+    add_team(by=CONSOLE, name="Fraud", slug="fraud")
+    kept = Disclosure.objects.count()
+    event = Event.objects.filter(disclosures__isnull=False).first()
+    with pytest.raises(DatabaseError, match="permission denied"), connection.cursor() as cursor:
+        cursor.execute("SET ROLE countersign_eraser")
+    sequencer = psycopg2.connect(os.environ["SEQUENCER_DATABASE_URL"], dbname=committing_db)
+    try:
+        sequencer.autocommit = True
+        with sequencer.cursor() as cursor:
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="permission denied"):
+                cursor.execute("DELETE FROM ledger_disclosure WHERE event_id = %s", [str(event.pk)])
+            cursor.execute("SET ROLE countersign_eraser")
+            for table in ("ledger_event", "ledger_leaf", "ledger_checkpoint"):
+                with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                    cursor.execute(CHANGES["DELETE"].format(table=table))
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                cursor.execute("UPDATE ledger_disclosure SET value = 'x'")
+            cursor.execute("DELETE FROM ledger_disclosure WHERE event_id = %s", [str(event.pk)])
+    finally:
+        sequencer.close()
+    assert Disclosure.objects.count() < kept
+    assert not event.disclosures.exists()

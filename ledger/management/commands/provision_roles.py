@@ -21,7 +21,11 @@ COLUMNS = {
     ),
     "ledger_disclosure": ("event_id", "label", "salt", "value"),
     "ledger_pending": ("event_id",),
+    "ledger_record": ("event_id", "object_type", "object_id", "bytes"),
+    "ledger_anchor": ("origin", "size", "target", "kind", "at", "place", "receipt"),
 }  # fmt: skip
+# What the sequencer alone writes: a portal that could would number and sign what it likes.
+SEQUENCED = ("ledger_leaf", "ledger_treehead", "ledger_checkpoint", "ledger_key", "ledger_search")
 
 
 def connect(database: dict[str, Any], name: str | None = None) -> Connection:
@@ -60,11 +64,11 @@ class Command(BaseCommand):
             if settings.SEQUENCER_DATABASE_URL
             else None,
         }
-        for name in ("owner", "migrate", "portal", "sequencer"):
+        for name in ("owner", "migrate", "portal", "sequencer", "eraser"):
             role = sql.Identifier(f"{prefix}_{name}")
             cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [f"{prefix}_{name}"])
             verb = sql.SQL("ALTER ROLE" if cursor.fetchone() else "CREATE ROLE")
-            login = sql.SQL("NOLOGIN" if name == "owner" else "LOGIN")
+            login = sql.SQL("NOLOGIN" if name in ("owner", "eraser") else "LOGIN")
             cursor.execute(
                 sql.SQL("{} {} NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS {}").format(verb, role, login)
             )
@@ -74,6 +78,9 @@ class Command(BaseCommand):
         cursor.execute(sql.SQL("GRANT {} TO {}").format(owner, migrate))
         # What migrations create then belongs to the owner, which cannot log in.
         cursor.execute(sql.SQL("ALTER ROLE {} SET role = {}").format(migrate, sql.Literal(f"{prefix}_owner")))
+        # Nothing is deleted unless the sequencer's process puts this role on, for as long as one erasure takes.
+        eraser, sequencer = sql.Identifier(f"{prefix}_eraser"), sql.Identifier(f"{prefix}_sequencer")
+        cursor.execute(sql.SQL("GRANT {} TO {} WITH INHERIT FALSE, SET TRUE").format(eraser, sequencer))
         # An administrator that is no superuser must be a member of a role to hand a database over to it.
         cursor.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(owner))
 
@@ -91,10 +98,10 @@ class Command(BaseCommand):
 
     def grants(self, cursor: Cursor, prefix: str, database: str) -> None:
         owner, portal = sql.Identifier(f"{prefix}_owner"), sql.Identifier(f"{prefix}_portal")
-        sequencer = sql.Identifier(f"{prefix}_sequencer")
+        sequencer, eraser = sql.Identifier(f"{prefix}_sequencer"), sql.Identifier(f"{prefix}_eraser")
         cursor.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         cursor.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(owner))
-        cursor.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}, {}").format(portal, sequencer))
+        cursor.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}, {}, {}").format(portal, sequencer, eraser))
         cursor.execute(
             "SELECT c.relname, c.relkind, EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid"
             " AND t.tgname = 'append_only') FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace"
@@ -106,7 +113,9 @@ class Command(BaseCommand):
                 cursor.execute(sql.SQL("GRANT USAGE, SELECT ON SEQUENCE {} TO {}").format(table, portal))
                 continue
             cursor.execute(sql.SQL("REVOKE ALL ON {} FROM {}").format(table, portal))
-            if name in COLUMNS:
+            if name in SEQUENCED:
+                cursor.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(table, portal))
+            elif name in COLUMNS:
                 columns = sql.SQL(", ").join(map(sql.Identifier, COLUMNS[name]))
                 cursor.execute(sql.SQL("GRANT SELECT, INSERT ({}) ON {} TO {}").format(columns, table, portal))
             elif kept:
@@ -115,7 +124,20 @@ class Command(BaseCommand):
                 cursor.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(table, portal))
             else:
                 cursor.execute(sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {}").format(table, portal))
-        cursor.execute("SELECT to_regclass('ledger_event')")
+        cursor.execute("SELECT to_regclass('ledger_leaf')")
         if cursor.fetchone() != (None,):
-            cursor.execute(sql.SQL("GRANT SELECT ON ledger_event, ledger_disclosure TO {}").format(sequencer))
-            cursor.execute(sql.SQL("GRANT SELECT, DELETE ON ledger_pending TO {}").format(sequencer))
+            self.log_grants(cursor, sequencer, eraser)
+
+    def log_grants(self, cursor: Cursor, sequencer: sql.Identifier, eraser: sql.Identifier) -> None:
+        for role in (sequencer, eraser):
+            for name in (*COLUMNS, *SEQUENCED):
+                cursor.execute(sql.SQL("REVOKE ALL ON {} FROM {}").format(sql.Identifier(name), role))
+                cursor.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(sql.Identifier(name), role))
+        for name in SEQUENCED:
+            cursor.execute(sql.SQL("GRANT INSERT ON {} TO {}").format(sql.Identifier(name), sequencer))
+        cursor.execute(sql.SQL("GRANT DELETE ON ledger_pending TO {}").format(sequencer))
+        cursor.execute(sql.SQL("GRANT UPDATE, DELETE ON ledger_search TO {}").format(sequencer))
+        cursor.execute(sql.SQL("GRANT DELETE ON ledger_disclosure TO {}").format(eraser))
+        cursor.execute(sql.SQL("GRANT UPDATE ON ledger_search TO {}").format(eraser))
+        for name in ("ledger_checkpoint_id_seq", "ledger_key_id_seq"):
+            cursor.execute(sql.SQL("GRANT USAGE, SELECT ON SEQUENCE {} TO {}").format(sql.Identifier(name), sequencer))
