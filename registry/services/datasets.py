@@ -14,6 +14,7 @@ from registry import roles as parts
 from registry import storage
 from registry.models import Artifact, Dataset, Upload
 from registry.services.inputs import account_of, words
+from registry.services.sandboxed import asked
 from registry.services.uploads import usable_upload
 from registry.tables import reader
 from registry.tables.problems import TableProblem
@@ -24,8 +25,7 @@ SHOWN_ROWS = 20
 def profile_upload(upload: Upload, groups: Sequence[str] = ()) -> dict[str, Any]:
     """What the sandbox finds in a table: see `registry.tables.reader.profile`. Raises Refusal with its code."""
     try:
-        with storage.local(upload.artifact) as path:
-            return reader.profile(path, groups)
+        return asked(upload.artifact, ("table", *groups), lambda path: reader.profile(path, groups))
     except TableProblem as problem:
         raise Refusal(problem.code, problem.sentence, "upload") from problem
 

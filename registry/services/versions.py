@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,9 +13,9 @@ from ledger.canonical import digest_of
 from ledger.door import Done, governed
 from ledger.refusals import Refusal
 from registry import features as fitting
-from registry import storage
 from registry.models import Model, Upload, Version
 from registry.services.inputs import account_of, words
+from registry.services.sandboxed import asked
 from registry.services.uploads import usable_upload
 
 CARD_CHARACTERS = 100_000
@@ -32,12 +31,9 @@ def inspect_upload(upload: Upload, width: int | None = None) -> dict[str, Any]:
     from registry.onnx.sandbox import inspect_model
 
     try:
-        with storage.local(upload.artifact) as path:
-            facts = inspect_model(path, width=width).as_dict()
+        return asked(upload.artifact, ("model", width), lambda path: inspect_model(path, width=width).as_dict())
     except ModelProblem as problem:
         raise Refusal(problem.code, problem.sentence, "upload") from problem
-    plain: dict[str, Any] = json.loads(json.dumps(facts))
-    return plain
 
 
 def register_version(
