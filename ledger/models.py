@@ -113,6 +113,21 @@ class Leaf(models.Model):
         return f"entry {self.index}"
 
 
+class Tile(models.Model):
+    """A hash in a tile above the leaves (c2sp.org/tlog-tiles): the root of full tile `index` one level below.
+
+    With it a proof from the database alone reads at most 512 rows a level, where the tiles on disk cannot be read.
+    """
+
+    pk = models.CompositePrimaryKey("level", "index")
+    level = models.PositiveSmallIntegerField()
+    index = models.BigIntegerField()
+    hash = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"tile {self.level - 1}/{self.index}"
+
+
 class TreeHead(models.Model):
     """The root over the first `size` leaves, committed with them and before anything is signed."""
 

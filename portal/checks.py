@@ -10,10 +10,10 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import DatabaseError, connection
 
 LOG_TABLES = (
-    "ledger_event", "ledger_disclosure", "ledger_pending", "ledger_leaf", "ledger_treehead", "ledger_checkpoint",
-    "ledger_key", "ledger_record", "ledger_anchor",
+    "ledger_event", "ledger_disclosure", "ledger_pending", "ledger_leaf", "ledger_tile", "ledger_treehead",
+    "ledger_checkpoint", "ledger_key", "ledger_record", "ledger_anchor",
 )  # fmt: skip
-NOT_ITS_OWN = ("ledger_leaf", "ledger_treehead", "ledger_checkpoint", "ledger_key")
+NOT_ITS_OWN = ("ledger_leaf", "ledger_tile", "ledger_treehead", "ledger_checkpoint", "ledger_key")
 ROLE = "SELECT rolsuper, rolbypassrls, rolcreaterole FROM pg_roles WHERE rolname = current_user"
 # Owned by the role itself, or by one that it may become.
 OWNED = """

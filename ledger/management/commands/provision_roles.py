@@ -25,7 +25,7 @@ COLUMNS = {
     "ledger_anchor": ("origin", "size", "target", "kind", "at", "place", "receipt"),
 }  # fmt: skip
 # What the sequencer alone writes: a portal that could would number and sign what it likes.
-SEQUENCED = ("ledger_leaf", "ledger_treehead", "ledger_checkpoint", "ledger_key", "ledger_search")
+SEQUENCED = ("ledger_leaf", "ledger_tile", "ledger_treehead", "ledger_checkpoint", "ledger_key", "ledger_search")
 
 
 def connect(database: dict[str, Any], name: str | None = None) -> Connection:
