@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psycopg2
 import pytest
 
@@ -27,6 +28,11 @@ ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = "countersign_template"
 CONTROLLER: dict[str, Any] = {}
 NUMBERS = itertools.count(1)
+# How fast a busy machine makes up examples says nothing about the code.
+hypothesis.settings.register_profile(
+    "countersign", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("countersign")
 
 os.environ.update(
     COUNTERSIGN_MODE="test",

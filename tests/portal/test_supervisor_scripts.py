@@ -1,6 +1,7 @@
 """What `./run` and `./test` do before any Python of ours runs, in a folder with spaces."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -93,7 +94,7 @@ def test_a_python_without_venv_is_a_sentence(project: Path, tmp_path: Path) -> N
     path = tools(tmp_path / "bin")
     bare = path / "python3"
     bare.write_text(
-        f'#!/bin/sh\n[ "$1" = -m ] && {{ echo "No module named venv" >&2; exit 1; }}\nexec {sys.executable} "$@"\n'
+        f'#!/bin/sh\n[ "$1" = -m ] && {{ echo "No module named venv" >&2; exit 1; }}\nexec {shlex.quote(sys.executable)} "$@"\n'
     )
     bare.chmod(0o755)
     done = prepare(project, path)
