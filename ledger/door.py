@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from django.core.exceptions import PermissionDenied
 from django.db import models, transaction
 
 from ledger.actors import Actor
 from ledger.events import append
+from ledger.receipts import collect
 from ledger.refusals import Denied, Refusal
 
 P = ParamSpec("P")
@@ -25,12 +26,23 @@ class Done(Generic[T]):
 
     `on` is the object of the event where it differs from what was locked (a thing just created). `facts` are plain
     JSON; names, addresses and free text belong into `discloses`, which can be erased without harm to the log.
+    `changed` are further objects that the act made or changed: of those that keep records (see `recorded`), as of the
+    two above, the event seals what they are now.
     """
 
     value: T
     on: models.Model | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     discloses: Mapping[str, str] = field(default_factory=dict)
+    changed: Sequence[models.Model] = ()
+
+
+@runtime_checkable
+class Recorded(Protocol):
+    """An object whose state after each act is kept, sealed by its digest in the act's event."""
+
+    def as_record(self) -> dict[str, Any]:
+        """Its state as plain JSON: opaque ids and digests, no names, addresses or free text about people."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +88,9 @@ def governed(
                     if not by.has_perm(permission, target):
                         raise Denied(permission)
                     done = service(by=by, **arguments)
-                    append(
+                    written = append(
                         event, by=by, on=done.on or target, team=team_of(done.on) or team_of(target), facts=done.facts,
-                        discloses=done.discloses,
+                        discloses=done.discloses, records=recorded(target, done.on, *done.changed),
                     )  # fmt: skip
             except (Refusal, PermissionDenied) as refusal:
                 code = getattr(refusal, "code", "permission_denied")
@@ -86,11 +98,25 @@ def governed(
                 with transaction.atomic(durable=True):
                     append(f"{event}.refused", by=by, on=target, team=team_of(target), facts=facts, outcome="refused")
                 raise
+            collect(written)
             return done.value
 
         return door
 
     return decorate
+
+
+def recorded(*objects: models.Model | None) -> dict[tuple[str, str], dict[str, Any]]:
+    """The records of those among the objects that keep them, read anew: the act may have changed rows behind them."""
+    found = {}
+    for obj in objects:
+        if isinstance(obj, Recorded):
+            manager = obj._meta.default_manager
+            assert manager is not None
+            fresh = manager.get(pk=obj.pk)
+            assert isinstance(fresh, Recorded)
+            found[obj._meta.label_lower, str(obj.pk)] = fresh.as_record()
+    return found
 
 
 def locked(target: models.Model) -> models.Model:

@@ -11,7 +11,7 @@ from django.db import connection, models
 
 from ledger.actors import Actor, current_origin
 from ledger.canonical import canonical, disclosure_bytes, sha256, timestamp, uuid7
-from ledger.models import Disclosure, Event, Pending
+from ledger.models import Disclosure, Event, Pending, Record
 from ledger.refusals import Refusal
 
 MAX_BYTES = 65_535
@@ -38,11 +38,13 @@ def append(
     team: int | None,
     facts: Mapping[str, Any],
     discloses: Mapping[str, str] | None = None,
+    records: Mapping[tuple[str, str], Mapping[str, Any]] | None = None,
     outcome: str = "done",
 ) -> Event:
-    """Write one event with its disclosures and its place in the queue for sealing.
+    """Write one event with its disclosures and records and its place in the queue for sealing.
 
-    Only the door and the machinery beneath it call this. Raises Refusal `event_too_large` over 65,535 bytes.
+    `records` are states of objects by (type, id). Only the door and the machinery beneath it call this. Raises
+    Refusal `event_too_large` over 65,535 bytes.
     """
     at, origin, identity = database_time(), current_origin(), by.identity
     told = {f"actor_{label}": value for label, value in identity.discloses.items()}
@@ -65,6 +67,9 @@ def append(
         "outcome": outcome,
         "disclosures": {label: sha256(disclosure_bytes(salt, label, value)) for label, (salt, value) in salted.items()},
     }
+    kept = {key: canonical(dict(state)) for key, state in sorted((records or {}).items())}
+    if kept:
+        body["records"] = {f"{kind}/{pk}": sha256(state) for (kind, pk), state in kept.items()}
     if behalf := getattr(by, "on_behalf_of", None):
         body["on_behalf_of"] = {"kind": behalf.kind, "id": behalf.id}
     raw = canonical(body)
@@ -84,6 +89,9 @@ def append(
     )
     Disclosure.objects.bulk_create(
         Disclosure(event=row, label=label, salt=salt, value=value) for label, (salt, value) in salted.items()
+    )
+    Record.objects.bulk_create(
+        Record(event=row, object_type=kind, object_id=pk, bytes=state) for (kind, pk), state in kept.items()
     )
     Pending.objects.create(event=row)
     return row

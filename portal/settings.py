@@ -124,7 +124,10 @@ CELERY_WORKER_MAX_TASKS_PER_CHILD = 20
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = env.str("CELERY_BEAT_SCHEDULE_FILENAME", default="celerybeat-schedule")
-CELERY_BEAT_SCHEDULE = {"reconcile-jobs": {"task": "jobs.reconcile", "schedule": 5.0, "options": {"expires": 10}}}
+CELERY_BEAT_SCHEDULE = {
+    "reconcile-jobs": {"task": "jobs.reconcile", "schedule": 5.0, "options": {"expires": 10}},
+    "anchor-checkpoints": {"task": "ledger.anchor_checkpoints", "schedule": 60.0, "options": {"expires": 50}},
+}
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.backends.RoleBackend"]
@@ -181,6 +184,19 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = env.str("STATIC_ROOT", default=str(BASE_DIR / ".countersign" / "static"))
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
+
+# The transparency log: its name in every checkpoint, and the folder of its tiles. A name is never used again.
+LOG_ORIGIN = env.str("LOG_ORIGIN", default=f"{PUBLIC_URL.split('//')[-1].split('/')[0].split(':')[0]}/countersign-log")
+LOG_ROOT = env.str("LOG_ROOT", default=str(BASE_DIR / ".countersign" / "log"))
+# Private keys: the log's is for the sequencer alone, the portal's signs receipts. ledger.keys reads and judges them.
+LOG_KEY, LOG_KEY_FILE = env.str("LOG_KEY", default=""), env.str("LOG_KEY_FILE", default="")
+PORTAL_KEY, PORTAL_KEY_FILE = env.str("PORTAL_KEY", default=""), env.str("PORTAL_KEY_FILE", default="")
+PORTAL_VKEY = secret("PORTAL_VKEY", default="")
+# How long an answer waits for its act to be sealed before it says that the seal is pending.
+SEAL_WAIT_SECONDS = env.float("SEAL_WAIT_SECONDS", default=0.0 if TESTING else 2.0)
+# Where checkpoints go when they leave the database; ledger.anchors.addresses reads the entries.
+LOG_ANCHORS = secret("LOG_ANCHORS", default="").replace(",", " ").split()
+LOG_ANCHORS_ALLOW_HTTP = env.bool("LOG_ANCHORS_ALLOW_HTTP", default=False)
 
 ARTIFACT_ROOT = env.str("ARTIFACT_ROOT", default=str(BASE_DIR / ".countersign" / "artifacts"))
 STORAGES = {
