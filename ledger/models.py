@@ -49,7 +49,6 @@ class Event(models.Model):
 
     class Meta:
         indexes = [
-            models.Index("time", name="event_time"),
             models.Index("actor_id", "id", name="event_actor"),
             models.Index("event", "id", name="event_event"),
             models.Index("object_type", "object_id", "id", name="event_object"),
