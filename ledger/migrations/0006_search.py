@@ -7,7 +7,7 @@ CREATE FUNCTION ledger_lexemes(said text) RETURNS text[] LANGUAGE sql IMMUTABLE 
     SELECT array_remove(string_to_array(regexp_replace(regexp_replace(
         lower(CASE WHEN octet_length(said) = length(said) THEN said ELSE normalize(said) END),
         '[^[:alnum:]]+', ' ', 'g'),
-        '([^ ]{400})', '\1 ', 'g'),
+        '([^ ]{250})', '\1 ', 'g'),
         ' '), '')
 $$
 """
