@@ -4,20 +4,22 @@ from django.db import migrations
 # yet. PostgreSQL's own parser is not used: it cuts digests at an `e` and takes `team.added` for the name of a host.
 LEXEMES = r"""
 CREATE FUNCTION ledger_lexemes(said text) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT array_remove(string_to_array(regexp_replace(regexp_replace(
-        lower(CASE WHEN octet_length(said) = length(said) THEN said ELSE normalize(said) END),
-        '[^[:alnum:]]+', ' ', 'g'),
-        '([^ ]{250})', '\1 ', 'g'),
+    SELECT array_remove(string_to_array(
+        -- A word may have 2,046 bytes.
+        CASE WHEN octet_length(plain) < 2000 THEN plain ELSE regexp_replace(plain, '([^ ]{250})', '\1 ', 'g') END,
         ' '), '')
+    FROM (SELECT regexp_replace(
+        lower(CASE WHEN octet_length(said) = length(said) THEN said ELSE normalize(said) END),
+        '[^[:alnum:]]+', ' ', 'g') AS plain) AS cleaned
 $$
 """
 # JSON is taken apart as text (json, not jsonb), because jsonb refuses an escaped NUL, which an event may hold.
 WORDS = r"""
 CREATE FUNCTION ledger_words(bytes bytea, told text) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT array_to_tsvector(ledger_lexemes(concat_ws(' ',
-        body -> 'event', body -> 'object', body -> 'outcome', body -> 'actor', body -> 'origin',
-        body -> 'on_behalf_of', regexp_replace((body -> 'facts')::text, '\\.', ' ', 'g'), left(told, 200000))))
-    FROM (SELECT convert_from(bytes, 'UTF8')::json AS body) AS event
+    SELECT array_to_tsvector(ledger_lexemes(concat_ws(' ', string_agg(regexp_replace(value::text, '\\.', ' ', 'g'), ' '),
+        left(told, 200000))))
+    FROM json_each(convert_from(bytes, 'UTF8')::json)
+    WHERE key IN ('event', 'object', 'outcome', 'actor', 'origin', 'on_behalf_of', 'facts')
 $$
 """
 ASKED = r"""
