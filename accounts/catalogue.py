@@ -13,6 +13,7 @@ PERMISSIONS: dict[str, str] = {
     "accounts.deactivate_account": "deactivate a person or a service account",
     "accounts.grant_role": "grant and revoke roles",
     "accounts.issue_service_token": "make API tokens for a service account",
+    "ledger.report_clock": "report that a clock went wrong (the portal only)",
     "audits.view_log": "read the audit log",
     "audits.export_log": "export the audit log",
     "jobs.view_job": "see jobs",

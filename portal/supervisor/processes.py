@@ -6,23 +6,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ledger import keys
+from ledger.notes import VerifierKey
 from portal.supervisor.faults import SetupError
 from portal.supervisor.state import State
 
 DATABASE = "countersign"
 DATABASE_URLS = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "SEQUENCER_DATABASE_URL")
+# What only one process is told: connections that own tables or number the log, and the private keys.
+OWNERS = frozenset({"ADMIN_DATABASE_URL", "MIGRATION_DATABASE_URL"})
+SEALS = frozenset({"SEQUENCER_DATABASE_URL", "LOG_KEY", "LOG_KEY_FILE"})
+SIGNS_RECEIPTS = frozenset({"PORTAL_KEY", "PORTAL_KEY_FILE"})
 
 
 @dataclass(frozen=True)
 class Process:
-    """`command` is run as `python -m …`; where it listens is added by whoever starts it."""
+    """`command` is run as `python -m …`; where it listens is added by whoever starts it. `knows` names its secrets."""
 
     name: str
     command: tuple[str, ...]
     health: str = ""
     stop: tuple[tuple[int, float], ...] = ((signal.SIGTERM, 8.0),)
+    knows: frozenset[str] = frozenset()
 
 
+SEQUENCER = Process("sequencer", ("manage", "sequencer"), knows=SEALS)
 WEB = Process(
     "web",
     (
@@ -30,6 +38,7 @@ WEB = Process(
         *("--timeout", "120", "--graceful-timeout", "5", "--no-control-socket", "--access-logfile", "-"),
     ),
     health="/healthz",
+    knows=SIGNS_RECEIPTS,
 )
 WORKER = Process(
     "worker",
@@ -46,7 +55,7 @@ GATEWAY = Process(
     ("uvicorn", "inference.gateway.app:application", "--no-access-log", "--timeout-graceful-shutdown", "3"),
     health="/v2/health/live",
 )
-PROCESSES = (WEB, WORKER, SCHEDULER, GATEWAY)
+PROCESSES = (SEQUENCER, WEB, WORKER, SCHEDULER, GATEWAY)
 
 PROVISION = ("manage.py", "provision_roles")
 MIGRATE = ("manage.py", "migrate", "--database", "migration", "--no-input", "--verbosity", "0")
@@ -67,7 +76,7 @@ def external_databases(given: Mapping[str, str]) -> dict[str, str]:
 
 def environment(state: State, *, web: str, gateway: str, databases: Mapping[str, str], redis: str, broker: str,
                 given: Mapping[str, str]) -> dict[str, str]:  # fmt: skip
-    """What every process of this copy is told. What the operator has set himself stays."""
+    """What this copy knows. What the operator has set himself stays. Raises SetupError for keys that are unfit."""
     own = {
         "COUNTERSIGN_MODE": "embedded",
         "SECRET_KEY_FILE": str(state.secret("secret_key")),
@@ -75,6 +84,7 @@ def environment(state: State, *, web: str, gateway: str, databases: Mapping[str,
         "ARTIFACT_ROOT": str(state.folder / "artifacts"),
         "UPLOAD_TEMP_DIR": str(state.folder / "uploads"),
         "STATIC_ROOT": str(state.folder / "static"),
+        "LOG_ROOT": str(state.folder / "log"),
         "CELERY_BEAT_SCHEDULE_FILENAME": str(state.folder / "celerybeat-schedule"),
         "PUBLIC_URL": web,
         "GATEWAY_URL": gateway,
@@ -91,12 +101,39 @@ def environment(state: State, *, web: str, gateway: str, databases: Mapping[str,
     for name in ("SECRET_KEY", "KEY_PEPPER"):
         if given.get(name):
             del own[f"{name}_FILE"]
+    try:
+        own |= signing(state, given)
+    except keys.KeyFault as fault:
+        raise SetupError(str(fault)) from fault
     return {**own, **given, **fixed}
 
 
-def serving(told: Mapping[str, str]) -> dict[str, str]:
-    """The environment of what serves: without the connections that own tables or may do anything."""
-    withheld = {"ADMIN_DATABASE_URL", "MIGRATION_DATABASE_URL", "SEQUENCER_DATABASE_URL"}
+def signing(state: State, given: Mapping[str, str]) -> dict[str, str]:
+    """Names of the log and of the files of its key and the portal's, made the first time. Raises KeyFault."""
+    origin = given.get("LOG_ORIGIN") or state.log_origin()
+    own = {"LOG_ORIGIN": origin}
+    found = {}
+    for setting, name in (("LOG_KEY", origin), ("PORTAL_KEY", keys.portal_name(origin))):
+        value, file = given.get(setting, ""), given.get(f"{setting}_FILE", "")
+        if not value and not file:
+            own[f"{setting}_FILE"] = file = str(state.signing_key(setting, name))
+        found[setting] = keys.load(setting, value=value, file=file)
+    keys.named(found["LOG_KEY"], origin)
+    others: list[VerifierKey] = [key.verifier for key in found["PORTAL_KEY"]]
+    keys.refuse_same(found["LOG_KEY"], others)
+    own["PORTAL_VKEY"] = " ".join(other.vkey for other in others)
+    return own
+
+
+def serving(told: Mapping[str, str], process: Process | None = None) -> dict[str, str]:
+    """The environment of a process: without the secrets and connections of the others."""
+    withheld = (OWNERS | SEALS | SIGNS_RECEIPTS) - (process.knows if process else frozenset())
+    return {name: value for name, value in told.items() if name not in withheld}
+
+
+def preparing(told: Mapping[str, str]) -> dict[str, str]:
+    """The environment of what makes roles and tables: every connection, no signing key."""
+    withheld = {"LOG_KEY", "LOG_KEY_FILE", *SIGNS_RECEIPTS}
     return {name: value for name, value in told.items() if name not in withheld}
 
 

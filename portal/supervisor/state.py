@@ -9,10 +9,12 @@ import secrets
 import shutil
 import socket
 import stat
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TextIO
 
+from ledger import keys
+from ledger.notes import SigningKey
 from portal.supervisor.faults import SetupError
 
 ROOT_DATA = Path("/var/lib/countersign")
@@ -44,7 +46,7 @@ class State:
                     f"{self.folder} belongs to another account (user id {owner}); run as that account, or copy the "
                     "project without it."
                 )
-            for name in ("logs", "secrets", "artifacts", "uploads", "static"):
+            for name in ("logs", "secrets", "artifacts", "uploads", "static", "log"):
                 (self.folder / name).mkdir(mode=0o700, exist_ok=True)
             self._lock = open(self.folder / "run.lock", "a")  # noqa: SIM115 - held until the process ends
         except OSError as error:
@@ -92,6 +94,26 @@ class State:
                 f"{path} is damaged: it should hold a key of 86 characters. Restore it from a backup; or remove it to "
                 "get a new one, after which everybody signs in again and inference keys are issued anew."
             )
+        return path
+
+    def log_origin(self) -> str:
+        """The log's name: that of its key, or of a log that has begun here, or one that no other copy has."""
+        with suppress(OSError, ValueError):
+            return SigningKey.from_text((self.folder / "secrets" / "log_key").read_text().partition("\n")[0]).name
+        for checkpoint in self.folder.glob("log/*/checkpoint"):
+            return checkpoint.read_text(errors="replace").partition("\n")[0]
+        return f"countersign.local/{self.hash}"
+
+    def signing_key(self, setting: str, name: str) -> Path:
+        """The file of a signing key that is made once, for LOG_KEY or PORTAL_KEY. Raises KeyFault.
+
+        A log that has begun never gets a new key by itself: somebody must say that the old one is lost.
+        """
+        path = self.folder / "secrets" / setting.lower()
+        begun = setting == "LOG_KEY" and any(self.folder.glob("log/*/checkpoint"))
+        if not os.path.lexists(path) and not begun:
+            keys.save(path, [SigningKey.generate(name)])
+        keys.load(setting, value="", file=str(path), name=name)
         return path
 
     def database_folder(self) -> Path:

@@ -21,6 +21,7 @@ from portal.supervisor.processes import (
     Process,
     environment,
     external_databases,
+    preparing,
     rotate,
     serving,
 )
@@ -99,11 +100,11 @@ class Supervisor:
             given=self.given,
         )
         if told.get("ADMIN_DATABASE_URL"):
-            self._must("Creating the database's roles", PROVISION, told)
-        self._must("Migrating the database", MIGRATE, told)
+            self._must("Creating the database's roles", PROVISION, preparing(told))
+        self._must("Migrating the database", MIGRATE, preparing(told))
         if told.get("ADMIN_DATABASE_URL"):
-            self._must("Granting the roles their rights", PROVISION, told)
-        self._start_processes(serving(told))
+            self._must("Granting the roles their rights", PROVISION, preparing(told))
+        self._start_processes(told)
         if self._stopping():
             return 130
         say(f"Countersign is at {self.addresses['web']} and its gateway at {self.addresses['gateway']}.")
@@ -168,7 +169,7 @@ class Supervisor:
             number = str(listener.fileno())
             command += ["--fd", number] if process.command[0] == "uvicorn" else ["--bind", f"fd://{number}"]
         handed = [] if listener is None else [listener.fileno()]
-        return spawn(command, log=log, env=told, cwd=PROJECT, pass_fds=handed)
+        return spawn(command, log=log, env=serving(told, process), cwd=PROJECT, pass_fds=handed)
 
     def _show_demo(self, told: Mapping[str, str]) -> int:
         if self.demo is None:

@@ -18,6 +18,7 @@ from portal.supervisor.spawn import end_all, end_group
 WATCHDOG = Path(__file__).with_name("watchdog.py")
 FIRST_DELAY, LONGEST_DELAY, STEADY_AFTER = 0.2, 5.0, 30.0  # seconds
 TRIES_AT_THE_START = 3
+REFUSES = 3  # the status of a process that will not work as things are, and has said why
 
 Child = subprocess.Popen[bytes]
 
@@ -43,6 +44,8 @@ class Running:
     delay: float = FIRST_DELAY
     again_at: float | None = None
     deaths: int = 0
+    said: str = ""
+    refusal: str = ""
 
 
 class Watchdog:
@@ -125,7 +128,8 @@ class Watcher:
                 self._bury(entry, now)
             if entry.again_at is not None and now >= entry.again_at and not self.stopping:
                 entry.child, entry.since, entry.again_at = self._launch(entry.unit), now, None
-                self.say(f"{entry.unit.name} is running again (process {entry.child.pid}).")
+                if entry.said:
+                    self.say(f"{entry.unit.name} is running again (process {entry.child.pid}).")
 
     def wait_ready(self, units: Sequence[Unit], timeout: float = 60.0) -> None:
         """Return once every unit is ready, or when stopping. SetupError with a log's last words otherwise."""
@@ -183,7 +187,18 @@ class Watcher:
         entry.again_at = now + entry.delay
         if not self.stopping:
             how = describe(entry.child.returncode)
-            self.say(f"{entry.unit.name} {how}; starting it again in {entry.delay:.1f} s.")
+            if entry.child.returncode == REFUSES:
+                self._refused(entry)
+                return
+            entry.said = f"{entry.unit.name} {how}; starting it again in {entry.delay:.1f} s."
+            self.say(entry.said)
+
+    def _refused(self, entry: Running) -> None:
+        """It said why it will not work: pass that on, once, while it is tried again and again."""
+        why = f"{entry.unit.name} refuses to work and is tried again every few seconds: {last_words(entry.unit.log)}"
+        if why != entry.refusal:
+            self.say(why)
+        entry.refusal, entry.said = why, ""
 
 
 def describe(status: int) -> str:

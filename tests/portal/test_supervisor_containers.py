@@ -19,6 +19,7 @@ from portal.supervisor.processes import (
     WEB,
     Process,
     environment,
+    preparing,
     serving,
 )
 from portal.supervisor.state import State
@@ -48,8 +49,8 @@ def test_processes_are_told_the_same_names(services: dict[str, Any], process: Pr
     told = environment(state, web="w", gateway="g", databases=urls, redis="r", broker="b", given={})
     # Embedded, nothing stands in front of the portal.
     behind_a_proxy = {"ALLOWED_HOSTS"} | ({"FORWARDED_ALLOW_IPS"} if process is WEB else set())
-    assert set(services[process.name]["environment"]) == serving(told).keys() | behind_a_proxy
-    assert set(services["setup"]["environment"]) == {*told, "ALLOWED_HOSTS"}
+    assert set(services[process.name]["environment"]) == serving(told, process).keys() | behind_a_proxy
+    assert set(services["setup"]["environment"]) == {*preparing(told), "ALLOWED_HOSTS"}
 
 
 def test_setup_does_what_the_supervisor_does(services: dict[str, Any]) -> None:
@@ -62,6 +63,24 @@ def test_only_setup_knows_more_than_the_portals_own_connection(services: dict[st
         if name not in {"setup", "database"}:
             assert "ADMIN" not in str(service.get("environment"))
             assert "MIGRAT" not in str(service.get("environment"))
+
+
+def test_only_the_sequencer_can_sign_checkpoints_and_only_web_receipts(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        told, secrets = str(service.get("environment")), service.get("secrets", [])
+        assert ("LOG_KEY_FILE" in told, "log_key" in secrets) == (name == "sequencer",) * 2
+        assert ("PORTAL_KEY_FILE" in told, "portal_key" in secrets) == (name == "web",) * 2
+        assert ("SEQUENCER_DATABASE_URL" in told) == (name in {"sequencer", "setup"})
+
+
+def test_only_the_sequencer_writes_the_logs_folder(services: dict[str, Any]) -> None:
+    mounts = {
+        name: [one for one in service.get("volumes", []) if one.startswith("log:")]
+        for name, service in services.items()
+    }
+    assert {name: found for name, found in mounts.items() if found} == {
+        "sequencer": ["log:/log"], "web": ["log:/log:ro"], "worker": ["log:/log:ro"],
+    }  # fmt: skip
 
 
 def test_every_target_exists_and_none_runs_as_root(services: dict[str, Any]) -> None:
