@@ -75,3 +75,8 @@ if __name__ == "__main__":
 
     django.setup()
     build()
+    from django.db import connection
+
+    from tests.sealing import seal_template
+
+    seal_template(connection.settings_dict["NAME"])

@@ -23,6 +23,7 @@ import psycopg2
 import pytest
 
 from tests.cast import Cast
+from tests.sealing import GRANTS, Sealer, log_key, running
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = "countersign_template"
@@ -76,6 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
         urls(name),
         ARTIFACT_ROOT=str(Path(os.environ["CST_TEST_TOP"]) / f"artifacts-{name}"),
         STATIC_ROOT=str(Path(os.environ["CST_TEST_TOP"]) / "static"),
+        LOG_ROOT=str(Path(os.environ["CST_TEST_TOP"]) / "log-template"),
         DJANGO_SETTINGS_MODULE="portal.settings",
     )
     Path(os.environ["STATIC_ROOT"]).mkdir(exist_ok=True)  # WhiteNoise warns about a missing folder
@@ -128,6 +130,8 @@ def start_cluster() -> None:
         ["-m", "tests.cast"],
     ):
         subprocess.run([sys.executable, *command], cwd=ROOT, check=True, env=environment)
+    for statement in GRANTS:
+        administrate(statement)
 
 
 def administrate(statement: str) -> None:
@@ -172,9 +176,34 @@ def committing_db(django_db_blocker: Any, worker_id: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def process_environment(committing_db: str) -> dict[str, str]:
+def process_environment(committing_db: str, seal: Sealer, settings: Any) -> dict[str, str]:
     """The environment for a real process (worker, gateway, command) beside the test, on the test's own database."""
-    return {**os.environ, "DJANGO_SETTINGS_MODULE": "portal.settings", **urls(committing_db)}
+    seal.copy()
+    return {
+        **os.environ, "DJANGO_SETTINGS_MODULE": "portal.settings", **urls(committing_db), "LOG_ROOT": str(seal.root),
+        "LOG_ORIGIN": settings.LOG_ORIGIN, "LOG_KEY": log_key(settings.LOG_ORIGIN).text,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def seal(request: pytest.FixtureRequest, worker_id: str, settings: Any) -> Iterator[Sealer]:
+    """`seal()` seals all that is pending, in either kind of test, into a folder of this test's own (`LOG_ROOT`)."""
+    if "committing_db" in request.fixturenames:
+        database = request.getfixturevalue("committing_db")
+    else:
+        request.getfixturevalue("db")
+        database = ""
+    sealer = Sealer(Path(os.environ["CST_TEST_TOP"]) / f"log-{worker_id}-{next(NUMBERS)}", database)
+    settings.LOG_ROOT, settings.LOG_KEY = str(sealer.root), log_key(settings.LOG_ORIGIN).text
+    yield sealer
+    sealer.close()
+
+
+@pytest.fixture
+def sealing(committing_db: str, seal: Sealer) -> Iterator[Sealer]:
+    """The sequencer at work in a thread while the test runs; `seal()` then waits for it."""
+    with running(seal):
+        yield seal
 
 
 @pytest.fixture
@@ -254,7 +283,7 @@ def valkey() -> Iterator[str]:
 
 
 @pytest.fixture
-def live_portal(committing_db: str) -> Iterator[str]:
+def live_portal(committing_db: str, sealing: Sealer) -> Iterator[str]:
     """The portal on a real port, in threads of this process, on the test's own database. Yields its address."""
     from django.contrib.staticfiles.handlers import StaticFilesHandler
     from django.test.testcases import LiveServerThread

@@ -188,12 +188,15 @@ class Sequencer:
         return tree
 
     def _resume_after(self, note: bytes, size: int, promised: Head | None) -> None:
-        checkpoint = parse_checkpoint(split_note(note)[0])
-        if checkpoint.size > size or self._root_at(size)(checkpoint.size) != checkpoint.root:
+        try:
+            checkpoint = parse_checkpoint(split_note(note)[0])
+            if checkpoint.size > size or self._root_at(size)(checkpoint.size) != checkpoint.root:
+                raise ValueError(f"it has {checkpoint.size} entries and is none of the tree of {size}")
+        except ValueError as error:
             raise LogDamaged(
-                f"The checkpoint of {checkpoint.size} entries in the database is not one of its tree. Nothing is "
-                "signed. Restore the database from a backup and compare it with an anchored checkpoint."
-            )
+                f"The newest checkpoint in the database is not one of its tree: {error}. Nothing is signed. Restore "
+                "the database from a backup and compare it with an anchored checkpoint."
+            ) from error
         self.published = Head(checkpoint.size, checkpoint.root)
         if promised is None:
             log.warning(
