@@ -90,7 +90,9 @@ def governed(
                     done = service(by=by, **arguments)
                     written = append(
                         event, by=by, on=done.on or target, team=team_of(done.on) or team_of(target), facts=done.facts,
-                        discloses=done.discloses, records=recorded(target, done.on, *done.changed),
+                        discloses=done.discloses,
+                        # A target that is not locked may be changing at this moment: what is read of it is no record.
+                        records=recorded(target if lock else None, done.on, *done.changed),
                     )  # fmt: skip
             except (Refusal, PermissionDenied) as refusal:
                 code = getattr(refusal, "code", "permission_denied")

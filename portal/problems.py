@@ -22,6 +22,7 @@ STATUS = {
     "wrong_credentials": 403,
     "account_locked": 403,
     "gone": 404,
+    "not_on_record": 404,
     "unsupported_media_type": 415,
     "length_required": 411,
     "changed_meanwhile": 412,

@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.urls import reverse
 
-from ledger.canonical import sha256
+from ledger.canonical import digest_of, sha256, timestamp
 
 
 class OwnedQuerySet(models.QuerySet[Any]):
@@ -57,6 +57,17 @@ class Upload(models.Model):
         return self.filename
 
 
+class Text(models.Model):
+    """A longer text by its SHA-256, kept as long as a record may refer to it. Records hold no more than the digest."""
+
+    digest = models.CharField(max_length=71, primary_key=True)
+    text = models.TextField()
+    kept_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.digest
+
+
 class ModelQuerySet(OwnedQuerySet):
     def matching(self, text: str) -> Any:
         """Models whose name, slug or purpose holds the text, or with a version of that artifact digest."""
@@ -101,6 +112,14 @@ class Model(models.Model):
     def get_absolute_url(self) -> str:
         return reverse("model", args=[self.pk])
 
+    def as_record(self) -> dict[str, Any]:
+        setter = self.risk_tier_set_by
+        return {
+            "name": self.name, "slug": self.slug, "team": str(self.team_id), "owner": str(self.owner.opaque_id),
+            "purpose": sha256(self.purpose.encode()), "risk_tier": self.risk_tier,
+            "risk_tier_set_by": str(setter.opaque_id) if setter else None, "created_at": timestamp(self.created_at),
+        }  # fmt: skip
+
     @property
     def tier(self) -> str:
         return self.risk_tier or self.Tier.HIGH
@@ -130,6 +149,8 @@ class Version(models.Model):
     registered_at = models.DateTimeField(db_default=Now())
 
     objects = VersionQuerySet.as_manager()
+    # On a version as it stood: the digest of its card then, which holds even where the text is not kept any more.
+    card_recorded = ""
 
     class Meta:
         constraints = [models.UniqueConstraint("model", "number", name="version_number")]
@@ -140,6 +161,15 @@ class Version(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("version", args=[self.pk])
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "model": str(self.model_id), "number": self.number, "artifact": self.artifact.digest,
+            "signature": digest_of(self.signature), "decision_rule": self.decision_rule,
+            "features": digest_of(self.features), "card": self.card_digest, "notes": sha256(self.notes.encode()),
+            "contributors": sorted(str(each) for each in self.contributors.values_list("opaque_id", flat=True)),
+            "registered_by": str(self.registered_by.opaque_id), "registered_at": timestamp(self.registered_at),
+        }  # fmt: skip
 
     @property
     def team_id(self) -> int:
@@ -153,7 +183,7 @@ class Version(models.Model):
     @property
     def card_digest(self) -> str:
         """Digest of the card's UTF-8 text, as a manifest holds it."""
-        return sha256(self.card.encode())
+        return self.card_recorded or sha256(self.card.encode())
 
 
 class Dataset(models.Model):
@@ -192,6 +222,12 @@ class Dataset(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("dataset", args=[self.pk])
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "team": str(self.team_id), "artifact": self.artifact.digest, "record": digest_of(self.record),
+            "registered_by": str(self.registered_by.opaque_id), "registered_at": timestamp(self.registered_at),
+        }  # fmt: skip
 
     def with_role(self, role: str) -> list[str]:
         """Names of the columns in a role, in the file's order."""
@@ -266,6 +302,16 @@ class Evidence(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("evidence", args=[self.pk])
+
+    def as_record(self) -> dict[str, Any]:
+        """Without title, file name and reason: people write names there."""
+        return {
+            "version": str(self.version_id), "kind": self.kind, "artifact": self.artifact.digest,
+            "provenance": self.provenance, "produced_by": str(self.produced_by.opaque_id),
+            "dataset": str(self.dataset_id) if self.dataset_id else None, "summary": digest_of(self.summary),
+            "created_at": timestamp(self.created_at),
+            "withdrawn_at": timestamp(self.withdrawn_at) if self.withdrawn_at else None,
+        }  # fmt: skip
 
     @property
     def team_id(self) -> int:

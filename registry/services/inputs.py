@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from accounts.models import User
 from ledger.actors import Actor
+from ledger.canonical import sha256
 from ledger.refusals import Denied, Refusal
+from registry.models import Text
 
 
 def account_of(by: Actor) -> User:
@@ -25,3 +27,9 @@ def words(text: str, field: str, *, most: int, least: int = 1) -> str:
     if any(ord(character) < 32 and character not in "\n\t" for character in plain):
         raise Refusal("text_invalid", f"{said} holds control characters. Type it anew.", field)
     return plain
+
+
+def keep(*texts: str) -> None:
+    """Keep texts that a record will hold the digest of. The change beneath every act that writes one."""
+    rows = [Text(digest=sha256(text.encode()), text=text) for text in dict.fromkeys(texts) if text]
+    Text.objects.bulk_create(rows, ignore_conflicts=True)

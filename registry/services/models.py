@@ -10,7 +10,7 @@ from ledger.actors import Actor
 from ledger.door import Done, governed
 from ledger.refusals import Refusal
 from registry.models import Model
-from registry.services.inputs import account_of, words
+from registry.services.inputs import account_of, keep, words
 
 
 @governed(permission="registry.register_model", event="model.registered", on="team")
@@ -30,6 +30,7 @@ def register_model(*, by: Actor, team: Team, name: str, purpose: str, slug: str 
             model.save()
     except IntegrityError:
         raise slug_taken() from None
+    keep(model.purpose)
     return Done(model, on=model, facts={"slug": model.slug}, discloses={"model_name": model.name})
 
 
@@ -62,6 +63,7 @@ def edit_model(*, by: Actor, model: Model, name: str, purpose: str) -> Done[Mode
     before = {f"{field}_before": getattr(model, field) for field in changed}
     model.name, model.purpose = plain, said
     model.save(update_fields=["name", "purpose"])
+    keep(said)
     after = {f"{field}_after": getattr(model, field) for field in changed}
     return Done(model, facts={"slug": model.slug, "changed": changed}, discloses={**before, **after})
 

@@ -14,7 +14,7 @@ from ledger.door import Done, governed
 from ledger.refusals import Refusal
 from registry import features as fitting
 from registry.models import Model, Upload, Version
-from registry.services.inputs import account_of, words
+from registry.services.inputs import account_of, keep, words
 from registry.services.sandboxed import asked
 from registry.services.uploads import usable_upload
 
@@ -92,6 +92,7 @@ def add_version(
     )  # fmt: skip
     people = {person.pk: person for person in (account, *contributors)}
     version.contributors.set(people.values())
+    keep(version.card, version.notes)
     facts = {
         "model": str(model.pk), "number": version.number, "artifact": artifact.digest, "size": artifact.size,
         "decision_rule": rule, "features": len(features), "features_digest": digest_of(list(features)),
@@ -122,6 +123,7 @@ def edit_card(*, by: Actor, version: Version, card: str) -> Done[Version]:
     if version.card_digest == before:
         raise Refusal("nothing_changed", "The card is the same as before. Change it, or go back.", "card")
     version.save(update_fields=["card"])
+    keep(version.card)
     return Done(version, facts={"from": before, "to": version.card_digest})
 
 
