@@ -20,6 +20,7 @@ from ledger.models import Anchor, Checkpoint
 
 log = logging.getLogger(__name__)
 ROUND_SECONDS = 25.0
+MOST_PROOFS = 3  # one from the size that we know, one from the size that a witness names, one if it has just grown
 TURN_SECONDS = 0.02  # each is waited for in turn, so that what has come is kept while others are still under way
 Prove = Callable[[int, int], Sequence[bytes]]
 """(old size, new size) → consistency proof. Raises Failed."""
@@ -89,9 +90,10 @@ def carry(targets: Sequence[Target], origin: str, prove: Prove, seconds: float =
             errands.append(errand)
             continue
         result = errand.result
-        if isinstance(result, NeedsProof) and result.old not in errand.known.proofs:
+        if isinstance(result, NeedsProof) and len(errand.known.proofs) < MOST_PROOFS:
             try:
-                known = Known(result.old, {result.old: prove(result.old, errand.what.size)})
+                proof = {result.old: prove(result.old, errand.what.size)}
+                known = Known(result.old, {**errand.known.proofs, **proof})
                 errands.append(Errand.begin(errand.target, errand.what, known))
                 continue
             except Failed as reason:
