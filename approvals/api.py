@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.asking import asker
 from accounts.models import ApiToken, User
 from approvals import gate, services, workflow
 from approvals import serializers as shapes
@@ -24,12 +25,6 @@ from approvals.signing import NONCE_LIVES
 from ledger.canonical import sha256
 from ledger.refusals import Denied, Refusal
 from registry.models import Evidence, Version
-
-
-def account(request: Request) -> User:
-    """Whoever asks; only the signed in come this far."""
-    assert isinstance(request.user, User)
-    return request.user
 
 
 def session_of(request: Request) -> str:
@@ -86,7 +81,7 @@ class RequestList(ListAPIView[ReviewRequest]):
         version = Version.objects.visible_to(request.user).filter(pk=data.pop("version")).first()
         if version is None:
             raise Refusal("unknown_version", "There is no such version that you can see. Check its number.", "version")
-        data["evidence"] = evidence_named(data["evidence"], account(request))
+        data["evidence"] = evidence_named(data["evidence"], asker(request))
         made = services.submit(by=request.user, version=version, **data)
         body = shapes.RequestSerializer(visible(request, made.pk)).data
         return Response(body, status=201, headers={"Location": f"/api/v1/requests/{made.pk}/"})
@@ -125,7 +120,7 @@ class Revisions(APIView):
     )
     def post(self, request: Request, pk: int) -> Response:
         found, data = visible(request, pk), given(shapes.RevisionInput, request)
-        data["evidence"] = evidence_named(data["evidence"], account(request))
+        data["evidence"] = evidence_named(data["evidence"], asker(request))
         made = services.revise(by=request.user, request=found, **data)
         return Response(shapes.RevisionSerializer(made).data, status=201)
 
@@ -218,7 +213,7 @@ class Reauthentications(APIView):
         found = ReviewRequest.objects.visible_to(request.user).filter(pk=data.pop("request")).first()
         if found is None:
             raise Refusal("unknown_request", "There is no such request that you can see. Check its number.", "request")
-        nonce = services.reauthenticate(by=account(request), request=found, session_key=session_of(request), **data)
+        nonce = services.reauthenticate(by=asker(request), request=found, session_key=session_of(request), **data)
         response = Response({"nonce": nonce, "expires_in": int(NONCE_LIVES.total_seconds())}, status=201)
         response.shows_secret = True  # type: ignore[attr-defined]
         return response
@@ -243,7 +238,7 @@ class Gate(APIView):
     def get(self, request: Request) -> Response:
         query = GateQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
-        data, user = query.validated_data, account(request)
+        data, user = query.validated_data, asker(request)
         if not user.may_somewhere("approvals.check_gate"):
             raise Denied("approvals.check_gate")
         if "version" not in data:

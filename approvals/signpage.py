@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
+from accounts.asking import asker
 from approvals import dossier as records
 from approvals import services, showing, workflow
 from approvals.forms import SignForm
@@ -17,7 +18,6 @@ from approvals.models import Decision, ReviewRequest, Revision
 from approvals.signing import MEANINGS, reasons_against
 from approvals.views import said, seen
 from ledger.refusals import Denied, Refusal
-from registry.views.answers import asker
 
 VERBS = {
     "approve": ("Sign the {} of {}", "Sign {}"),

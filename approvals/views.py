@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts.asking import asker
 from approvals import dossier as records
 from approvals import listing, services, showing, workflow
 from approvals.api import manifest_file
@@ -19,7 +20,6 @@ from approvals.models import PolicyVersion, ReviewRequest
 from ledger.events import database_time
 from ledger.refusals import Refusal
 from registry.models import Evidence, Version
-from registry.views.answers import asker
 
 WITHDRAWAL = (
     "The request ends and cannot be taken up again; signatures given so far count for nothing.",

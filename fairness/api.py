@@ -15,12 +15,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.asking import asker
 from fairness.presenting import TESTABLE
 from fairness.reports import content_of, reports, visible_report
 from fairness.rules import COMPARISONS, DEFAULT_RULE
 from fairness.services import SOURCES, request_bias_report, request_explanation_report
 from jobs.api import JobSerializer
-from registry.api.answers import BYTES, NOT_MODIFIED, EvidenceOut, asker, with_etag
+from registry.api.answers import BYTES, NOT_MODIFIED, EvidenceOut, with_etag
 from registry.downloads import attachment
 from registry.models import Dataset, Evidence, Version
 from registry.services import record_download

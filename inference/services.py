@@ -40,8 +40,8 @@ def add_endpoint(*, by: Actor, model: Model, name: str, environment: str, use: s
         raise Refusal("endpoint_name_invalid", sentence, "name")
     if environment not in ENVIRONMENTS:
         raise Refusal("unknown_environment", f"Choose one of: {', '.join(ENVIRONMENTS)}.", "environment")
-    if not SLUG.match(use) or len(use) > 80:
-        sentence = "A use has up to 80 small letters, digits and dashes: the same as in the request for approval."
+    if not SLUG.match(use) or len(use) > 60:
+        sentence = "A use has up to 60 small letters, digits and dashes: the same as in the request for approval."
         raise Refusal("use_invalid", sentence, "use")
     who = by if isinstance(by, User) else None
     try:

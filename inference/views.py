@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_http_methods
 
+from accounts.asking import asker
 from audits import timeline
 from inference import services, showing
 from inference.calling import address_of, command_of
@@ -18,7 +19,7 @@ from inference.models import Endpoint, InferenceKey
 from ledger.refusals import Denied, Refusal
 from registry.models import Model, Version
 from registry.paging import page_of
-from registry.views.answers import answered, asker, need
+from registry.views.answers import answered, need
 
 form_page = require_http_methods(["GET", "POST"])
 ACTS = ("bind_endpoint", "issue_key", "revoke_key")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from django.contrib import messages
 from django.contrib.auth import login, logout, update_session_auth_hash
 from django.http import HttpRequest, HttpResponse
@@ -16,16 +14,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts import services
 from accounts.access import abilities
+from accounts.asking import asker
 from accounts.forms import ChangePasswordForm, NewPasswordForm, SignInForm, TokenForm
-from accounts.models import User
 from ledger.actors import ANONYMOUS
 from ledger.refusals import Refusal
 
 FORM = ["GET", "POST"]
-
-
-def me(request: HttpRequest) -> User:
-    return cast(User, request.user)
 
 
 def safe_next(request: HttpRequest, wanted: str) -> str:
@@ -57,7 +51,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
-        services.close_session(by=me(request), account=me(request))
+        services.close_session(by=asker(request), account=asker(request))
         logout(request)
         messages.success(request, "You are signed out.")
     return redirect("sign-in")
@@ -83,10 +77,10 @@ def invitation(request: HttpRequest, text: str) -> HttpResponse:
 
 @require_GET
 def account(request: HttpRequest) -> HttpResponse:
-    grants = me(request).grants.active().select_related("role", "team", "granted_by").order_by("role__name")
-    tokens = me(request).tokens.order_by("-pk")
+    grants = asker(request).grants.active().select_related("role", "team", "granted_by").order_by("role__name")
+    tokens = asker(request).tokens.order_by("-pk")
     return render(
-        request, "accounts/account.html", {"grants": grants, "tokens": tokens, "abilities": abilities(me(request))}
+        request, "accounts/account.html", {"grants": grants, "tokens": tokens, "abilities": abilities(asker(request))}
     )
 
 
@@ -97,9 +91,9 @@ def change_password(request: HttpRequest) -> HttpResponse:
     form = ChangePasswordForm(request.POST or None)
     if form.is_valid():
         old, new = form.cleaned_data["old_password"], form.cleaned_data["new_password"]
-        services.count_attempt(me(request))
+        services.count_attempt(asker(request))
         try:
-            changed = services.change_password(by=me(request), account=me(request), old=old, new=new)
+            changed = services.change_password(by=asker(request), account=asker(request), old=old, new=new)
         except Refusal as refusal:
             form.refuse(refusal)
         else:
@@ -112,11 +106,11 @@ def change_password(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_http_methods(FORM)
 def new_token(request: HttpRequest) -> HttpResponse:
-    offered = [ability.permission for ability in abilities(me(request))]
+    offered = [ability.permission for ability in abilities(asker(request))]
     form = TokenForm(request.POST or None, offered=offered)
     if form.is_valid():
         try:
-            token, text = services.create_own_token(by=me(request), account=me(request), **form.cleaned_data)
+            token, text = services.create_own_token(by=asker(request), account=asker(request), **form.cleaned_data)
         except Refusal as refusal:
             form.refuse(refusal)
         else:
@@ -127,10 +121,10 @@ def new_token(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(FORM)
 def revoke_token(request: HttpRequest, pk: int) -> HttpResponse:
-    token = get_object_or_404(me(request).tokens, pk=pk)
+    token = get_object_or_404(asker(request).tokens, pk=pk)
     if request.method == "POST":
         try:
-            services.revoke_own_token(by=me(request), token=token)
+            services.revoke_own_token(by=asker(request), token=token)
             messages.success(request, f"The token “{token.name}” is revoked.")
         except Refusal as refusal:
             messages.warning(request, refusal.sentence)

@@ -6,8 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from accounts.asking import asker
 from approvals.listing import inbox
-from registry.views.answers import asker
 
 
 @require_GET

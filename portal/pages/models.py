@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
+from accounts.asking import asker
 from accounts.models import Team, User
 from approvals.models import ReviewRequest
 from audits import timeline
@@ -19,7 +20,6 @@ from registry import cards, comparing
 from registry.filters import ModelFilter
 from registry.models import Model, Version
 from registry.paging import page_of
-from registry.views.answers import asker
 from registry.views.versions import tensors_of
 
 TABS = ("overview", "evidence", "approvals", "serving", "history")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from typing import Any
 
 from django.http import HttpResponseBase
 from django.utils.cache import get_conditional_response
@@ -19,11 +19,6 @@ from registry.models import Artifact, Dataset, Evidence, Model, Upload, Version
 
 BYTES = {(200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, description="The bytes")}
 NOT_MODIFIED = OpenApiResponse(description="As before")
-
-
-def asker(request: Request) -> User:
-    """Who asks: anybody else was turned away before a view runs."""
-    return cast(User, request.user)
 
 
 def with_etag(request: Request, data: Any) -> HttpResponseBase:

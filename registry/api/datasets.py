@@ -13,8 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.asking import asker
 from accounts.models import Team
-from registry.api.answers import BYTES, NOT_MODIFIED, DatasetOut, asker, with_etag
+from registry.api.answers import BYTES, NOT_MODIFIED, DatasetOut, with_etag
 from registry.api.fields import VisibleUpload
 from registry.downloads import attachment
 from registry.filters import DatasetFilter

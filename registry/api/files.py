@@ -20,10 +20,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.asking import asker
 from accounts.models import Team
 from ledger.refusals import Refusal
 from registry import storage
-from registry.api.answers import BYTES, UploadOut, asker
+from registry.api.answers import BYTES, UploadOut
 from registry.downloads import attachment
 from registry.models import Upload
 from registry.services import receive_upload, record_download

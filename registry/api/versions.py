@@ -13,9 +13,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.asking import asker
 from ledger.refusals import Refusal
 from registry import comparing, people
-from registry.api.answers import BYTES, NOT_MODIFIED, VersionListed, VersionOut, asker, with_etag
+from registry.api.answers import BYTES, NOT_MODIFIED, VersionListed, VersionOut, with_etag
 from registry.api.fields import PersonKey, VisibleUpload
 from registry.api.models import visible as visible_model
 from registry.downloads import attachment

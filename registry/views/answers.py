@@ -8,7 +8,8 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from accounts.models import Team, User
+from accounts.asking import asker
+from accounts.models import Team
 from ledger.refusals import Denied, Refusal
 from registry.forms import RefusableForm
 
@@ -31,12 +32,6 @@ def answered(
                 form.refuse(refusal)
                 status = 422 if refusal.field else 409
     return render(request, template, {"form": form, **(context or {})}, status=status)
-
-
-def asker(request: HttpRequest) -> User:
-    """Who is signed in: anybody else was sent to sign in before a view runs."""
-    assert isinstance(request.user, User)
-    return request.user
 
 
 def need(request: HttpRequest, permission: str, on: object) -> None:

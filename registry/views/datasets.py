@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET
 
+from accounts.asking import asker
 from ledger.refusals import Refusal
 from registry import services
 from registry.downloads import attachment
@@ -17,7 +18,7 @@ from registry.forms import MOST_COLUMNS, DatasetForm, DatasetUploadForm
 from registry.models import Dataset, Upload, Version
 from registry.paging import page_of
 from registry.roles import GROUPED, ROLES
-from registry.views.answers import answered, asker, teams_for
+from registry.views.answers import answered, teams_for
 from registry.views.models import form_page
 from registry.views.versions import refusing
 

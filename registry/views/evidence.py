@@ -8,13 +8,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
+from accounts.asking import asker
 from ledger.refusals import Refusal
 from registry import services
 from registry.downloads import attachment
 from registry.forms import EvidenceForm, ReasonForm
 from registry.models import Evidence, Upload
 from registry.services.evidence import KINDS
-from registry.views.answers import answered, asker, need
+from registry.views.answers import answered, need
 from registry.views.models import form_page
 from registry.views.versions import seen as seen_version
 

@@ -9,11 +9,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_http_methods
 
+from accounts.asking import asker
 from ledger.refusals import Refusal
 from registry import services
 from registry.forms import ModelForm, TierForm
 from registry.models import Model
-from registry.views.answers import answered, asker, need, teams_for
+from registry.views.answers import answered, need, teams_for
 
 form_page = require_http_methods(["GET", "POST"])
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET
 
+from accounts.asking import asker
 from ledger.refusals import Refusal
 from registry import cards, comparing, services
 from registry.downloads import attachment
@@ -16,7 +17,7 @@ from registry.forms import CardForm, ContributorsForm, UploadForm, VersionForm
 from registry.models import Model, Upload, Version
 from registry.people import of_team
 from registry.services.versions import plain_rule
-from registry.views.answers import answered, asker, need
+from registry.views.answers import answered, need
 from registry.views.models import form_page
 from registry.views.models import seen as seen_model
 
