@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from ledger.anchors.targets import Failed, Known, Published, Receipt, Target
+from ledger.anchors.targets import Failed, Known, NeedsProof, Published, Receipt, Target
+from ledger.merkle import verify_consistency
+from ledger.notes import parse_checkpoint, split_note
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +27,7 @@ class Folder(Target):
         return str(self.path)
 
     def take(self, what: Published, known: Known) -> Receipt:
-        """Atomically and durably; never overwrites. Raises Failed.
+        """Atomically and durably; never overwrites. Raises Failed, and NeedsProof from the size before.
 
         The folder itself is not made: where a disk is not mounted, its empty place must not be filled instead.
         """
@@ -35,6 +37,7 @@ class Folder(Target):
             file.parent.mkdir(exist_ok=True)
             sync(self.path)
             if not same(file, what.note):
+                continues(file.parent, what, known)
                 place(file, what.note)
         except FileNotFoundError as error:
             raise Failed("folder_missing", f"{self.path} is not there. Create it, or mount its disk.") from error
@@ -67,6 +70,37 @@ def same(file: Path, note: bytes) -> bool:
             "keep both, and find out which.",
         )
     return True
+
+
+def continues(folder: Path, what: Published, known: Known) -> None:
+    """See that the log only grew since the checkpoint before, as a witness does. Raises Failed, NeedsProof."""
+    sizes = [int(one.name) for one in os.scandir(folder) if one.name.isascii() and one.name.isdigit()]
+    newest = max(sizes, default=0)
+    if newest > what.size:
+        raise Failed(
+            "ahead",
+            f"{folder} holds a checkpoint of {newest} entries and this one has {what.size}. If this lasts, the log was "
+            "put back to an older state.",
+        )
+    if newest in (0, what.size):
+        return  # the very first, or one that came this moment: to give it its name will fail
+    if newest not in known.proofs:
+        raise NeedsProof(newest)
+    try:
+        before, now = (
+            parse_checkpoint(split_note(note)[0]) for note in ((folder / str(newest)).read_bytes(), what.note)
+        )
+        grew = (before.origin, before.size) == (what.origin, newest) and verify_consistency(
+            newest, what.size, before.root, now.root, known.proofs[newest]
+        )
+    except ValueError:
+        grew = False
+    if not grew:
+        raise Failed(
+            "other_checkpoint",
+            f"{folder / str(newest)} holds a checkpoint that this log does not continue. One of the two is from a "
+            "forked or restored log: keep both, and find out which.",
+        )
 
 
 def place(file: Path, note: bytes) -> None:

@@ -120,7 +120,9 @@ def settle(target: Target, what: Published, result: Receipt | NeedsProof | Faile
         notices.clear(target.name)
         return "done"
     if isinstance(result, NeedsProof):
-        result = Failed("witness_unsteady", f"{target.place} names another size each time. Ask its operator.")
+        result = Failed("unsteady", f"{target.place} names another size each time. Ask its operator.")
+    if Anchor.objects.filter(origin=what.origin, target=target.name, size__gte=what.size).exists():
+        return "done"  # another round was quicker, and this one was late
     log.warning("anchor %s has not taken size %s: %s %s", target.name, what.size, result.code, result.sentence)
     notices.keep(target.name, result)
     return result.code

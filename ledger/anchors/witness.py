@@ -75,7 +75,7 @@ class Witness(Target):
             raise Failed("answer_malformed", f"{self.key.name} answered 409 without its size. Check the address.")
         if int(size[1]) > what.size:
             raise Failed(
-                "witness_ahead",
+                "ahead",
                 f"{self.key.name} has co-signed {int(size[1])} entries and this checkpoint has {what.size}. If this "
                 "lasts, the log was put back to an older state.",
             )

@@ -1,4 +1,4 @@
-"""Where checkpoints go: a folder, a webhook and a time-stamp authority, and how one speaks with strange servers."""
+"""Where checkpoints go: a folder, a webhook and a time-stamp authority."""
 
 import base64
 import errno
@@ -6,28 +6,26 @@ import hashlib
 import hmac
 import json
 import os
-import socket
 import subprocess
 import threading
-import time
 
 import pytest
 
-from ledger.anchors import http
-from ledger.anchors.folder import Folder
-from ledger.anchors.targets import Failed, Known, Published
+from ledger.anchors.folder import Folder, place
+from ledger.anchors.targets import Failed, Known, NeedsProof, Published
 from ledger.anchors.timestamp import Authority
 from ledger.anchors.webhook import Webhook
-from tests.ledger.stand_ins import Reply, TimeStamps, served
+from tests.ledger.stand_ins import Log, Reply, TimeStamps, served
 
 NOTE = Published("log.test/one", 7, "log.test/one\n7\nAAAA\n\n— log.test/one AAAA\n".encode())
 OTHER = Published("log.test/one", 7, "log.test/one\n7\nBBBB\n\n— log.test/one BBBB\n".encode())
+NOTHING = Known()
 SECRET = "a secret that nobody may read in a log"
 
 
-def code(target, what=NOTE):
+def code(target, what=NOTE, known=NOTHING):
     with pytest.raises(Failed) as failed:
-        target.take(what, Known())
+        target.take(what, known)
     assert SECRET not in failed.value.sentence
     assert failed.value.sentence.endswith(".")
     return failed.value.code
@@ -54,6 +52,29 @@ def test_a_folder_takes_a_repetition_for_one_and_never_overwrites(tmp_path):
     assert file.read_bytes() == NOTE.note
 
 
+def test_a_folder_sees_whether_the_log_only_grew(tmp_path):
+    log, folder = Log(), Folder(name="folder", path=tmp_path)
+    fork = log.fork_at(5)
+    folder.take(log.published(7), Known())
+    with pytest.raises(NeedsProof) as wanted:
+        folder.take(log.published(20), Known(7))
+    assert wanted.value.old == 7
+    for proof in (fork.prove(7, 20), log.prove(7, 20)):
+        assert code(folder, fork.published(20), Known(7, {7: proof})) == "other_checkpoint"
+    folder.take(log.published(20), Known(7, {7: log.prove(7, 20)}))
+    assert code(folder, log.published(12)) == "ahead"
+    assert sorted(one.name for one in (tmp_path / log.published(7).folder).iterdir()) == ["20", "7"]
+
+
+@pytest.mark.parametrize("strange", [b"", b"\xff", NOTE.note, Log("log.test/two").note(7), Log().note(6)])
+def test_a_folder_with_strange_files(tmp_path, strange):
+    log, folder = Log(), Folder(name="folder", path=tmp_path)
+    (tmp_path / log.published(7).folder).mkdir()
+    (tmp_path / log.published(7).folder / "README").write_text("kept for the auditors")
+    (tmp_path / log.published(7).folder / "7").write_bytes(strange)
+    assert code(folder, log.published(20), Known(7, {7: log.prove(7, 20)})) == "other_checkpoint"
+
+
 def test_of_many_writers_at_once_one_wins(tmp_path):
     folder, ends = Folder(name="folder", path=tmp_path), []
 
@@ -70,6 +91,14 @@ def test_of_many_writers_at_once_one_wins(tmp_path):
         thread.join()
     assert ends.count("other_checkpoint") == 8
     assert [one.name for one in (tmp_path / NOTE.folder).iterdir()] == ["7"]
+
+
+def test_a_name_taken_at_the_last_moment(tmp_path):
+    place(tmp_path / "7", NOTE.note)
+    place(tmp_path / "7", NOTE.note)
+    with pytest.raises(Failed, match="other_checkpoint"):
+        place(tmp_path / "7", OTHER.note)
+    assert [one.name for one in tmp_path.iterdir()] == ["7"]
 
 
 def test_what_is_left_of_a_killed_writer_does_no_harm(tmp_path):
@@ -153,92 +182,6 @@ def test_a_secret_that_is_none(tmp_path, text, expected):
     if text is not None:
         (tmp_path / "secret").write_bytes(text)
     assert code(Webhook(name="hook", url="http://127.0.0.1:1/", secret_file=tmp_path / "secret")) == expected
-
-
-# Strange servers
-
-
-def sent(url, **bounds):
-    with pytest.raises(Failed) as failed:
-        http.send("POST", url, headers={}, body=b"note", **bounds)
-    return failed.value.code
-
-
-def test_redirects_are_not_followed():
-    followed = []
-    with (
-        served(lambda asked: followed.append(asked) or Reply()) as other,
-        served(lambda asked: Reply(307, headers={"Location": other})) as address,
-    ):
-        assert sent(address) == "redirected"
-    assert followed == []
-
-
-def test_an_answer_without_end_is_cut():
-    with served(lambda asked: Reply(body=b"x" * 5000, headers={"Content-Length": "999999999"})) as address:
-        assert sent(address, limit=4096) == "answer_too_large"
-
-
-@pytest.fixture
-def raw_server():
-    """Answers every connection with the pieces it is given, a tenth of a second apart."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    pieces: list[bytes] = []
-
-    def serve():
-        try:
-            connection, _ = listening.accept()
-        except OSError:
-            return
-        with connection:
-            connection.recv(65536)
-            try:
-                for piece in pieces:
-                    connection.sendall(piece)
-                    time.sleep(0.1)
-            except OSError:
-                return
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}", pieces
-    listening.close()
-    thread.join()
-
-
-@pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\nX-Drip: ", b"HTTP/1.0 200 OK\r\n\r\n"])
-def test_a_server_that_drips_is_given_up_on(raw_server, start):
-    address, pieces = raw_server
-    pieces += [start, *[b"x"] * 50]
-    began = time.monotonic()
-    assert sent(address, seconds=0.3) == "timed_out"
-    assert time.monotonic() - began < 2
-
-
-def test_a_server_that_speaks_no_http(raw_server):
-    address, pieces = raw_server
-    pieces.append(b"220 mail.test ESMTP\r\n")
-    assert sent(address) == "answer_malformed"
-
-
-def test_a_server_without_tls(raw_server):
-    address, pieces = raw_server
-    pieces.append(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-    assert sent(address.replace("http://", "https://")) == "unreachable"
-
-
-def test_nobody_there():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    assert sent(f"http://127.0.0.1:{port}/") == "unreachable"
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [("localhost", True), ("127.8.9.1", True), ("::1", True), ("10.0.0.1", False), ("localhost.test", False)],
-)
-def test_loopback(host, expected):
-    assert http.loopback(host) is expected
 
 
 # A time-stamp authority

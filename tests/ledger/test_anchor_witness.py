@@ -83,7 +83,7 @@ def test_a_log_put_back_is_told(log):
     with served(stand_in.answer) as address:
         anchor = target(stand_in, address)
         take(anchor, log, 20)
-        assert code(anchor, log, 12, last=5) == "witness_ahead"
+        assert code(anchor, log, 12, last=5) == "ahead"
 
 
 def test_a_witness_that_does_not_know_the_log(log):

@@ -1,4 +1,4 @@
-"""LOG_ANCHORS as it is read, rounds that take checkpoints out, and what is told of them."""
+"""Rounds that take checkpoints out of the database, and what is told of them."""
 
 import subprocess
 import sys
@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import pytest
 from django.conf import settings as loaded
-from django.core.checks import run_checks
 from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
@@ -23,87 +22,6 @@ from ledger.tasks import anchor_checkpoints
 from portal.celery import app
 from tests.conftest import ROOT
 from tests.ledger.stand_ins import Log, served
-
-# LOG_ANCHORS
-
-
-@pytest.fixture(scope="module")
-def vkey():
-    return Log().witness().vkey
-
-
-def test_each_kind(vkey):
-    targets, faults = parse([
-        "folder:/srv/my%20anchors", "off-site=folder:/mnt/x#outside=yes&every=3600",
-        "s3:https://s3.test/bucket/log#region=eu-central-1&days=3650&credentials_file=/run/secrets/s3",
-        "webhook:https://hooks.test/in?token=abc#secret_file=/run/secrets/hook",
-        "tsa:https://tsa.test/tsr#ca_file=/etc/tsa.pem", f"witness:https://witness.test/w1/#vkey={vkey}&outside=no",
-        "local=webhook:http://127.0.0.1:9/x#secret_file=/s",
-    ])  # fmt: skip
-    assert faults == []
-    assert [(one.name, one.kind, one.place, one.outside) for one in targets] == [
-        ("folder", "folder", "/srv/my anchors", False),
-        ("off-site", "folder", "/mnt/x", True),
-        ("s3", "s3", "https://s3.test/bucket/log", False),
-        ("webhook", "webhook", "https://hooks.test", False),
-        ("tsa", "tsa", "https://tsa.test/tsr", True),
-        ("witness", "witness", "https://witness.test/w1", False),
-        ("local", "webhook", "http://127.0.0.1:9", False),
-    ]
-    assert targets[1].every == 3600
-    assert (targets[2].region, targets[2].days) == ("eu-central-1", 3650)
-    assert targets[5].key.vkey == vkey
-
-
-S3 = "s3:https://s3.test/b#credentials_file=/c"
-FAULTY = {
-    "srv/anchors": "no known kind", "ftp:/srv": "no known kind", "": "no known kind", "=folder:/x": "Its name",
-    "A=folder:/x": "Its name", "folder:anchors": "whole path", "folder:/x#colour=red": "unknown to folder",
-    "folder:/x#every=-1": "whole number", "folder:/x#every=1h": "whole number", "folder:/x#outside=so": "yes or no",
-    S3: "days", S3 + "&days=0": "days", "s3:https://s3.test/b#days=1": "credentials_file",
-    "s3:https://s3.test/b?x=y#days=1&credentials_file=/c": "no query",
-    "webhook:https://hooks.test/": "secret_file", "webhook:https://hooks.test/#secret_file=relative": "secret_file",
-    "webhook:http://hooks.test/#secret_file=/s": "Use https", "webhook:https:///x#secret_file=/s": "no URL",
-    "webhook:https://[::1/#secret_file=/s": "no URL", "webhook:https://h:port/#secret_file=/s": "no URL",
-    "webhook:file:///etc/passwd#secret_file=/s": "no URL", "webhook:https://hooks.test/ä#secret_file=/s": "no URL",
-    "webhook:https://me:hunter2@hooks.test/#secret_file=/s": "secrets belong into files",
-    "tsa:https://tsa.test/": "ca_file", "witness:https://w.test/": "vkey", "witness:https://w.test/#vkey=a+b+c": "vkey",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("entry", FAULTY)
-def test_what_is_wrong_is_said_and_the_rest_is_used(entry):
-    targets, (fault,) = parse([entry, "other=folder:/x"])
-    assert [one.name for one in targets] == ["other"]
-    assert fault.name == "anchor 1"
-    assert FAULTY[entry] in fault.sentence
-    assert "hunter2" not in fault.sentence
-
-
-def test_a_log_key_is_no_witness_key():
-    _, (fault,) = parse([f"witness:https://w.test/#vkey={Log().key.vkey}"])
-    assert "not one of cosignatures" in fault.sentence
-
-
-def test_two_of_one_name():
-    targets, (fault,) = parse(["folder:/a", "folder:/b"])
-    assert [one.place for one in targets] == ["/a"]
-    assert fault == ("folder", "Another anchor has this name. Put a name of its own before it: other=kind:….")
-
-
-def test_http_where_it_is_allowed():
-    targets, faults = parse(["webhook:http://hooks.test/#secret_file=/s"], http=True)
-    assert (len(targets), faults) == (1, [])
-
-
-def test_the_system_check_tells(settings):
-    settings.LOG_ANCHORS = ["folder:/srv/anchors", "webhook:https://me:hunter2@hooks.test/"]
-    (error,) = [one for one in run_checks() if one.id == "countersign.E040"]
-    assert "anchor 2" in error.msg
-    assert "hunter2" not in f"{error.msg} {error.hint}"
-    settings.LOG_ANCHORS = ["folder:/srv/anchors"]
-    assert not [one for one in run_checks() if one.id == "countersign.E040"]
-
 
 # Rounds
 
@@ -130,9 +48,21 @@ class Strange(Target):
 
 
 @pytest.fixture
-def log(settings, committing_db):
+def log(settings, owner_cursor):
+    """A log of its own name over the tree in the database: the rows that the cast has left, and as many as it needs."""
     made = Log()
     settings.LOG_ORIGIN = made.origin
+    owner_cursor.execute("SELECT hash FROM ledger_leaf ORDER BY index")
+    there = [bytes(row) for (row,) in owner_cursor.fetchall()]
+    for index, leaf in enumerate(made.leaves[:20], len(there)):
+        owner_cursor.execute(
+            "WITH e AS (INSERT INTO ledger_event (id, bytes, time, actor_kind, actor_id, event, object_type, object_id,"
+            " outcome) VALUES (gen_random_uuid(), '', now(), '', '', '', '', '', 'done') RETURNING id)"
+            " INSERT INTO ledger_leaf (index, event_id, hash) SELECT %s, id, %s FROM e",
+            [index, leaf],
+        )
+    made.rows = len(there) + 20
+    made.leaves = [*there, *made.leaves]
     return made
 
 
@@ -232,6 +162,15 @@ def test_without_anchors_nothing_is_looked_up(settings, db):
     assert len(queries) <= 1
 
 
+def test_a_round_that_is_late_does_not_speak_ill_of_a_target_that_has_more(log, publish, settings, tmp_path):
+    settings.LOG_ANCHORS = [f"folder:{tmp_path}"]
+    publish(8)
+    anchor_checkpoints()
+    (folder,), _ = parse(settings.LOG_ANCHORS)
+    assert rounds.settle(folder, log.published(3), Failed("ahead", "It is.")) == "done"
+    assert anchors.standing()[0].code == ""
+
+
 def test_one_that_hangs_is_left_behind_and_not_joined_by_a_second(log, publish, settings, tmp_path):
     hangs, (folder,) = Strange(name="hangs"), parse([f"folder:{tmp_path}"])[0]
     publish(8)
@@ -255,7 +194,7 @@ def test_what_nobody_foresaw_stops_no_other(log, publish, settings, tmp_path, ca
     publish(8)
     strange = [Strange(name="breaks", does="break"), Strange(name="asks", does="ask")]
     told = rounds.carry([*strange, folder], log.origin, log.prove)
-    assert told == {"breaks": "internal_error", "asks": "witness_unsteady", "folder": "done"}
+    assert told == {"breaks": "internal_error", "asks": "unsteady", "folder": "done"}
     assert "deep within" in caplog.text
 
 
@@ -285,29 +224,41 @@ def test_an_anchor_is_never_taken_back(log, publish, settings, tmp_path):
             cursor.execute(change)
 
 
-def test_a_proof_comes_from_the_rows_of_the_tree(log, owner_cursor, settings, tmp_path):
-    for index, leaf in enumerate(log.leaves):
-        owner_cursor.execute(
-            "WITH e AS (INSERT INTO ledger_event (id, bytes, time, actor_kind, actor_id, event, object_type, object_id,"
-            " outcome) VALUES (gen_random_uuid(), '', now(), '', '', '', '', '', 'done') RETURNING id)"
-            " INSERT INTO ledger_leaf (index, event_id, hash) SELECT %s, id, %s FROM e",
-            [index, leaf],
-        )
-    assert between(13, 40) == log.prove(13, 40)
+def test_a_proof_comes_from_the_rows_of_the_tree(log):
+    assert between(3, log.rows) == log.prove(3, log.rows)
     with pytest.raises(Failed) as failed:
-        between(13, 41)
+        between(3, log.rows + 1)
     assert failed.value.code == "proof_unavailable"
 
 
-def test_a_fork_is_told_when_a_proof_is_missing(log, publish, settings):
-    """The witness is at a size; the rows that would prove the rest are not there."""
+def test_a_witness_sees_the_log_grow_and_no_fork(log, publish, settings):
     witness = log.witness()
     with served(witness.answer) as address:
         settings.LOG_ANCHORS = [f"witness:{address}#vkey={witness.vkey}"]
-        publish(3)
-        assert anchor_checkpoints() == {"witness": "done"}
-        publish(8)
+        for size in (3, 8, log.rows):
+            publish(size)
+            assert anchor_checkpoints() == {"witness": "done"}
+        assert witness.asked == [0, 3, 8]
+        publish(log.rows + 1)
         assert anchor_checkpoints() == {"witness": "proof_unavailable"}
+        log.leaves[1:] = log.leaves[:-1]
+        publish(log.rows + 2)
+        assert anchor_checkpoints() == {"witness": "proof_unavailable"}
+    assert witness.size == log.rows
+
+
+def test_a_folder_and_a_witness_see_another_history(log, publish, settings, tmp_path):
+    """The tree's rows are one log's, the checkpoints another's: what an owner of database and key could do."""
+    witness = log.witness()
+    with served(witness.answer) as address:
+        settings.LOG_ANCHORS = [f"folder:{tmp_path}", f"witness:{address}#vkey={witness.vkey}"]
+        publish(5)
+        assert anchor_checkpoints() == {"folder": "done", "witness": "done"}
+        log.leaves[4] = log.leaves[5]
+        publish(9)
+        assert anchor_checkpoints() == {"folder": "other_checkpoint", "witness": "witness_disagrees"}
+        assert [one.code for one in anchors.standing()] == ["other_checkpoint", "witness_disagrees"]
+    assert kept() == [(5, "folder"), (5, "witness")]
 
 
 # Processes
