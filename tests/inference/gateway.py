@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ import httpx
 import numpy as np
 import onnxruntime as ort
 
+from portal.supervisor.spawn import spawn
 from tests.approvals.world import USE, an_approval
 from tests.conftest import administrate
 from tests.worlds import onnx_bytes
@@ -127,10 +127,10 @@ def running(environment: dict[str, str], **changes: str) -> Iterator[httpx.Clien
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
         port, number = listener.getsockname()[1], listener.fileno()
-        process = subprocess.Popen(
+        process = spawn(
             [sys.executable, "-m", "uvicorn", "inference.gateway.app:application", "--fd", str(number),
              "--no-access-log", "--timeout-graceful-shutdown", "3", "--log-level", "error"],
-            cwd=ROOT, env={**environment, **changes}, pass_fds=[number], start_new_session=True,
+            cwd=ROOT, env={**environment, **changes}, pass_fds=[number], death_signal=signal.SIGKILL, show=True,
         )  # fmt: skip
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:

@@ -16,11 +16,13 @@ import celery
 import psutil
 import redis
 
+from portal.supervisor.spawn import spawn
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class Workers:
-    """Starts workers of one child each; ends them all on `close`, paused ones too."""
+    """Starts workers of one child each, which die with this process; ends them all on `close`, paused ones too."""
 
     def __init__(self, environment: dict[str, str], url: str, stale: int, include: str = "") -> None:
         redis.Redis.from_url(url).flushall()  # what an earlier test has left in the queue
@@ -33,10 +35,10 @@ class Workers:
         self.running: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
+        process = spawn(
             [sys.executable, "-m", "celery", "-A", "portal", "worker", "--pool", "prefork", "--concurrency", "1",
              "--without-gossip", "--without-mingle", "--loglevel", "WARNING", *self.include],
-            cwd=ROOT, env=self.environment, start_new_session=True,
+            cwd=ROOT, env=self.environment, death_signal=signal.SIGKILL, show=True,
         )  # fmt: skip
         self.running.append(process)
         return process
