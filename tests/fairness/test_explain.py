@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import warnings
 from pathlib import Path
@@ -19,6 +20,8 @@ from fairness.roles import Roles
 from fairness.shapley import by_permutations, exact
 from tests.fairness.files import LOAN_FEATURES, LOAN_SENSITIVE, THRESHOLD, csv, fitted, loan_file, loan_model
 
+# shap's own loops over some rows take no time, compiling them takes seconds.
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 ROLES = Roles("approve", LOAN_SENSITIVE, LOAN_FEATURES)
 
 

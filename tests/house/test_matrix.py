@@ -66,6 +66,7 @@ def codes(answer: Any) -> set[str]:
 class Matrix:
     def __init__(self, world: World, api: Any) -> None:
         self.world, self.wrong = world, list[str]()
+        self.scopes: dict[tuple[int, str], bool] = {}  # what each try changes is undone, so rights stay the same
         self.actors = {**world.cast.everybody(), "nobody": None}
         self.clients = {name: api(actor) for name, actor in self.actors.items()}
         self.views = {
@@ -77,7 +78,10 @@ class Matrix:
     def holds(self, actor: Any, needed: str | None) -> bool:
         if needed is None or needed in EVERYBODY or ANONYMOUS.has_perm(needed):
             return True  # what strangers may do, everybody may
-        return bool(actor.scope(needed).covers(self.world.cast.team.pk))
+        key = (actor.pk, needed)
+        if key not in self.scopes:
+            self.scopes[key] = bool(actor.scope(needed).covers(self.world.cast.team.pk))
+        return self.scopes[key]
 
     def sees(self, actor: Any, route: Route) -> bool:
         """Whether somebody may look at the object of a route."""
