@@ -10,6 +10,8 @@ from pathlib import Path
 from tests.house.writes import PACKAGES, ROOT
 
 LONGEST = 400
+# The verifier is one file on purpose: an auditor copies it, reads it and runs it without installing anything.
+ONE_FILE = Path("client/countersign_verify.py")
 TEXTS = (".md", ".py", ".html", ".toml", ".yml", ".yaml", ".css", ".js")
 NAMES = {
     "common",
@@ -42,7 +44,9 @@ def project_files() -> Iterator[Path]:
 
 def test_no_module_is_too_long():
     long = {
-        str(path.relative_to(ROOT)): lines for path in modules() if (lines := path.read_text().count("\n")) > LONGEST
+        str(path.relative_to(ROOT)): lines
+        for path in modules()
+        if (lines := path.read_text().count("\n")) > LONGEST and path.relative_to(ROOT) != ONE_FILE
     }
     assert long == {}
 
