@@ -53,6 +53,7 @@ class Event(models.Model):
             models.Index("event", "id", name="event_event"),
             models.Index("object_type", "object_id", "id", name="event_object"),
             models.Index("team_id", "id", name="event_team"),
+            models.Index("id", name="event_refused", condition=models.Q(outcome="refused")),
         ]
 
     def __str__(self) -> str:

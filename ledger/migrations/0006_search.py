@@ -1,4 +1,4 @@
-from django.db import migrations
+from django.db import migrations, models
 
 # What a word is, in one place: the sequencer writes rows with it, the page asks with it, and it reads what has no row
 # yet. PostgreSQL's own parser is not used: it cuts digests at an `e` and takes `team.added` for the name of a host.
@@ -35,6 +35,9 @@ class Migration(migrations.Migration):
     operations = [
         # An id begins with its event's time, so that a span of time is a span of ids.
         migrations.RemoveIndex(model_name="event", name="event_time"),
+        migrations.AddIndex(
+            "event", models.Index(models.F("id"), name="event_refused", condition=models.Q(outcome="refused"))
+        ),
         migrations.RunSQL(LEXEMES, "DROP FUNCTION ledger_lexemes(text)"),
         migrations.RunSQL(WORDS, "DROP FUNCTION ledger_words(bytea, text)"),
         migrations.RunSQL(ASKED, "DROP FUNCTION ledger_asked(text)"),
