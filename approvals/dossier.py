@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from django.conf import settings
+from django.db.models import Q, Subquery
 
 from accounts.models import User
 from approvals import workflow
 from approvals.models import Decision, PolicyVersion, ReviewRequest, Revision, Revocation
 from approvals.workflow.manifest import FORMAT
+from ledger.canonical import canonical
+from ledger.models import Checkpoint, Record
 from registry.models import Evidence, Version
 
 SUBJECT = ("version__model__team", "version__model__owner", "version__model__risk_tier_set_by", "version__artifact")
@@ -34,8 +39,11 @@ class Dossier:
         return self.case.policy
 
 
-def open_dossiers(requests: Iterable[ReviewRequest]) -> dict[int, Dossier]:
-    """Dossiers by the request's id: eight queries, however many requests."""
+def open_dossiers(requests: Iterable[ReviewRequest], made: Decision | None = None) -> dict[int, Dossier]:
+    """Dossiers by the request's id: nine queries, however many requests.
+
+    `made` is the decision of the act that asks, whose event is written only when the act ends.
+    """
     ids = [request.pk for request in requests]
     rows = ReviewRequest.objects.filter(pk__in=ids).select_related(
         *SUBJECT, "version__registered_by", "policy_version__policy", "submitted_by"
@@ -48,27 +56,29 @@ def open_dossiers(requests: Iterable[ReviewRequest]) -> dict[int, Dossier]:
     evidence = evidence_by_id({pk for revision in latest.values() for pk in revision.evidence_ids})
     contributors = contributors_of({request.version_id for request in found.values()})
     decisions: dict[int, list[Decision]] = defaultdict(list)
-    for decision in Decision.objects.filter(request__in=ids).select_related("signer", "revision").order_by("id"):
+    related = ("signer", "revision", "on_behalf_of")
+    for decision in Decision.objects.filter(request__in=ids).select_related(*related).order_by("id"):
         decisions[decision.request_id].append(decision)
+    seals = seals_of([each for given in decisions.values() for each in given], made)
     revocations = {
         row.request_id: row for row in Revocation.objects.filter(request__in=ids).select_related("revoked_by")
     }
     return {
         pk: dossier(
             request, revisions[pk], [evidence[each] for each in latest[pk].evidence_ids if each in evidence],
-            contributors[request.version_id], decisions[pk], revocations.get(pk),
+            contributors[request.version_id], decisions[pk], revocations.get(pk), seals,
         )
         for pk, request in found.items()
     }  # fmt: skip
 
 
-def open_dossier(request: ReviewRequest) -> Dossier:
-    return open_dossiers([request])[request.pk]
+def open_dossier(request: ReviewRequest, made: Decision | None = None) -> Dossier:
+    return open_dossiers([request], made)[request.pk]
 
 
 def dossier(
     request: ReviewRequest, revisions: Sequence[Revision], evidence: Sequence[Evidence], contributors: Collection[User],
-    decisions: Sequence[Decision], revocation: Revocation | None,
+    decisions: Sequence[Decision], revocation: Revocation | None, seals: Mapping[int, str],
 ) -> Dossier:  # fmt: skip
     latest = revisions[-1]
     manifest = manifest_of(
@@ -89,13 +99,39 @@ def dossier(
         people=people_of(request, revisions, evidence, contributors),
         signatures=tuple(
             workflow.Signature(
-                each.requirement, str(each.signer.opaque_id), each.outcome, each.digest, each.at, each.signer.is_active
+                each.requirement,
+                str(each.signer.opaque_id),
+                each.outcome,
+                each.digest,
+                each.at,
+                each.signer.is_active,
+                seals[each.pk],
             )
             for each in decisions
         ),
         revoked=revocation is not None,
     )
     return Dossier(request, latest, tuple(revisions), tuple(evidence), tuple(decisions), revocation, manifest, case)
+
+
+def seals_of(decisions: Sequence[Decision], made: Decision | None) -> dict[int, str]:
+    """For each decision `sealed`, `pending`, or `broken` where its row is not what its event recorded. One query."""
+    newest = Checkpoint.objects.filter(origin=settings.LOG_ORIGIN).order_by("-size").values("size")[:1]
+    rows = Record.objects.filter(
+        object_type="approvals.decision", object_id__in=[str(each.pk) for each in decisions],
+        event__event="decision.signed",
+    ).values_list("object_id", "bytes", Q(event__leaf__index__lt=Subquery(newest)))  # fmt: skip
+    recorded = {int(pk): (bytes(state), bool(sealed)) for pk, state, sealed in rows}
+    found = {}
+    for each in decisions:
+        state, sealed = recorded.get(each.pk, (b"", False))
+        if each == made:
+            found[each.pk] = "pending"
+        elif state != canonical(each.as_record()):
+            found[each.pk] = "broken"
+        else:
+            found[each.pk] = "sealed" if sealed else "pending"
+    return found
 
 
 def people_of(

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from django.urls import reverse
 
 from approvals import workflow
+from ledger.canonical import timestamp
 
 PERSON = settings.AUTH_USER_MODEL
 
@@ -138,6 +139,14 @@ class ReviewRequest(models.Model):
         team: int = self.version.model.team_id
         return team
 
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "version": str(self.version_id), "environment": self.environment, "use": self.use, "state": self.state,
+            "policy": self.policy_version.digest, "submitted_by": str(self.submitted_by.opaque_id),
+            "submitted_at": timestamp(self.submitted_at),
+            "closed_at": timestamp(self.closed_at) if self.closed_at else None,
+        }  # fmt: skip
+
     @property
     def is_open(self) -> bool:
         return self.state in workflow.OPEN
@@ -218,6 +227,17 @@ class Decision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_outcome_display()} by {self.signer}"
+
+    def as_record(self) -> dict[str, Any]:
+        """What the gate compares with the row: a decision that differs from its record counts for nothing."""
+        return {
+            "request": str(self.request_id), "revision": str(self.revision_id), "requirement": self.requirement,
+            "signer": str(self.signer.opaque_id),
+            "on_behalf_of": str(self.on_behalf_of.opaque_id) if self.on_behalf_of else None,
+            "outcome": self.outcome, "meaning": self.meaning, "digest": self.digest, "judged_by": self.judged_by,
+            "authentication": str(self.authentication), "acknowledged": self.acknowledged,
+            "evidence_opened": [str(pk) for pk in self.evidence_opened], "at": timestamp(self.at),
+        }  # fmt: skip
 
     @property
     def team_id(self) -> int:

@@ -101,14 +101,14 @@ def sign(
         fit_to_approve(found, acknowledged)
     proof = used(nonce, by, request, digest, session_key)
     decision = record(found, wanted, by, outcome, comment.strip(), acknowledged, proof)
-    conclude(request, outcome)
+    conclude(request, decision)
     facts = {
         "decision": str(decision.pk), "requirement": requirement, "outcome": outcome, "digest": digest,
         "meaning": decision.meaning, "authentication": str(decision.authentication), "judged_by": decision.judged_by,
         "acknowledged": decision.acknowledged, "evidence_opened": [str(pk) for pk in decision.evidence_opened],
         "state": request.state,
     }  # fmt: skip
-    return Done(decision, facts=facts, discloses={"comment": decision.comment})
+    return Done(decision, facts=facts, discloses={"comment": decision.comment}, changed=[decision])
 
 
 def as_person(user: User, team: int) -> workflow.Person:
@@ -189,14 +189,14 @@ MEANINGS = {
 }
 
 
-def conclude(request: ReviewRequest, outcome: str) -> None:
-    """Bring the request's state to what the decisions now add up to."""
-    if outcome == Decision.Outcome.REQUEST_CHANGES:
+def conclude(request: ReviewRequest, made: Decision) -> None:
+    """Bring the request's state to what the decisions, with the one just made, now add up to."""
+    if made.outcome == Decision.Outcome.REQUEST_CHANGES:
         request.state = ReviewRequest.State.CHANGES_REQUESTED
-    elif outcome == Decision.Outcome.REJECT:
+    elif made.outcome == Decision.Outcome.REJECT:
         request.state, request.closed_at = ReviewRequest.State.REJECTED, database_time()
     else:
-        now = workflow.standing(records.open_dossier(request).case, database_time())
+        now = workflow.standing(records.open_dossier(request, made).case, database_time())
         if all(each.state == "met" for each in now.requirements):
             request.state, request.closed_at = ReviewRequest.State.APPROVED, database_time()
     request.save(update_fields=["state", "closed_at"])

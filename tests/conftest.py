@@ -23,7 +23,7 @@ import psycopg2
 import pytest
 
 from tests.cast import Cast
-from tests.sealing import GRANTS, Sealer, log_key, running
+from tests.sealing import GRANTS, PRESENT, Sealer, log_key, running
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = "countersign_template"
@@ -195,7 +195,9 @@ def seal(request: pytest.FixtureRequest, worker_id: str, settings: Any) -> Itera
         database = ""
     sealer = Sealer(Path(os.environ["CST_TEST_TOP"]) / f"log-{worker_id}-{next(NUMBERS)}", database)
     settings.LOG_ROOT, settings.LOG_KEY = str(sealer.root), log_key(settings.LOG_ORIGIN).text
+    PRESENT.append(sealer)
     yield sealer
+    PRESENT.remove(sealer)
     sealer.close()
 
 
@@ -223,6 +225,7 @@ def cast(request: pytest.FixtureRequest) -> Cast:
     """The ten people and the bot. Works with `db` (the default) and with `committing_db`."""
     if "committing_db" not in request.fixturenames:
         request.getfixturevalue("db")
+    request.getfixturevalue("seal")
     return Cast()
 
 

@@ -14,6 +14,7 @@ OPEN = ("in_review", "changes_requested")
 CLOSED = ("rejected", "withdrawn")
 PASSING = ("within", "")
 ANEW = "A new request has to be made and signed."
+UNSEALED = "a signature waits for its seal in the log, which takes moments. If it lasts, tell whoever runs the portal."
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,10 @@ class EvidenceItem:
 
 @dataclass(frozen=True)
 class Signature:
-    """One decision on record."""
+    """One decision on record.
+
+    `seal` is what the log knows of it: `sealed`, `pending`, or `broken` where the row is not what the log recorded.
+    """
 
     requirement: str
     signer: str
@@ -44,6 +48,7 @@ class Signature:
     digest: str
     at: datetime
     signer_active: bool = True
+    seal: str = "sealed"
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,8 @@ def counting(case: Case) -> Iterable[Signature]:
     for signature in sorted(case.signatures, key=lambda each: each.at):
         requirement = case.policy.requirement(signature.requirement)
         if signature.outcome != "approve" or signature.digest != case.computed or requirement is None:
+            continue
+        if signature.seal == "broken":
             continue
         if excluded(requirement, signature.signer, case.people) or (requirement.slug, signature.signer) in given:
             continue
@@ -222,6 +229,9 @@ def _verdict(
         return case.state, [Reason(case.state, f"The request was {case.state}. {ANEW}")]
     outdated = case.computed != case.frozen
     reasons = list(evidence)
+    if any(each.seal == "broken" for each in case.signatures):
+        advice = "Somebody changed the database past the portal: tell whoever answers for it; repair nothing."
+        reasons.insert(0, Reason("record_broken", f"A decision is not what the log recorded. {advice}"))
     if outdated:
         advice = "Submit a new revision." if case.state in OPEN else ANEW
         reasons.insert(0, Reason("outdated", f"What was frozen has changed since. {advice}"))
@@ -241,4 +251,7 @@ def _verdict(
         return "suspended", [Reason("signer_deactivated", f"Somebody who signed has left. {ANEW}")]
     if until is None or at >= until:
         return "expired", [Reason("expired", f"The approval has run out. {ANEW}")]
+    sealed = fulfilments(case.policy, [each for each in counted if each.seal == "sealed"], case.team)
+    if not all(each.state == "met" for each in sealed):
+        return "sealing", [Reason("seal_pending", f"Everybody has signed; {UNSEALED}")]
     return "expiring" if until - at <= EXPIRING else "active", []

@@ -46,7 +46,7 @@ def sign(post, who, request, requirement, expect=201, **changes):
     return post(who, f"requests/{request['id']}/decisions/", expect, **body)
 
 
-def test_from_submission_to_revocation(cast, post, get):
+def test_from_submission_to_revocation(cast, post, get, seal):
     version = world.a_complete_version(cast)
     gate = f"gate?version={version.pk}&environment=production&use={world.USE}"
     assert get(cast.ci_bot, gate).json()["state"] == "no_approval"
@@ -56,6 +56,9 @@ def test_from_submission_to_revocation(cast, post, get):
     assert (decision["outcome"], decision["signer"]["name"]) == ("approve", "Vera Lind")
     post(cast.validator, f"requests/{request['id']}/comments/", text="Over to you.")
     sign(post, cast.approver, request, "approval")
+    answer = get(cast.ci_bot, gate).json()
+    assert (answer["allowed"], answer["state"]) == (False, "sealing")
+    seal()
     answer = get(cast.ci_bot, gate).json()
     assert (answer["allowed"], answer["request"], answer["reasons"]) == (True, request["id"], [])
     digest = version.artifact.digest

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from tests import worlds
 from tests.cast import PASSWORD
+from tests.sealing import seal_now
 
 NUMBERS = itertools.count(1)
 USE = "mortgage-screening"
@@ -56,8 +57,10 @@ def a_request(
     return submit(by=by or cast.developer, version=version, environment=environment, use=use, note="Please look.")
 
 
-def sign(who: Any, request: Any, requirement: str, outcome: str = "approve", **changes: Any) -> Any:
-    """One decision the way a person makes it: password, nonce, signature."""
+def sign(
+    who: Any, request: Any, requirement: str, outcome: str = "approve", *, sealed: bool = True, **changes: Any
+) -> Any:
+    """One decision the way a person makes it: password, nonce, signature; and sealed, so that it counts."""
     from approvals.services import reauthenticate
     from approvals.services import sign as act
 
@@ -67,7 +70,10 @@ def sign(who: Any, request: Any, requirement: str, outcome: str = "approve", **c
         given["nonce"] = reauthenticate(
             by=who, request=request, digest=digest, password=PASSWORD, session_key=given["session_key"]
         )
-    return act(by=who, request=request, requirement=requirement, outcome=outcome, digest=digest, **given)
+    decision = act(by=who, request=request, requirement=requirement, outcome=outcome, digest=digest, **given)
+    if sealed:
+        seal_now()
+    return decision
 
 
 def an_approval(cast: Any, version: Any = None, **changes: Any) -> Any:
