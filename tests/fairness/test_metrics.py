@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -39,9 +40,22 @@ def rows(draw: Any) -> tuple[list[tuple[str, ...]], list[int], list[int], list[f
     return groups, draw(bits), draw(bits), draw(sizes)
 
 
-def frame_of(groups: list[tuple[str, ...]], label: list[int], chosen: list[int], weight: list[float]) -> Any:
+def remembered(function: Callable[..., float]) -> Callable[..., float]:
+    """The same metric, worked out once for the same rows: small groups repeat, and scikit-learn checks at length."""
+    known: dict[tuple[bytes, ...], float] = {}
+
+    def metric(t: Any, p: Any, sample_weight: Any) -> float:
+        key = (t.tobytes(), p.tobytes(), sample_weight.tobytes())
+        if key not in known:
+            known[key] = function(t, p, sample_weight=sample_weight)
+        return known[key]
+
+    return metric
+
+
+@cache
+def oracles() -> dict[str, Callable[..., float]]:
     import fairlearn.metrics as fl
-    import pandas as pd
     import sklearn.metrics as sk
 
     functions = {
@@ -61,6 +75,14 @@ def frame_of(groups: list[tuple[str, ...]], label: list[int], chosen: list[int],
         "f1": lambda t, p, sample_weight: sk.f1_score(t, p, sample_weight=sample_weight, zero_division=0),
         "balanced_accuracy": sk.balanced_accuracy_score,
     }
+    return {name: remembered(function) for name, function in functions.items()}
+
+
+def frame_of(groups: list[tuple[str, ...]], label: list[int], chosen: list[int], weight: list[float]) -> Any:
+    import fairlearn.metrics as fl
+    import pandas as pd
+
+    functions = oracles()
     sensitive = pd.DataFrame({f"s{i}": [g[i] for g in groups] for i in range(len(groups[0]))})
     frame = fl.MetricFrame(
         metrics=functions,
