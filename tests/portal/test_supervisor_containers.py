@@ -47,10 +47,10 @@ def test_processes_are_told_the_same_names(services: dict[str, Any], process: Pr
     (tmp_path / "secrets").mkdir()
     urls = dict.fromkeys((*DATABASE_URLS, "ADMIN_DATABASE_URL"), "x")
     told = environment(state, web="w", gateway="g", databases=urls, redis="r", broker="b", given={})
-    # Embedded, nothing stands in front of the portal.
-    behind_a_proxy = {"ALLOWED_HOSTS"} | ({"FORWARDED_ALLOW_IPS"} if process is WEB else set())
+    # Embedded, nothing stands in front of the portal, and checkpoints leave the machine when the operator says so.
+    behind_a_proxy = {"ALLOWED_HOSTS", "LOG_ANCHORS"} | ({"FORWARDED_ALLOW_IPS"} if process is WEB else set())
     assert set(services[process.name]["environment"]) == serving(told, process).keys() | behind_a_proxy
-    assert set(services["setup"]["environment"]) == {*preparing(told), "ALLOWED_HOSTS"}
+    assert set(services["setup"]["environment"]) == {*preparing(told), "ALLOWED_HOSTS", "LOG_ANCHORS"}
 
 
 def test_setup_does_what_the_supervisor_does(services: dict[str, Any]) -> None:
