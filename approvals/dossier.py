@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -114,9 +115,16 @@ def dossier(
     return Dossier(request, latest, tuple(revisions), tuple(evidence), tuple(decisions), revocation, manifest, case)
 
 
-def seals_of(decisions: Sequence[Decision], made: Decision | None) -> dict[int, str]:
-    """For each decision `sealed`, `pending`, or `broken` where its row is not what its event recorded. One query."""
-    newest = Checkpoint.objects.filter(origin=settings.LOG_ORIGIN).order_by("-size").values("size")[:1]
+def seals_of(
+    decisions: Sequence[Decision], made: Decision | None = None, until: datetime | None = None
+) -> dict[int, str]:
+    """For each decision `sealed`, `pending`, or `broken` where its row is not what its event recorded. One query.
+
+    With `until` only what was published by that moment seals.
+    """
+    published = Checkpoint.objects.filter(origin=settings.LOG_ORIGIN)
+    published = published if until is None else published.filter(at__lte=until)
+    newest = published.order_by("-size").values("size")[:1]
     rows = Record.objects.filter(
         object_type="approvals.decision", object_id__in=[str(each.pk) for each in decisions],
         event__event="decision.signed",

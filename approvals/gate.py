@@ -231,10 +231,11 @@ def evidence_of(versions: Iterable[int]) -> dict[int, list[Evidence]]:
     return found
 
 
-def revoked_elsewhere(artifacts: Iterable[int]) -> dict[int, dict[int, Reason]]:
-    """For each artifact, what was revoked of any version with these bytes, by the request's id."""
+def revoked_elsewhere(artifacts: Iterable[int], until: datetime | None = None) -> dict[int, dict[int, Reason]]:
+    """For each artifact, what was revoked (until a moment) of any version with these bytes, by the request's id."""
     found: dict[int, dict[int, Reason]] = defaultdict(dict)
     rows = Revocation.objects.filter(request__version__artifact__in=set(artifacts)).select_related("request__version")
+    rows = rows if until is None else rows.filter(at__lte=until)
     for row in rows.order_by("id"):
         request = row.request
         sentence = f"An approval of these bytes for “{request.use}” in {request.environment} was revoked."

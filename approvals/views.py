@@ -17,6 +17,7 @@ from approvals import listing, services, showing, workflow
 from approvals.api import manifest_file
 from approvals.forms import CommentForm, RequestFilter, ReviseForm, RevokeForm, SubmitForm, WithdrawForm
 from approvals.models import PolicyVersion, ReviewRequest
+from audits import asof
 from ledger.events import database_time
 from ledger.refusals import Refusal
 from registry.models import Evidence, Version
@@ -61,7 +62,10 @@ def requests(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def review(request: HttpRequest, pk: int) -> HttpResponse:
-    return render(request, "approvals/request.html", told(request, seen(request, pk), CommentForm()))
+    found = seen(request, pk)
+    if at := asof.asked(request.GET):
+        return render(request, "approvals/request.html", showing.request_then(found, asker(request), at))
+    return render(request, "approvals/request.html", told(request, found, CommentForm()))
 
 
 def told(request: HttpRequest, found: ReviewRequest, form: CommentForm) -> dict[str, Any]:
@@ -187,5 +191,8 @@ def policy(request: HttpRequest, pk: int) -> HttpResponse:
     rows = PolicyVersion.objects.visible_to(request.user).select_related("policy")
     found = get_object_or_404(rows, pk=pk)
     text = json.dumps(found.content, indent=2, ensure_ascii=False)
-    used = ReviewRequest.objects.visible_to(request.user).filter(policy_version=found).count()
-    return render(request, "approvals/policy.html", {"policy": found, "rules": found.rules, "used": used, "text": text})
+    used = ReviewRequest.objects.visible_to(request.user).filter(policy_version=found)
+    context = {"policy": found, "rules": found.rules, "text": text, "used": used.count()}
+    if at := asof.asked(request.GET):
+        context |= showing.policy_then(found, at) | {"used": used.filter(submitted_at__lte=at).count()}
+    return render(request, "approvals/policy.html", context)

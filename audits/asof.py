@@ -8,13 +8,16 @@ not agree with its leaf in the tree.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import uuid
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from django.db.models import BinaryField, BooleanField, F, Func, Value
+from django.urls import reverse
 
+from accounts.models import User
 from ledger.canonical import timestamp
 from ledger.events import database_time
 from ledger.merkle import leaf_hash
@@ -46,32 +49,27 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What was found for a moment, with the moments of the changes around it.
+class Change:
+    """When an object became another. `shown_at` is where to look at what came of it: as soon as that was sealed."""
 
-    `changes` are all moments at which the object became another, oldest first.
-    """
+    at: datetime
+    shown_at: datetime
+
+    @property
+    def query(self) -> str:
+        return timestamp(self.shown_at)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What was found for a moment, with the changes before and after it, and the one that it rests on."""
 
     at: datetime
     kept: Kept
-    changes: tuple[datetime, ...]
-
-    @property
-    def since(self) -> datetime:
-        return self.changes[0]
-
-    @property
-    def changed_at(self) -> datetime:
-        """When the object became what it was at the moment."""
-        return [change for change in self.changes if change <= self.at][-1]
-
-    @property
-    def previous(self) -> datetime | None:
-        return next((change for change in reversed(self.changes) if change < self.changed_at), None)
-
-    @property
-    def next(self) -> datetime | None:
-        return next((change for change in self.changes if change > self.at), None)
+    since: datetime
+    changed_at: datetime
+    previous: Change | None
+    next: Change | None
 
 
 def moment(text: str, now: datetime | None = None) -> datetime:
@@ -106,6 +104,7 @@ def asked(query: Any) -> datetime | None:
 def look(object_type: str, object_id: str | int, at: datetime) -> Looked:
     """An object as it stood. Raises Refusal `not_on_record` before its first record, `record_missing` for a gap."""
     changes = changes_of(object_type, str(object_id))
+    times = [changed for changed, _ in changes]
     kept = kept_at(object_type, [object_id], at).get(str(object_id))
     if gap := taken_out(object_type, str(object_id), at, kept):
         sentence = (
@@ -114,15 +113,31 @@ def look(object_type: str, object_id: str | int, at: datetime) -> Looked:
         )
         raise Refusal("record_missing", sentence)
     if kept is None:
-        raise unrecorded(changes[0] if changes else None)
-    return Looked(at, kept, changes)
+        raise unrecorded(times[0] if times else None)
+    now = max(place for place, changed in enumerate(times) if changed <= at)
+    return Looked(at, kept, times[0], times[now], change(changes, now - 1), change(changes, now + 1))
 
 
 def unrecorded(since: datetime | None) -> Refusal:
     if since is None:
         return Refusal("not_on_record", "No record was ever kept of this, so only its present state can be shown.")
-    said = f"{since:%-d %B %Y, %H:%M:%S} UTC"
-    return Refusal("not_on_record", f"At that moment this was not there. It is on record since {said}.")
+    return Refusal("not_on_record", f"At that moment this was not there. It is on record since {in_words(since)}.")
+
+
+def in_words(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%-d %b %Y, %H:%M:%S} UTC"
+
+
+def shown(looked: Looked, viewer: User) -> dict[str, Any]:
+    """For `audits/_as_of.html` at the top of a page that looks back; the entry is a link for who may read it."""
+    event = looked.kept.event
+    may_read = viewer.scope("audits.view_log").covers(event.team_id)
+    return {
+        "then": looked,
+        "then_title": f"As it stood on {in_words(looked.at)}",
+        "then_tone": "info" if looked.kept.state == "verified" else "no",
+        "then_entry": reverse("audit-entry", args=[event.pk]) if may_read else "",
+    }
 
 
 def kept_at(object_type: str, ids: Iterable[str | int], at: datetime) -> dict[str, Kept]:
@@ -148,17 +163,28 @@ def checked(row: Record, leaf: Leaf | None, size: int) -> Kept:
     return Kept(row.object_type, row.object_id, row.content, row.digest, event, state, entry)
 
 
-def changes_of(object_type: str, object_id: str) -> tuple[datetime, ...]:
-    """When the object became another, oldest first. Acts that left it as it was are none."""
+def changes_of(object_type: str, object_id: str) -> list[tuple[datetime, uuid.UUID]]:
+    """When and by which event the object became another, oldest first. Acts that left it as it was are none."""
     rows = Record.objects.filter(object_type=object_type, object_id=object_id).order_by("id")
-    digests = rows.values_list("event__time", Func(F("bytes"), function="sha256", output_field=BinaryField()))
-    found: list[datetime] = []
+    digest = Func(F("bytes"), function="sha256", output_field=BinaryField())
+    found: list[tuple[datetime, uuid.UUID]] = []
     last = b""
-    for at, digest in digests:
-        if bytes(digest) != last:
-            found.append(at)
-        last = bytes(digest)
-    return tuple(found)
+    for at, event, state in rows.values_list("event__time", "event_id", digest):
+        if bytes(state) != last:
+            found.append((at, event))
+        last = bytes(state)
+    return found
+
+
+def change(changes: Sequence[tuple[datetime, uuid.UUID]], place: int) -> Change | None:
+    """The change at a place in the list, or None beyond its ends."""
+    if not 0 <= place < len(changes):
+        return None
+    at, event = changes[place]
+    until = changes[place + 1][0] - timedelta(microseconds=1) if place + 1 < len(changes) else database_time()
+    leaf = Leaf.objects.filter(event=event).values("index")
+    sealed = Checkpoint.objects.filter(size__gt=leaf).order_by("size").values_list("at", flat=True).first()
+    return Change(at, max(at, min(sealed, until)) if sealed else at)
 
 
 def taken_out(object_type: str, object_id: str, at: datetime, kept: Kept | None) -> Event | None:

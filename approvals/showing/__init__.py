@@ -12,6 +12,7 @@ from approvals.showing.parts import (
     people,
     prospect,
 )
+from approvals.showing.then import policy_then, request_then
 
 __all__ = [
     "Delta",
@@ -28,7 +29,9 @@ __all__ = [
     "moments",
     "opened_by",
     "people",
+    "policy_then",
     "prospect",
+    "request_then",
     "rule_in_words",
     "signing",
 ]

@@ -23,8 +23,11 @@ def signing(found: Dossier, viewer: User) -> list[workflow.Fulfilment]:
     return [each for each in requirements if not reasons_against(found, each.requirement, viewer)]
 
 
-def gate_lines(found: Dossier, standing: workflow.Standing, viewer: User) -> list[Shown]:
-    """The lines of the gate box: what evidence the policy wants, then who signs what."""
+def gate_lines(found: Dossier, standing: workflow.Standing, viewer: User | None) -> list[Shown]:
+    """The lines of the gate box: what evidence the policy wants, then who signs what.
+
+    Without a viewer nothing is said of who may sign: looking back, nobody may.
+    """
     case = found.case
     shown = []
     for rule in found.policy.evidence:
@@ -43,7 +46,7 @@ def gate_lines(found: Dossier, standing: workflow.Standing, viewer: User) -> lis
     return shown
 
 
-def requirement_line(found: Dossier, each: workflow.Fulfilment, viewer: User) -> Shown:
+def requirement_line(found: Dossier, each: workflow.Fulfilment, viewer: User | None) -> Shown:
     needed, given = each.requirement.count, len(each.signers)
     signed = {str(one.signer.opaque_id): one.signer.name for one in found.decisions}
     who = f"Signed by {', '.join(signed[signer] for signer in each.signers)}. " if each.signers else ""
@@ -54,7 +57,7 @@ def requirement_line(found: Dossier, each: workflow.Fulfilment, viewer: User) ->
         else f"{needed} {role}s who had no part in making it."
     )
     state = each.state
-    if found.request.is_open and each.state != "met":
+    if viewer is not None and found.request.is_open and each.state != "met":
         if each.state == "waiting" and not reasons_against(found, each.requirement, viewer):
             who += "You may sign."
         else:

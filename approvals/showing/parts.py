@@ -14,6 +14,7 @@ from approvals.dossier import Dossier, as_item, contributors_of, current_policy,
 from approvals.gate import evidence_of
 from approvals.models import EvidenceView, ReviewRequest, Revision
 from approvals.showing.manifests import manifest_lines
+from ledger.models import Record
 from registry.models import Evidence, Version
 
 
@@ -55,8 +56,11 @@ def people(found: Dossier) -> dict[str, list[User]]:
     return {"contributors": sorted({*version.contributors.all(), version.registered_by}, key=lambda each: each.name)}
 
 
-def conversation(found: Dossier) -> list[dict[str, Any]]:
-    """Notes of revisions, reasons of decisions and comments, oldest first."""
+def conversation(found: Dossier, until: datetime | None = None) -> list[dict[str, Any]]:
+    """Notes of revisions, reasons of decisions and comments (until a moment), oldest first."""
+    sealed = Record.objects.filter(object_type="approvals.decision", event__event="decision.signed")
+    sealed = sealed.filter(object_id__in=[str(each.pk) for each in found.decisions])
+    entries = dict(sealed.values_list("object_id", "event__leaf__index"))
     told = [
         {"id": f"revision-{each.number}", "who": each.submitted_by, "at": each.submitted_at, "text": each.note,
          "what": f"revision {each.number}"}
@@ -66,10 +70,12 @@ def conversation(found: Dossier) -> list[dict[str, Any]]:
     told += [
         {"id": f"decision-{each.pk}", "who": each.signer, "at": each.at, "text": each.comment, "decision": each,
          "what": f"{each.requirement}, revision {each.revision.number}",
-         "outdated": each.digest != found.revision.digest}
+         "outdated": each.digest != found.revision.digest, "entry": entries.get(str(each.pk))}
         for each in found.decisions
     ]  # fmt: skip
     comments = found.request.comments.select_related("author")
+    if until is not None:
+        comments = comments.filter(at__lte=until)
     told += [{"id": f"comment-{each.pk}", "who": each.author, "at": each.at, "text": each.text} for each in comments]
     return sorted(told, key=lambda each: each["at"])
 

@@ -12,9 +12,10 @@ from django.views.decorators.http import require_GET
 from accounts.asking import asker
 from accounts.models import Team, User
 from approvals.models import ReviewRequest
-from audits import timeline
+from audits import asof, timeline
 from inference.models import Endpoint
 from jobs.models import Job
+from portal.pages import then
 from portal.pages.standing import best, inventory, prospect, stands_of
 from registry import cards, comparing
 from registry.filters import ModelFilter
@@ -49,6 +50,8 @@ def model(request: HttpRequest, pk: int) -> HttpResponse:
     viewer = asker(request)
     rows = Model.objects.visible_to(viewer).select_related("team", "owner", "risk_tier_set_by")
     found: Model = get_object_or_404(rows, pk=pk)
+    if at := asof.asked(request.GET):
+        return render(request, "portal/model.html", then.model(found, viewer, at))
     versions = list(versions_of(found))
     stands = stands_of(versions, viewer)
     context = {
@@ -82,6 +85,8 @@ def version(request: HttpRequest, pk: int) -> HttpResponse:
     viewer = asker(request)
     rows = Version.objects.visible_to(viewer).select_related("model__team", "artifact", "registered_by")
     found: Version = get_object_or_404(rows.prefetch_related("contributors"), pk=pk)
+    if at := asof.asked(request.GET):
+        return render(request, "portal/version.html", then.version(found, viewer, at, request.GET.get("tab", "")))
     tab = request.GET.get("tab", "")
     context = head_of(found, viewer)
     context["tab"] = tab if tab in TABS else TABS[0]
@@ -108,6 +113,7 @@ def head_of(version: Version, viewer: User) -> dict[str, Any]:
         "may": may(viewer, version, "edit_version", "attach_evidence", "download_artifact"),
         "may_report": viewer.has_perm("fairness.request_report", version),
         "may_ask": viewer.has_perm("approvals.submit_request", version),
+        "contributors": version.contributors.all(),
         "contributed": any(person.pk == viewer.pk for person in version.contributors.all()),
     }
 

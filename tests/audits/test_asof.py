@@ -64,15 +64,16 @@ def test_a_model_is_found_as_it_was_between_any_two_changes(cast):
     assert (then.name != "Renamed", then.purpose, then.tier, then.risk_tier_set_by) == (True, purpose, "high", None)
     assert (looked.kept.state, looked.kept.event.event) == ("verified", "model.registered")
     assert looked.previous is None
-    assert looked.next == looked.changes[1]
+    assert first < looked.next.at < second
     then, looked = model_at(model, second)
     assert (then.name, then.purpose, then.tier) == ("Renamed", "Screens renters.", "high")
-    assert (looked.previous, looked.next) == (looked.changes[0], looked.changes[2])
+    renamed = looked.changed_at
+    assert looked.previous.at == looked.since < first < renamed < second < looked.next.at
     then, looked = model_at(model, third)
     assert (then.tier, then.risk_tier_set_by, looked.next) == ("low", cast.risk_officer, None)
     # The moment of a change is the first at which it holds.
-    assert model_at(model, looked.changes[1])[0].name == "Renamed"
-    assert model_at(model, looked.changes[1] - timedelta(microseconds=1))[0].name != "Renamed"
+    assert model_at(model, renamed)[0].name == "Renamed"
+    assert model_at(model, renamed - timedelta(microseconds=1))[0].name != "Renamed"
     # What was restored is a copy: the row read before says what it said.
     assert model.name == "Renamed"
     assert model.risk_tier == "low"
@@ -87,12 +88,12 @@ def test_a_version_is_found_with_the_card_and_the_contributors_of_the_moment(cas
     after = database_time()
     version = Version.objects.select_related("model").get(pk=version.pk)
 
-    past = version_at(version, before)
+    past, _ = version_at(version, before)
     assert past.version.card == card
     assert past.version.card_digest == sha256(card.encode())
     assert past.version.model.name != "Renamed"
     assert cast.second_developer not in past.contributors
-    past = version_at(version, after)
+    past, _ = version_at(version, after)
     assert past.version.card.strip() == "# Another card"
     assert past.version.model.name == "Renamed"
     assert cast.second_developer in past.contributors
@@ -121,7 +122,7 @@ def test_an_act_that_changes_nothing_is_no_change_and_one_that_locks_nothing_rec
     looked = asof.look("registry.model", model.pk, database_time())
     # Registering the version and editing nothing recorded the model again, as it was.
     assert Record.objects.filter(object_type="registry.model", object_id=str(model.pk)).count() == 3
-    assert len(looked.changes) == 1
+    assert looked.changed_at == looked.since
     assert looked.next is None
 
 
@@ -159,7 +160,7 @@ class TestPastThePortal:
         cursor.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER append_only")
 
     def test_a_record_that_was_changed_is_altered_and_others_are_not(self, model, owner_cursor):
-        first, _second = asof.changes_of("registry.model", str(model.pk))
+        first, _ = asof.changes_of("registry.model", str(model.pk))[0]
         newest = Record.objects.filter(object_type="registry.model").latest("id")
         bad = bytes(newest.bytes).replace(b"Renamed", b"Rewrote")
         self.alter(owner_cursor, "ledger_record", "UPDATE ledger_record SET bytes = %s WHERE id = %s", [bad, newest.pk])
@@ -168,13 +169,13 @@ class TestPastThePortal:
         assert asof.look("registry.model", model.pk, first).kept.state == "verified"
 
     def test_an_event_that_was_moved_to_another_time_is_altered(self, model, owner_cursor):
-        later = asof.changes_of("registry.model", str(model.pk))[1]
+        later, _ = asof.changes_of("registry.model", str(model.pk))[1]
         statement = "UPDATE ledger_event SET time = time - interval '1 hour' WHERE time = %s"
         self.alter(owner_cursor, "ledger_event", statement, [later])
         assert asof.look("registry.model", model.pk, later).kept.state == "altered"
 
     def test_a_record_that_was_taken_out_is_missed(self, model, owner_cursor):
-        first, _second = asof.changes_of("registry.model", str(model.pk))
+        first, _ = asof.changes_of("registry.model", str(model.pk))[0]
         newest = Record.objects.filter(object_type="registry.model").latest("id")
         self.alter(owner_cursor, "ledger_record", "DELETE FROM ledger_record WHERE id = %s", [newest.pk])
         with pytest.raises(Refusal) as refusal:
