@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import django_filters
 from django import forms
-from django.db.models import Exists, F, Func, OuterRef, Q, TextField, Value
+from django.db.models import Q
 
 from accounts.models import Team, User
-from ledger.models import Disclosure, Event, EventQuerySet
+from audits.search import Found, saying, waiting
+from ledger.canonical import uuid7
+from ledger.models import Event, EventQuerySet
 
 MOMENT = forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S")
 OUTCOMES = [("done", "done"), ("refused", "refused")]
+SEALS = [("sealed", "sealed"), ("pending", "pending")]
+WORDS = "whole words of names, reasons and facts, in any order; of the last one the beginning is enough"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def has_a_word(text: str) -> None:
+    if not any(letter.isalnum() for letter in text):
+        raise forms.ValidationError("Type at least one letter or digit.", "no_word")
+
+
+def first_id(moment: datetime) -> uuid.UUID:
+    """The lowest id that an event of this moment can have: a span of time is a span of ids."""
+    return uuid7(max(moment, EPOCH), bytes(8))
 
 
 def teams(request: Any) -> Any:
@@ -34,13 +50,14 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
         label="Team", queryset=teams, field_name="team_id", method="of_team", empty_label="any"
     )
     since = django_filters.IsoDateTimeFilter(
-        label="From (UTC)", field_name="time", lookup_expr="gte", widget=MOMENT, help_text="time in UTC, included"
+        label="From (UTC)", method="since_then", widget=MOMENT, help_text="time in UTC, included"
     )
     until = django_filters.IsoDateTimeFilter(
-        label="To (UTC)", field_name="time", lookup_expr="lt", widget=MOMENT, help_text="time in UTC, not included"
+        label="To (UTC)", method="until_then", widget=MOMENT, help_text="time in UTC, not included"
     )
+    seal = django_filters.ChoiceFilter(label="Seal", choices=SEALS, method="by_seal", empty_label="any")
     text = django_filters.CharFilter(
-        label="Text", method="with_text", max_length=200, help_text="in reasons, names and facts"
+        label="Words", method="with_text", max_length=200, help_text=WORDS, validators=[has_a_word]
     )
 
     class Meta:
@@ -56,10 +73,32 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
     def of_team(self, events: EventQuerySet, name: str, value: Team) -> EventQuerySet:
         return events.filter(team_id=value.pk)
 
+    def since_then(self, events: EventQuerySet, name: str, value: datetime) -> EventQuerySet:
+        return events.filter(pk__gte=first_id(value))
+
+    def until_then(self, events: EventQuerySet, name: str, value: datetime) -> EventQuerySet:
+        return events.filter(pk__lt=first_id(value))
+
+    def by_seal(self, events: EventQuerySet, name: str, value: str) -> EventQuerySet:
+        return events.sealed() if value == "sealed" else events.filter(waiting())
+
     def with_text(self, events: EventQuerySet, name: str, value: str) -> EventQuerySet:
-        said = Func(F("bytes"), Value("UTF8"), function="convert_from", output_field=TextField())
-        disclosed = Disclosure.objects.filter(event=OuterRef("pk"), value__icontains=value)
-        return events.alias(said=said).filter(Q(said__icontains=value) | Exists(disclosed))
+        return saying(events, value)
+
+    @property
+    def without_text(self) -> EventQuerySet:
+        """What all filters but the words choose."""
+        events = self.queryset.all()
+        for name, filter in self.filters.items():
+            if name != "text":
+                events = filter.filter(events, self.form.cleaned_data[name])
+        return events
+
+    @property
+    def found(self) -> EventQuerySet | Found:
+        """What the filters choose, to take pages of."""
+        text = self.form.cleaned_data["text"]
+        return Found(self.without_text, text) if text else self.qs
 
     @property
     def used(self) -> dict[str, str]:

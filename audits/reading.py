@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from accounts.models import User
+from audits.search import Found
 from ledger.models import Event, EventQuerySet
+from ledger.reading import seals_of
 
 NAMELESS = {"system": "the system", "anonymous": "somebody not signed in"}
 
@@ -21,7 +23,7 @@ class Who:
 
 @dataclass(frozen=True)
 class Entry:
-    """One event for showing. `text` is its sentence, `who` the actor by the name disclosed at the time."""
+    """One event for showing. `text` is its sentence, `who` the actor; `entry` is its number once it is sealed."""
 
     event: Event
     text: str
@@ -30,6 +32,7 @@ class Entry:
     icon: str
     tone: str
     url: str = ""
+    entry: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,23 +62,25 @@ def sentence(event: str) -> str:
 
 
 def entries(events: Iterable[Event]) -> list[Entry]:
-    """Each event with its actor's name. Two queries, however many events."""
+    """Each event with its actor's name and its seal. Three queries, however many events."""
     rows = list(events)
     ids = {row.actor_id for row in rows if row.actor_kind not in NAMELESS}
     now = {str(user.opaque_id): user.name for user in User.objects.filter(opaque_id__in=ids)}
-    return [entry(row, now) for row in rows]
+    seals = seals_of(rows)
+    return [entry(row, now, seals[row.pk]) for row in rows]
 
 
-def entry(event: Event, names: dict[str, str]) -> Entry:
+def entry(event: Event, names: dict[str, str], number: int | None) -> Entry:
     name = NAMELESS.get(event.actor_kind) or names.get(event.actor_id) or event.actor_id
     if event.actor_kind == "system":
         name = f"{name} ({event.actor_id})"
     refused = event.outcome == "refused"
     who = Who(name, event.actor_kind == "service_account")
-    return Entry(event, sentence(event.event), who, event.time, "no" if refused else "dot", "no" if refused else "")
+    icon, tone = ("no", "no") if refused else ("dot", "")
+    return Entry(event, sentence(event.event), who, event.time, icon, tone, entry=number)
 
 
-def page(events: EventQuerySet, *, before: str = "", after: str = "", size: int = 50) -> Page:
+def page(events: EventQuerySet | Found, *, before: str = "", after: str = "", size: int = 50) -> Page:
     """The page before (older than) or after (newer than) an event's id; the newest without either."""
     if after:
         found = list(events.filter(pk__gt=after).order_by("pk")[: size + 1])

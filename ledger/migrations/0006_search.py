@@ -13,12 +13,12 @@ CREATE FUNCTION ledger_lexemes(said text) RETURNS text[] LANGUAGE sql IMMUTABLE 
         '[^[:alnum:]]+', ' ', 'g') AS plain) AS cleaned
 $$
 """
-# JSON is taken apart as text (json, not jsonb), because jsonb refuses an escaped NUL, which an event may hold.
+# Escapes go before the JSON is read: none of them is part of a word, and of an escaped NUL PostgreSQL makes no text.
 WORDS = r"""
 CREATE FUNCTION ledger_words(bytes bytea, told text) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT array_to_tsvector(ledger_lexemes(concat_ws(' ', string_agg(regexp_replace(value::text, '\\.', ' ', 'g'), ' '),
-        left(told, 200000))))
-    FROM json_each(convert_from(bytes, 'UTF8')::json)
+    SELECT array_to_tsvector(ledger_lexemes(concat_ws(' ', string_agg(value::text, ' '), left(told, 200000))))
+    FROM (SELECT convert_from(bytes, 'UTF8') AS body) AS event,
+        json_each(CASE WHEN strpos(body, '\') = 0 THEN body ELSE regexp_replace(body, '\\.', ' ', 'g') END::json)
     WHERE key IN ('event', 'object', 'outcome', 'actor', 'origin', 'on_behalf_of', 'facts')
 $$
 """

@@ -1,0 +1,154 @@
+"""Events that say certain words.
+
+Most events have a row in `ledger_search`; the newest may not have one yet, and are read themselves, so that nothing is
+missed. What a word is, the database says (`ledger_lexemes`), the same for rows, for questions and for what has no row.
+"""
+
+from __future__ import annotations
+
+import uuid
+from operator import attrgetter
+from typing import Any
+
+from django.contrib.postgres.aggregates import StringAgg
+from django.contrib.postgres.search import SearchQueryField, SearchVectorField
+from django.core.exceptions import EmptyResultSet
+from django.db import connection, models
+from django.db.models import Exists, F, Func, OuterRef, Q, Subquery, TextField, Value
+from django.db.models.expressions import RawSQL
+
+from ledger.models import Checkpoint, Disclosure, Event, EventQuerySet, Leaf, Pending, Search
+
+NEAR = 5_000  # events looked through in the order asked for, before the index of words is used
+# OFFSET 0 keeps the planner from turning these round: an event after the other, until there are enough.
+NEAR_SQL = """
+SELECT chosen.id FROM ({chosen}) AS chosen (id), LATERAL (
+    SELECT FROM ledger_search WHERE event_id = chosen.id AND words @@ ledger_asked(%s) OFFSET 0
+) AS said LIMIT %s
+"""
+OF_SQL = """
+WITH source AS MATERIALIZED ({source})
+SELECT chosen.event_id FROM (SELECT event_id FROM source ORDER BY event_id {direction} OFFSET 0) AS chosen,
+LATERAL ({event} OFFSET 0) AS event LIMIT %s
+"""
+INDEXED = "SELECT event_id FROM ledger_search WHERE words @@ ledger_asked(%s)"
+# `ledger_search` is filled in the order of the leaves.
+FRESH = """
+SELECT event_id FROM ledger_pending UNION ALL
+SELECT event_id FROM ledger_leaf WHERE index > coalesce((
+    SELECT index FROM ledger_leaf AS leaf WHERE EXISTS (SELECT FROM ledger_search WHERE event_id = leaf.event_id)
+    ORDER BY index DESC LIMIT 1), -1)
+"""
+
+
+class Says(Func):
+    """Whether words (a tsvector) hold each word asked for; the last one may be a beginning."""
+
+    template = "(%(expressions)s)"
+    arg_joiner = " @@ "
+    arity = 2
+    output_field = models.BooleanField()
+
+
+def asked(text: str) -> Func:
+    return Func(Value(text, output_field=TextField()), function="ledger_asked", output_field=SearchQueryField())
+
+
+def words_of_event() -> Func:
+    """The words of an event that has no row in `ledger_search`, made now."""
+    told = (
+        Disclosure.objects.filter(event=OuterRef("pk")).order_by().values("event")
+        .annotate(all=StringAgg("value", Value(" "))).values("all")
+    )  # fmt: skip
+    return Func(F("bytes"), Subquery(told), function="ledger_words", output_field=SearchVectorField())
+
+
+def waiting() -> Q:
+    """Events under no published checkpoint."""
+    newest = Checkpoint.objects.order_by("-size").values("size")[:1]
+    return in_line_after(Func(Subquery(newest), Value(0), function="COALESCE") - 1)
+
+
+def unindexed() -> Q:
+    """Events without a row in `ledger_search`, which is filled in the order of the leaves."""
+    indexed = Leaf.objects.filter(Exists(Search.objects.filter(event=OuterRef("event")))).order_by("-index")
+    return in_line_after(Func(Subquery(indexed.values("index")[:1]), Value(-1), function="COALESCE"))
+
+
+def in_line_after(index: Any) -> Q:
+    """Events that have a later place in the tree, or none yet."""
+    later = Leaf.objects.filter(index__gt=index).order_by().values("event")
+    return Q(pk__in=Pending.objects.order_by().values("event").union(later, all=True))
+
+
+def saying(events: EventQuerySet, text: str) -> EventQuerySet:
+    """All events that say something, for reading through. For a page of them take `Found`."""
+    indexed = Search.objects.filter(Says(F("words"), asked(text))).values("event")
+    fresh = Event.objects.filter(unindexed()).filter(Says(words_of_event(), asked(text))).order_by().values("pk")
+    return events.filter(pk__in=indexed.union(fresh, all=True))
+
+
+class Found:
+    """Events that say something, to take pages of: as much of a query set as paging uses.
+
+    The planner is told which way to go, because it knows no word by itself. An often said one is met within the next
+    few events, and gathering all its rows from the index of words would take long; a rare one is not, and its rows in
+    the index are few.
+    """
+
+    def __init__(self, events: EventQuerySet, text: str, newest_first: bool = True, near: int = NEAR) -> None:
+        self.events, self.text, self.newest_first, self.near = events, text, newest_first, near
+
+    def filter(self, *conditions: Q, **named: Any) -> Found:
+        return Found(self.events.filter(*conditions, **named), self.text, self.newest_first, self.near)
+
+    def order_by(self, field: str) -> Found:
+        return Found(self.events, self.text, field.startswith("-"), self.near)
+
+    def __getitem__(self, part: slice) -> list[Event]:
+        """Five queries at most, however many events."""
+        try:
+            ids = self._ids(part.stop)
+        except EmptyResultSet:
+            return []
+        rows = sorted(self.events.filter(pk__in=ids), key=attrgetter("pk"), reverse=self.newest_first)
+        return rows[part.start or 0 :]
+
+    def _ids(self, count: int) -> list[uuid.UUID]:
+        found = self._near(count)
+        if len(found) < count and (edge := self._edge()):
+            found += self._far(edge, count - len(found))
+        return sorted({*found, *self._fresh(count)}, reverse=self.newest_first)[:count]
+
+    def _near(self, count: int) -> list[uuid.UUID]:
+        """Among the next events by looking at the words of each."""
+        chosen, given = self._next().query.sql_with_params()
+        return self._run(NEAR_SQL.format(chosen=chosen), [*given, self.text, count])
+
+    def _edge(self) -> uuid.UUID | None:
+        """Where `_near` ends; None where there is nothing after it."""
+        return next(iter(self._next()[self.near - 1 :]), None)
+
+    def _far(self, edge: uuid.UUID, count: int) -> list[uuid.UUID]:
+        """Beyond the edge by the index of words."""
+        side = "<" if self.newest_first else ">"
+        return self._of(f"{INDEXED} AND event_id {side} %s", [self.text, edge], self.events, count)  # noqa: S608
+
+    def _fresh(self, count: int) -> list[uuid.UUID]:
+        """Among those that have no row in the index yet."""
+        return self._of(FRESH, [], self.events.filter(Says(words_of_event(), asked(self.text))), count)
+
+    def _next(self) -> Any:
+        return self.events.order_by("-pk" if self.newest_first else "pk").values_list("pk", flat=True)[: self.near]
+
+    def _of(self, source: str, given: list[Any], events: EventQuerySet, count: int) -> list[uuid.UUID]:
+        """The first of the ids from `source` that are of `events`."""
+        one = events.filter(pk=RawSQL("chosen.event_id", [])).order_by().values("pk")  # noqa: S611 - no value in it
+        sql, more = one.query.sql_with_params()
+        direction = "DESC" if self.newest_first else "ASC"
+        return self._run(OF_SQL.format(source=source, direction=direction, event=sql), [*given, *more, count])
+
+    def _run(self, sql: str, given: list[Any]) -> list[uuid.UUID]:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, given)
+            return [pk for (pk,) in cursor.fetchall()]
