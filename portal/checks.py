@@ -9,6 +9,10 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import DatabaseError, connection
 
+from ledger import keys
+from ledger.models import PublicKey
+from ledger.notes import VerifierKey
+
 LOG_TABLES = (
     "ledger_event", "ledger_disclosure", "ledger_pending", "ledger_leaf", "ledger_tile", "ledger_treehead",
     "ledger_checkpoint", "ledger_key", "ledger_record", "ledger_anchor",
@@ -36,11 +40,11 @@ SHORTEST_SECRET = 50
 
 
 @register(Tags.security, deploy=True)
-def production(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+def production(app_configs: Any = None, *, web: bool = True, **kwargs: Any) -> list[CheckMessage]:
     """What keeps this configuration from being a safe production; nothing in the other modes."""
     if not settings.PRODUCTION:
         return []
-    return [*configuration(), *database()]
+    return [*configuration(), *signing(), *(receipts() if web else []), *database()]
 
 
 def configuration() -> list[CheckMessage]:
@@ -58,6 +62,34 @@ def configuration() -> list[CheckMessage]:
     if "*" in settings.ALLOWED_HOSTS:
         found.append(fault("E005", "ALLOWED_HOSTS lets every name in", "List the names under which people come."))
     return found
+
+
+def signing() -> list[CheckMessage]:
+    """The log's private key is for the sequencer alone: who answers people could otherwise sign another history."""
+    if settings.LOG_KEY or settings.LOG_KEY_FILE:
+        hint = "Give LOG_KEY or LOG_KEY_FILE to the sequencer only."
+        return [fault("E020", "this process is told the log's private key", hint)]
+    return []
+
+
+def receipts() -> list[CheckMessage]:
+    """Web signs receipts: with a key that is there, is fit, is published, and is not the log's."""
+    try:
+        key, published = keys.portal_key(), keys.portal_vkeys()
+    except keys.KeyFault as problem:
+        return [fault("E021", "receipts cannot be signed", str(problem))]
+    if key.verifier not in published:
+        hint = f"Set PORTAL_VKEY, here and for the sequencer, to {key.vkey}."
+        return [fault("E022", "the portal's key is not among those that the sequencer publishes", hint)]
+    try:
+        keys.refuse_same(
+            [key], map(VerifierKey.parse, PublicKey.objects.filter(role="log").values_list("vkey", flat=True))
+        )
+    except keys.KeyFault as problem:
+        return [fault("E023", "log and portal share a key", str(problem))]
+    except DatabaseError:
+        return []  # database() says so
+    return []
 
 
 def database() -> list[CheckMessage]:
@@ -113,9 +145,9 @@ def fault(number: str, what: str, hint: str) -> Error:
     return Error(what, hint=hint, id=f"countersign.{number}")
 
 
-def refuse_unsafe(**kwargs: Any) -> None:
+def refuse_unsafe(*, web: bool = False) -> None:
     """Ends the process with status 3, which gunicorn takes as final, where production would be unsafe."""
-    found = production()
+    found = production(web=web)
     for one in found:
         # Not through logging, nor through what Celery puts in the place of stderr: this must be seen.
         print(f"Refusing to start: {one.msg}. {one.hint} ({one.id})", file=sys.__stderr__, flush=True)

@@ -7,4 +7,4 @@ application = get_wsgi_application()
 
 from portal.checks import refuse_unsafe  # noqa: E402
 
-refuse_unsafe()
+refuse_unsafe(web=True)

@@ -10,14 +10,25 @@ from pathlib import Path
 import pytest
 
 from accounts.models import User
+from ledger import keys
+from ledger.notes import SigningKey
 from portal import checks
 
 ROOT = Path(__file__).resolve().parents[2]
+ORIGIN = "countersign.example.org/log"
+LOG_KEY = SigningKey.generate(ORIGIN)
+PORTAL_KEY = SigningKey.generate(keys.portal_name(ORIGIN))
+SAME_KEY = SigningKey(PORTAL_KEY.name, LOG_KEY.kind, LOG_KEY.private)
 GOOD = {
     "COUNTERSIGN_MODE": "production",
     "SECRET_KEY": "zQ8-2hT!vK5xN0rW7yB4mJ9pL6cD1fG3sA_uE+iO=aXqRtYbZnM",
     "KEY_PEPPER": "pW3-9kL!rT6vB1nM8xC5zJ2qH7dF4gS0yA_oU+eI=bQwXcZaYtR",
     "PUBLIC_URL": "https://countersign.example.org",
+    "LOG_ORIGIN": ORIGIN,
+    "LOG_KEY": "",  # the tests themselves have one
+    "LOG_KEY_FILE": "",
+    "PORTAL_KEY": PORTAL_KEY.text,
+    "PORTAL_VKEY": PORTAL_KEY.vkey,
 }
 
 
@@ -48,6 +59,8 @@ def test_a_safe_production_starts(process_environment):
         ({"KEY_PEPPER": GOOD["SECRET_KEY"]}, "E003"),
         ({"PUBLIC_URL": "http://countersign.example.org"}, "E004"),
         ({"ALLOWED_HOSTS": "*"}, "E005"),
+        ({"LOG_KEY": LOG_KEY.text}, "E020"),
+        ({"PORTAL_KEY": "", "PORTAL_KEY_FILE": "/nowhere/portal_key"}, "E021"),
     ],
 )
 def test_weak_settings_are_refused_with_a_sentence(process_environment, changes, code):
@@ -56,6 +69,52 @@ def test_weak_settings_are_refused_with_a_sentence(process_environment, changes,
     assert "Refusing to start" in done.stderr
     assert f"countersign.{code}" in done.stderr
     assert "started" not in done.stdout
+    assert not any(key.text[-30:] in done.stderr for key in (LOG_KEY, PORTAL_KEY))
+
+
+@pytest.fixture
+def good(settings):
+    for name, value in {**GOOD, "TESTING": False, "PRODUCTION": True}.items():
+        setattr(settings, name, value)
+    settings.PORTAL_KEY_FILE = ""
+    return settings
+
+
+def test_a_portals_key_that_others_can_read_is_refused(good, db, tmp_path):
+    path = tmp_path / "portal_key"
+    keys.save(path, [PORTAL_KEY])
+    good.PORTAL_KEY, good.PORTAL_KEY_FILE = "", str(path)
+    assert checks.production() == []
+    keys._portal_key.cache_clear()
+    path.chmod(0o644)
+    (found,) = checks.production()
+    assert found.id == "countersign.E021"
+    assert f"run `chmod 0600 {path}`" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("LOG_KEY_FILE", "/run/secrets/log_key", "E020"),
+        ("PORTAL_KEY", "", "E021"),
+        ("PORTAL_KEY", PORTAL_KEY.text[:-8], "E021"),
+        ("PORTAL_VKEY", "", "E022"),
+        ("PORTAL_VKEY", "x", "E021"),
+    ],
+)
+def test_signing_keys_are_judged_one_by_one(good, db, name, value, code):
+    assert checks.production() == []
+    setattr(good, name, value)
+    assert codes(checks.production()) == {code}
+
+
+def test_a_portals_key_that_has_signed_checkpoints_is_refused(good, owner_cursor):
+    owner_cursor.execute("INSERT INTO ledger_key (vkey, role) VALUES (%s, 'log')", [LOG_KEY.vkey])
+    assert checks.receipts() == []
+    good.PORTAL_KEY, good.PORTAL_VKEY = SAME_KEY.text, SAME_KEY.vkey
+    (found,) = checks.receipts()
+    assert found.id == "countersign.E023"
+    assert "Log and portal have the same key" in found.hint
 
 
 @pytest.mark.parametrize("role", ["owner", "superuser"])
@@ -116,6 +175,14 @@ def test_other_modes_are_not_judged(settings, db):
     settings.PRODUCTION = False
     assert checks.production() == []
     checks.refuse_unsafe()
+
+
+def test_worker_and_scheduler_need_no_portals_key_and_must_not_see_the_logs(good, db):
+    good.PORTAL_KEY = ""
+    assert checks.production(web=False) == []
+    assert codes(checks.production()) == {"E021"}
+    good.LOG_KEY_FILE = "/run/secrets/log_key"
+    assert codes(checks.production(web=False)) == {"E020"}
 
 
 def codes(found):
