@@ -22,6 +22,7 @@ from approvals import gate, services, workflow
 from approvals import serializers as shapes
 from approvals.models import PolicyVersion, RequestQuerySet, ReviewRequest, Revision
 from approvals.signing import NONCE_LIVES
+from audits.receipts import sealed_answer, with_seal
 from ledger.canonical import sha256
 from ledger.refusals import Denied, Refusal
 from registry.models import Evidence, Version
@@ -74,7 +75,7 @@ class RequestList(ListAPIView[ReviewRequest]):
         return super().get(request, *args, **kwargs)
 
     @extend_schema(
-        summary="Ask for approval", request=shapes.SubmissionInput, responses={201: shapes.RequestSerializer}
+        summary="Ask for approval", request=shapes.SubmissionInput, responses={201: with_seal(shapes.RequestSerializer)}
     )
     def post(self, request: Request) -> Response:
         data = given(shapes.SubmissionInput, request)
@@ -84,7 +85,7 @@ class RequestList(ListAPIView[ReviewRequest]):
         data["evidence"] = evidence_named(data["evidence"], asker(request))
         made = services.submit(by=request.user, version=version, **data)
         body = shapes.RequestSerializer(visible(request, made.pk)).data
-        return Response(body, status=201, headers={"Location": f"/api/v1/requests/{made.pk}/"})
+        return sealed_answer(body, status=201, headers={"Location": f"/api/v1/requests/{made.pk}/"})
 
 
 class RequestDetail(APIView):
@@ -116,13 +117,15 @@ class Revisions(APIView):
         return Response(shapes.RevisionSerializer(rows, many=True).data)
 
     @extend_schema(
-        summary="Submit a new revision", request=shapes.RevisionInput, responses={201: shapes.RevisionSerializer}
+        summary="Submit a new revision",
+        request=shapes.RevisionInput,
+        responses={201: with_seal(shapes.RevisionSerializer)},
     )
     def post(self, request: Request, pk: int) -> Response:
         found, data = visible(request, pk), given(shapes.RevisionInput, request)
         data["evidence"] = evidence_named(data["evidence"], asker(request))
         made = services.revise(by=request.user, request=found, **data)
-        return Response(shapes.RevisionSerializer(made).data, status=201)
+        return sealed_answer(shapes.RevisionSerializer(made).data, status=201)
 
 
 class Decisions(APIView):
@@ -133,12 +136,14 @@ class Decisions(APIView):
         rows = visible(request, pk).decisions.select_related("signer", "revision")
         return Response(shapes.DecisionSerializer(rows, many=True).data)
 
-    @extend_schema(summary="Sign a decision", request=shapes.DecisionInput, responses={201: shapes.DecisionSerializer})
+    @extend_schema(
+        summary="Sign a decision", request=shapes.DecisionInput, responses={201: with_seal(shapes.DecisionSerializer)}
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Needs a nonce from `/reauthentications/`, asked for by the same person with the same token or session."""
         found, data = visible(request, pk), given(shapes.DecisionInput, request)
         made = services.sign(by=request.user, request=found, session_key=session_of(request), **data)
-        return Response(shapes.DecisionSerializer(made).data, status=201)
+        return sealed_answer(shapes.DecisionSerializer(made).data, status=201)
 
 
 class Comments(APIView):
@@ -159,21 +164,25 @@ class Comments(APIView):
 class Withdrawal(APIView):
     permissions = {"POST": "approvals.withdraw_request"}
 
-    @extend_schema(summary="Withdraw a request", request=shapes.ReasonInput, responses={201: shapes.RequestSerializer})
+    @extend_schema(
+        summary="Withdraw a request", request=shapes.ReasonInput, responses={201: with_seal(shapes.RequestSerializer)}
+    )
     def post(self, request: Request, pk: int) -> Response:
         services.withdraw(by=request.user, request=visible(request, pk), **given(shapes.ReasonInput, request))
-        return Response(shapes.RequestSerializer(visible(request, pk)).data, status=201)
+        return sealed_answer(shapes.RequestSerializer(visible(request, pk)).data, status=201)
 
 
 class RevocationView(APIView):
     permissions = {"POST": "approvals.revoke_approval"}
 
     @extend_schema(
-        summary="Revoke an approval", request=shapes.ReasonInput, responses={201: shapes.RevocationSerializer}
+        summary="Revoke an approval",
+        request=shapes.ReasonInput,
+        responses={201: with_seal(shapes.RevocationSerializer)},
     )
     def post(self, request: Request, pk: int) -> Response:
         made = services.revoke(by=request.user, request=visible(request, pk), **given(shapes.ReasonInput, request))
-        return Response(shapes.RevocationSerializer(made).data, status=201)
+        return sealed_answer(shapes.RevocationSerializer(made).data, status=201)
 
 
 class Manifest(APIView):

@@ -17,6 +17,7 @@ from approvals.forms import SignForm
 from approvals.models import Decision, ReviewRequest, Revision
 from approvals.signing import MEANINGS, reasons_against
 from approvals.views import said, seen
+from audits.receipts import say_seal
 from ledger.refusals import Denied, Refusal
 
 VERBS = {
@@ -58,7 +59,7 @@ def decided(request: HttpRequest, found: ReviewRequest, data: dict[str, Any]) ->
         by=request.user, request=found, requirement=data["requirement"], outcome=data["outcome"],
         comment=data["comment"], acknowledged=data.get("acknowledged", ()), nonce=nonce, **bound,
     )  # fmt: skip
-    messages.success(request, f"Signed: {made.get_outcome_display().lower()}, over {made.digest[:15]}….")
+    say_seal(request, f"Signed: {made.get_outcome_display().lower()}, over {made.digest[:15]}….")
     return redirect(f"{found.get_absolute_url()}#decision-{made.pk}")
 
 

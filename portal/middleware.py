@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from ledger.actors import ORIGIN, Origin
+from ledger.receipts import collecting
 from ledger.refusals import Refusal
 from portal import errors, problems
 
@@ -38,7 +39,8 @@ class OriginMiddleware:
             channel = "cli" if request.headers.get("User-Agent", "").startswith("countersign-cli/") else "api"
         token = ORIGIN.set(Origin(channel, request_id, request.META.get("REMOTE_ADDR")))
         try:
-            response = self.get_response(request)
+            with collecting():
+                response = self.get_response(request)
         finally:
             ORIGIN.reset(token)
         response["X-Request-ID"] = request_id

@@ -105,8 +105,8 @@ class Matrix:
 
     def visible(self, actor: Any, route: Route) -> bool:
         first = route.path.removeprefix("api/v1/").partition("/")[0]
-        if first in ("tokens",):
-            return True  # each tries it on a token of their own
+        if first in ("tokens", "receipts"):
+            return True  # each tries it on one of their own
         if first in ("people", "grants"):
             return actor == self.world.cast.ci_bot or self.holds(actor, "accounts.view_people")
         return self.sees(actor, route)

@@ -83,12 +83,23 @@ def own_token(world: World, actor: Any) -> Any:
     return create_own_token(by=actor, account=actor, name=name, scopes=["registry.view_model"], days=1)[0]
 
 
+def own_receipt(world: World, actor: Any) -> Any:
+    from ledger.models import Event
+
+    if actor is None:
+        return world.objects["events"].pk
+    own_token(world, actor)
+    return Event.objects.filter(actor_id=str(actor.opaque_id)).latest("id").pk
+
+
 def found_by(world: World, name: str, path: str, actor: Any) -> Any:
     """What a path argument stands for, or KeyError, which is a hole."""
     if name == "pk":
         first = path.removeprefix("api/v1/").partition("/")[0]
         if first in ("tokens", "account"):
             return own_token(world, actor).pk if actor is not None else world.robot_token.pk
+        if "receipts" in path.split("/"):
+            return own_receipt(world, actor)
         if path.startswith("people/grants"):
             return world.grants.pk
         if path.startswith("people/tokens"):
