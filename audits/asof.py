@@ -7,11 +7,13 @@ not agree with its leaf in the tree.
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from functools import cached_property
 from typing import Any
 
 from django.db.models import BinaryField, BooleanField, F, Func, Value
@@ -37,7 +39,7 @@ class Kept:
 
     object_type: str
     object_id: str
-    record: dict[str, Any]
+    text: str
     digest: str
     event: Event
     state: str
@@ -46,6 +48,11 @@ class Kept:
     @property
     def name(self) -> str:
         return f"{self.object_type}/{self.object_id}"
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.text)
+        return content
 
 
 @dataclass(frozen=True)
@@ -160,7 +167,7 @@ def checked(row: Record, leaf: Leaf | None, size: int) -> Kept:
     )
     entry = leaf.index if leaf is not None and leaf.index < size else None
     state = "verified" if agrees else "altered"
-    return Kept(row.object_type, row.object_id, row.content, row.digest, event, state, entry)
+    return Kept(row.object_type, row.object_id, bytes(row.bytes).decode(), row.digest, event, state, entry)
 
 
 def changes_of(object_type: str, object_id: str) -> list[tuple[datetime, uuid.UUID]]:

@@ -5,6 +5,7 @@ from drf_spectacular.views import SpectacularAPIView
 
 from accounts import api as accounts_api
 from approvals import api as approvals_api
+from approvals import records
 from audits import api as audits_api
 from audits import receipts
 from fairness import api as fairness_api
@@ -28,6 +29,7 @@ urlpatterns = [
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/v1/", include(accounts_api.routes)),
     path("api/v1/", include(approvals_api.routes)),
+    path("api/v1/", include(records.routes)),
     path("api/v1/", include(audits_api.routes)),
     path("api/v1/", include(receipts.routes)),
     path("api/v1/", include(fairness_api.routes)),

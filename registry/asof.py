@@ -14,6 +14,8 @@ from ledger.canonical import sha256
 from registry.models import Evidence, Model, Text, Version
 
 MODEL, VERSION = Model._meta.label_lower, Version._meta.label_lower
+# What a record holds the digest of, the text being kept beside it.
+TEXTS = ("purpose", "card", "notes")
 GONE = "This text is not kept any more."
 Record = Mapping[str, Any]
 
@@ -100,7 +102,7 @@ def people_of(records: Iterable[Record]) -> dict[str, User]:
 
 def texts_of(records: Iterable[Record]) -> dict[str, str]:
     """The texts that records hold digests of, by digest; a remark for one that is gone or not what its digest says."""
-    wanted = {record[name] for record in records for name in ("purpose", "card", "notes") if name in record}
+    wanted = {record[name] for record in records for name in TEXTS if name in record}
     kept = {row.digest: row.text for row in Text.objects.filter(digest__in=wanted)} | {sha256(b""): ""}
     return {
         digest: kept[digest] if digest in kept and sha256(kept[digest].encode()) == digest else GONE

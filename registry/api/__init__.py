@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from registry.api import datasets, evidence, files, models, versions
+from registry.api import datasets, evidence, files, models, records, versions
 
 routes = [
     path("artifacts/", files.Uploads.as_view(), name="api-artifacts"),
@@ -10,10 +10,12 @@ routes = [
     path("artifacts/<int:pk>/content/", files.UploadContent.as_view(), name="api-artifact-content"),
     path("models/", models.Models.as_view(), name="api-models"),
     path("models/<int:pk>/", models.ModelDetail.as_view(), name="api-model"),
+    path("models/<int:pk>/record/", records.ModelRecord.as_view(), name="api-model-record"),
     path("models/<int:pk>/risk-tier/", models.RiskTier.as_view(), name="api-model-risk-tier"),
     path("models/<int:pk>/versions/", versions.ModelVersions.as_view(), name="api-model-versions"),
     path("versions/", versions.Versions.as_view(), name="api-versions"),
     path("versions/<int:pk>/", versions.VersionDetail.as_view(), name="api-version"),
+    path("versions/<int:pk>/record/", records.VersionRecord.as_view(), name="api-version-record"),
     path("versions/<int:pk>/card/", versions.Card.as_view(), name="api-version-card"),
     path("versions/<int:pk>/contributors/", versions.Contributors.as_view(), name="api-version-contributors"),
     path("versions/<int:pk>/artifact/", versions.VersionContent.as_view(), name="api-version-artifact"),
