@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection, models
+from psycopg2 import Binary
 
 from ledger.actors import Actor, current_origin
 from ledger.canonical import canonical, disclosure_bytes, sha256, timestamp, uuid7
-from ledger.models import Disclosure, Event, Pending, Record
+from ledger.models import Event
 from ledger.refusals import Refusal
 
 MAX_BYTES = 65_535
@@ -75,7 +76,7 @@ def append(
     raw = canonical(body)
     if len(raw) > MAX_BYTES:
         raise Refusal("event_too_large", "This act says more than one log entry can hold (65,535 bytes). Shorten it.")
-    row = Event.objects.create(
+    row = Event(
         id=event_id,
         bytes=raw,
         time=at,
@@ -87,11 +88,35 @@ def append(
         team_id=team,
         outcome=outcome,
     )
-    Disclosure.objects.bulk_create(
-        Disclosure(event=row, label=label, salt=salt, value=value) for label, (salt, value) in salted.items()
-    )
-    Record.objects.bulk_create(
-        Record(event=row, object_type=kind, object_id=pk, bytes=state) for (kind, pk), state in kept.items()
-    )
-    Pending.objects.create(event=row)
+    write(row, salted, kept)
     return row
+
+
+# One statement, because each trip to the database would lengthen every act.
+EVENT = (
+    "WITH event AS (INSERT INTO ledger_event (id, bytes, time, actor_kind, actor_id, event, object_type, object_id,"
+    " team_id, outcome) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)), disclosure AS ("
+    "INSERT INTO ledger_disclosure (event_id, label, salt, value)"
+    " SELECT %s, * FROM unnest(%s::text[], %s::bytea[], %s::text[]))"
+)
+RECORDS = (
+    ", record AS (INSERT INTO ledger_record (event_id, object_type, object_id, bytes)"
+    " SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::bytea[]))"
+)
+PENDING = " INSERT INTO ledger_pending (event_id) VALUES (%s)"
+
+
+def write(
+    row: Event, salted: Mapping[str, tuple[bytes, str]], kept: Mapping[tuple[str, str], bytes], rest: str = PENDING
+) -> None:
+    values: list[Any] = [
+        row.id, Binary(row.bytes), row.time, row.actor_kind, row.actor_id, row.event, row.object_type, row.object_id,
+        row.team_id, row.outcome,
+        row.id, list(salted), [Binary(salt) for salt, _ in salted.values()], [value for _, value in salted.values()],
+    ]  # fmt: skip
+    if kept:
+        kinds, pks = [kind for kind, _ in kept], [pk for _, pk in kept]
+        values += [row.id, kinds, pks, [Binary(state) for state in kept.values()]]
+    with connection.cursor() as cursor:
+        cursor.execute(EVENT + (RECORDS if kept else "") + rest, [*values, row.id])
+    row._state.adding, row._state.db = False, connection.alias
