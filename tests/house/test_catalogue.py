@@ -25,7 +25,7 @@ NAME = re.compile(r"^(accounts|audits|jobs|registry|fairness|approvals|inference
 def strings(text: str) -> set[str]:
     return {
         node.value
-        for node in ast.walk(ast.parse(text))
+        for node in writes.nodes(writes.parsed(text))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
 

@@ -22,7 +22,9 @@ PUBLIC = {"api-schema"}  # the description of the API itself
 HTTP = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # Lists of what is one's own: they are never empty, and never another's.
 OWN = {"api-me", "api-tokens", "api-teams", "api-roles", "api-grants", "api-people"}
-HOUSE = {"api-policies"}  # what is the same for every team
+HOUSE = {"api-policies", "log-checkpoint", "log-keys"}  # what is the same for every team
+SECOND = {"second_developer", "second_approver"}  # a role's second person has the same rights as the first
+WHOLE = {"log-tile"}  # what only those get who hold the permission for every team
 # Naming in a body what one cannot see is answered like naming what is not there.
 HIDDEN = {"does_not_exist", "unknown_version", "unknown_request"}
 
@@ -67,7 +69,8 @@ class Matrix:
     def __init__(self, world: World, api: Any) -> None:
         self.world, self.wrong = world, list[str]()
         self.scopes: dict[tuple[int, str], bool] = {}  # what each try changes is undone, so rights stay the same
-        self.actors = {**world.cast.everybody(), "nobody": None}
+        people = {name: who for name, who in world.cast.everybody().items() if name not in SECOND}
+        self.actors = {**people, "nobody": None}
         self.clients = {name: api(actor) for name, actor in self.actors.items()}
         self.views = {
             route.path.removeprefix("api/v1/").partition("/")[0]: route.view.permissions.get("GET")
@@ -95,6 +98,8 @@ class Matrix:
             return None
         if actor is None:
             return {401}
+        if route.name in WHOLE:
+            return None if actor.scope(needed).everywhere else {403}
         if route.name == "api-person" and actor == self.world.people:
             return None
         if self.holds(actor, needed) and (not route.arguments or route.name in OWN or self.visible(actor, route)):

@@ -15,6 +15,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,12 +54,23 @@ def sources() -> dict[str, str]:
     return found
 
 
+@cache
+def parsed(text: str) -> ast.Module:
+    return ast.parse(text)
+
+
+@cache
+def nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """All of `ast.walk`, once for the several rules that look at the same modules."""
+    return tuple(ast.walk(tree))
+
+
 def many_to_many(trees: Mapping[str, ast.Module]) -> set[str]:
     """Names of many-to-many fields: `.add` and `.set` on these are writes."""
     return {
         target.id
         for tree in trees.values()
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
         and isinstance(node.value.func, ast.Attribute) and node.value.func.attr == "ManyToManyField"
         for target in node.targets
@@ -69,7 +81,7 @@ def many_to_many(trees: Mapping[str, ast.Module]) -> set[str]:
 def asks_duckdb(tree: ast.Module) -> bool:
     imported = {
         name.partition(".")[0]
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [one.name for one in node.names])
     }
@@ -131,7 +143,7 @@ class Reader(ast.NodeVisitor):
 
     def imports(self, tree: ast.Module) -> None:
         package = self.module.split(".")
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.ImportFrom):
                 base = ".".join([*package[: -node.level], node.module or ""]) if node.level else node.module or ""
                 for name in node.names:
@@ -194,7 +206,7 @@ class Reader(ast.NodeVisitor):
 
 def read(texts: Mapping[str, str]) -> tuple[dict[str, Function], list[Function]]:
     """Every function by name, and the top level of every module."""
-    trees = {module: ast.parse(text) for module, text in texts.items()}
+    trees = {module: parsed(text) for module, text in texts.items()}
     m2m = many_to_many(trees)
     readers = [Reader(module, tree, m2m) for module, tree in trees.items()]
     return {name: one for reader in readers for name, one in reader.functions.items()}, [
