@@ -143,6 +143,8 @@ def shown(looked: Looked, viewer: User) -> dict[str, Any]:
         "then": looked,
         "then_title": f"As it stood on {in_words(looked.at)}",
         "then_tone": "info" if looked.kept.state == "verified" else "no",
+        # For links to other pages that look back.
+        "then_query": f"?as_of={timestamp(looked.at)}",
         "then_entry": reverse("audit-entry", args=[event.pk]) if may_read else "",
     }
 

@@ -31,7 +31,7 @@ def model(found: Model, viewer: User, at: datetime) -> dict[str, Any]:
     versions = list(rows.prefetch_related("evidence").order_by("-number"))
     for version in versions:
         there = evidence_at(version.evidence.all(), at)
-        version.documents = sum(each.withdrawn_at is None for each in there)  # type: ignore[attr-defined]
+        version.documents = sum(each.withdrawn_at is None for each in there)
     requests, unrecorded = requests_at(versions, viewer, at)
     stands = stands_at(versions, requests, at)
     return {

@@ -53,7 +53,7 @@ def test_a_model_is_shown_as_it_stood_and_says_so(browser, cast, seal):
     after = shown(browser, url, database_time())
     assert "Screens renters." in after
     assert version.get_absolute_url() in after
-    assert "nothing has changed since" in after
+    assert "its own record has not changed since" in after
     # From one state to the next by the links alone.
     link = re.search(r'href="(\?as_of=[^"]+)">The next change', page)[1]
     step = browser.get(url + link).content.decode()
@@ -86,6 +86,8 @@ def test_a_version_is_shown_with_its_card_its_evidence_and_the_gate_s_answer_of_
     history = browser.get(url, {"as_of": timestamp(approved), "tab": "history"}).content.decode()
     assert "Version registered" in history
     assert "Version card edited" not in history
+    # Links lead on to other pages of the same moment.
+    assert f"{request.get_absolute_url()}?as_of={timestamp(approved)}" in approvals
     early = Event.objects.get(event="version.registered", object_id=str(version.pk)).time
     assert "Nobody had asked for approval by then." in shown(browser, url, early)
 
