@@ -23,7 +23,7 @@ AGREE = 1.0  # a difference that has begun is over below this
 SLEW = 0.5  # seconds by which a clock that is being led back gently may fall short between two looks
 TICK = 0.05  # below the latest time seen, this much is no step yet: other connections write too
 WATCHER = SystemActor("sequencer", frozenset({"ledger.report_clock"}))
-STEPPED, DRIFTED, RECOVERED = "clock.stepped_back", "clock.drifted", "clock.recovered"
+STEPPED, DRIFTED, RECOVERED = "clock.reversed", "clock.drifted", "clock.recovered"
 
 
 @dataclass(frozen=True)

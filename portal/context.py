@@ -5,11 +5,13 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.http import HttpRequest
 from django.urls import Resolver404, get_urlconf, resolve
 from django.utils.functional import SimpleLazyObject
 
 from ledger.actors import ORIGIN
+from portal import health
 
 THEMES = ("light", "dark")
 
@@ -63,12 +65,25 @@ def navigation(request: HttpRequest) -> list[Entry]:
     ]
 
 
+def log_delay(request: HttpRequest) -> health.LogState | None:
+    """What to tell those who read the log while acts wait for their seal."""
+    user: Any = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return None
+    try:
+        found = health.log_state()
+        return found if found.delayed and user.may_somewhere("audits.view_log") else None
+    except DatabaseError:
+        return None
+
+
 def shell(request: HttpRequest) -> dict[str, Any]:
-    """Context processor: `nav`, `theme` (light, dark or ""), `version`, `public_url`, `request_id`."""
+    """Context processor: `nav`, `log_delay`, `theme` (light, dark or ""), `version`, `public_url`, `request_id`."""
     theme = request.COOKIES.get("theme", "")
     origin = ORIGIN.get()
     return {
         "nav": SimpleLazyObject(lambda: navigation(request)),
+        "log_delay": SimpleLazyObject(lambda: log_delay(request)),
         "theme": theme if theme in THEMES else "",
         "version": settings.VERSION,
         "public_url": settings.PUBLIC_URL,

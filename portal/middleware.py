@@ -22,7 +22,7 @@ Respond = Callable[[HttpRequest], HttpResponse]
 REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 # What a form says beside its file, with the marks between the parts.
 FORM_ROOM = 1024**2
-PUBLIC = ("/healthz", "/readyz", "/sign-in/", "/static/", "/api/", "/.well-known/", "/theme/")
+PUBLIC = ("/healthz", "/readyz", "/sign-in/", "/static/", "/api/", "/log/", "/.well-known/", "/theme/")
 
 
 class OriginMiddleware:
@@ -35,7 +35,7 @@ class OriginMiddleware:
         wanted = request.headers.get("X-Request-ID", "")
         request_id = wanted if REQUEST_ID.match(wanted) else str(uuid.uuid4())
         channel = "browser"
-        if request.path.startswith("/api/"):
+        if request.path.startswith(("/api/", "/log/")):
             channel = "cli" if request.headers.get("User-Agent", "").startswith("countersign-cli/") else "api"
         token = ORIGIN.set(Origin(channel, request_id, request.META.get("REMOTE_ADDR")))
         try:

@@ -7,7 +7,7 @@ from accounts import api as accounts_api
 from approvals import api as approvals_api
 from approvals import records
 from audits import api as audits_api
-from audits import receipts
+from audits import receipts, tiles
 from fairness import api as fairness_api
 from inference import api as inference_api
 from jobs import api as jobs_api
@@ -36,6 +36,7 @@ urlpatterns = [
     path("api/v1/", include(inference_api.routes)),
     path("api/v1/", include(jobs_api.routes)),
     path("api/v1/", include(registry_api.routes)),
+    path("log/", include(tiles.routes)),
     path("", home, name="home"),
     path("", include("approvals.urls")),
     path("", include("fairness.urls")),

@@ -70,7 +70,7 @@ def endpoints() -> str:
             path = prefix + str(pattern.pattern)
             if isinstance(pattern, URLResolver):
                 yield from walk(pattern, path)
-            elif path.startswith("api/"):
+            elif path.startswith(("api/", "log/")):
                 yield path, getattr(pattern.callback, "cls", None)
 
     rows = [

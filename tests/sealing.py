@@ -30,9 +30,9 @@ GRANTS = (
 PRESENT: list[Sealer] = []
 
 
-def seal_now() -> None:
-    """Seal what the test has done so far."""
-    PRESENT[-1]()
+def seal_now() -> Any:
+    """Seal what the test has done so far; the newest tree of this call, or None."""
+    return PRESENT[-1]()
 
 
 def log_key(origin: str) -> SigningKey:

@@ -19,7 +19,7 @@ class Route:
 
     @property
     def is_api(self) -> bool:
-        return self.path.startswith("api/")
+        return self.path.startswith(("api/", "log/"))
 
     def reverse(self, **arguments: Any) -> str:
         return address_of(self.name, kwargs=arguments)

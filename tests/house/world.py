@@ -15,6 +15,7 @@ from tests import worlds
 from tests.approvals import world as approvals
 from tests.cast import PASSWORD
 from tests.inference import world as serving
+from tests.sealing import seal_now
 
 
 @dataclass
@@ -51,6 +52,8 @@ def build(cast: Any) -> World:
     approved = approvals.an_approval(cast, version, environment="staging")
     endpoint = serving.an_endpoint(cast, version)
     key, key_text = serving.a_key(cast, endpoint)
+    sealed = seal_now()
+    assert sealed.size < 256
     return World(
         cast,
         {
@@ -70,6 +73,7 @@ def build(cast: Any) -> World:
             "endpoints": endpoint,
             "keys": key,
             "key_text": key_text,
+            "place": f"0/000.p/{sealed.size}",
             "more": [("job", cancelled.pk), ("person", newcomer.pk), ("request", approved.pk)],
             "events": Event.objects.filter(team_id=cast.team.pk).latest("id"),
         },

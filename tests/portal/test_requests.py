@@ -92,4 +92,5 @@ def test_a_broken_body_is_400_and_a_wrong_field_is_422_with_its_path(api, cast):
 
 
 def test_ready_only_while_the_database_answers():
-    assert Client().get("/readyz").json() == {"status": "ok"}
+    answer = Client().get("/readyz").json()
+    assert (answer["status"], set(answer["log"])) == ("ok", {"state", "pending", "oldest_seconds", "size"})
