@@ -46,11 +46,11 @@ def request(path: str, content: bytes, secret: str = "") -> bytes:
 
 
 @contextlib.contextmanager
-def database(top: Path) -> Iterator[dict[str, str]]:
+def database(top: Path, *, durable: bool = False) -> Iterator[dict[str, str]]:
     """A migrated database with the accounts of the tests; yields the environment that leads to it."""
     from portal.supervisor.postgres import throwaway
 
-    with throwaway() as cluster:
+    with throwaway(durable=durable) as cluster:
         os.environ.update(
             COUNTERSIGN_MODE="test",
             SECRET_KEY="only-for-benches-and-long-enough-to-pass-every-check-0123456789",
@@ -59,6 +59,7 @@ def database(top: Path) -> Iterator[dict[str, str]]:
             DATABASE_URL=cluster.url("countersign_portal", "bench"),
             MIGRATION_DATABASE_URL=cluster.url("countersign_migrate", "bench"),
             SEQUENCER_DATABASE_URL=cluster.url("countersign_sequencer", "bench"),
+            CST_TEST_TOP=str(top),
             ARTIFACT_ROOT=str(top / "artifacts"),
             STATIC_ROOT=str(top / "static"),
         )
@@ -72,7 +73,7 @@ def database(top: Path) -> Iterator[dict[str, str]]:
         yield dict(os.environ)
 
 
-def approved_endpoint() -> tuple[str, str]:
+def approved_endpoint(top: Path) -> tuple[str, str]:
     """Name of an endpoint whose version two people signed, and a key to it. Through the services, like anybody."""
     import django
 
@@ -82,8 +83,10 @@ def approved_endpoint() -> tuple[str, str]:
     from inference.services import add_endpoint, bind_endpoint, issue_key
     from tests.approvals.world import USE, an_approval
     from tests.cast import Cast
+    from tests.sealing import PRESENT, Sealer
 
     cast = Cast()
+    PRESENT.append(Sealer(top / "log", "bench"))
     version = an_approval(cast).version
     owner = cast.model_owner
     endpoint = add_endpoint(by=owner, model=version.model, name="loans", environment="production", use=USE)
@@ -221,7 +224,7 @@ def main() -> None:
         top = Path(folder)
         (top / "model.onnx").write_bytes(onnx_bytes())
         environment = stack.enter_context(database(top))
-        name, secret = approved_endpoint()
+        name, secret = approved_endpoint(top)
         gateway = stack.enter_context(server("inference.gateway.app:application", environment))
         bare = stack.enter_context(server("bench.bare:app", {**environment, "BENCH_MODEL": str(top / "model.onnx")}))
 

@@ -47,6 +47,24 @@ def append(
     `records` are states of objects by (type, id). Only the door and the machinery beneath it call this. Raises
     Refusal `event_too_large` over 65,535 bytes.
     """
+    given: dict[str, Any] = {"facts": facts, "discloses": discloses, "records": records, "outcome": outcome}
+    row, salted, kept = compose(event, by=by, on=on, team=team, **given)
+    write(row, salted, kept)
+    return row
+
+
+def compose(
+    event: str,
+    *,
+    by: Actor,
+    on: models.Model | None,
+    team: int | None,
+    facts: Mapping[str, Any],
+    discloses: Mapping[str, str] | None = None,
+    records: Mapping[tuple[str, str], Mapping[str, Any]] | None = None,
+    outcome: str = "done",
+) -> tuple[Event, dict[str, tuple[bytes, str]], dict[tuple[str, str], bytes]]:
+    """The event, its disclosures as (salt, value) by label, and its records' canonical bytes; nothing is written."""
     at, origin, identity = database_time(), current_origin(), by.identity
     told = {f"actor_{label}": value for label, value in identity.discloses.items()}
     told["address"] = origin.address or ""
@@ -88,8 +106,7 @@ def append(
         team_id=team,
         outcome=outcome,
     )
-    write(row, salted, kept)
-    return row
+    return row, salted, kept
 
 
 # One statement, because each trip to the database would lengthen every act.
@@ -106,17 +123,20 @@ RECORDS = (
 PENDING = " INSERT INTO ledger_pending (event_id) VALUES (%s)"
 
 
-def write(
-    row: Event, salted: Mapping[str, tuple[bytes, str]], kept: Mapping[tuple[str, str], bytes], rest: str = PENDING
-) -> None:
-    values: list[Any] = [
+def values_of(row: Event, salted: Mapping[str, tuple[bytes, str]]) -> list[Any]:
+    """What EVENT takes."""
+    return [
         row.id, Binary(row.bytes), row.time, row.actor_kind, row.actor_id, row.event, row.object_type, row.object_id,
         row.team_id, row.outcome,
         row.id, list(salted), [Binary(salt) for salt, _ in salted.values()], [value for _, value in salted.values()],
     ]  # fmt: skip
+
+
+def write(row: Event, salted: Mapping[str, tuple[bytes, str]], kept: Mapping[tuple[str, str], bytes]) -> None:
+    values = values_of(row, salted)
     if kept:
         kinds, pks = [kind for kind, _ in kept], [pk for _, pk in kept]
         values += [row.id, kinds, pks, [Binary(state) for state in kept.values()]]
     with connection.cursor() as cursor:
-        cursor.execute(EVENT + (RECORDS if kept else "") + rest, [*values, row.id])
+        cursor.execute(EVENT + (RECORDS if kept else "") + PENDING, [*values, row.id])
     row._state.adding, row._state.db = False, connection.alias

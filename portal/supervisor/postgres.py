@@ -278,11 +278,11 @@ def _shared_copy(package: Path) -> Path:
 
 
 @contextlib.contextmanager
-def throwaway() -> Iterator[Postgres]:
-    """A running cluster for tests in a temporary folder, not durable, gone afterwards."""
+def throwaway(*, durable: bool = False) -> Iterator[Postgres]:
+    """A running cluster for tests and benches in a temporary folder, gone afterwards."""
     top = Path(tempfile.mkdtemp(prefix="cs-pg-", dir="/tmp"))
     top.chmod(0o711)
-    cluster = Postgres(top / "data", runtime=top / "run", durable=False)
+    cluster = Postgres(top / "data", runtime=top / "run", durable=durable)
     try:
         cluster.prepare()
         cluster.start()
