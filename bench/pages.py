@@ -1,0 +1,204 @@
+"""How quick the pages of the audit log are at a million events. `python -m bench.pages [--quick]`.
+
+Each page is asked for through Django's test client: URL, session, permission, filter, queries and template, without
+the network. `ratio` is the page without filter over this one, opened in turn. Statements are counted at 10 k events
+too: they must not grow with the log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import emit
+from bench.filling import Filling, fill, rows
+
+BENCH = "pages"
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = 10_000
+START = datetime(2026, 1, 1, tzinfo=UTC)
+GOAL_MS = 100
+
+
+def cases(wide: int, thin: int) -> dict[str, str]:
+    """Query strings by name. `wide` is the team with most events, `thin` the one with fewest."""
+    said = Filling()
+    span = "since=2026-01-01T06:00&until=2026-01-02T00:00"
+    return {
+        "no filter": "",
+        "actor": "actor=Person+17",
+        "actors by part of their name": "actor=Person",
+        "actor nobody knows": "actor=Nobody",
+        "event, frequent": "event=model",
+        "event, rare": f"event={said.rare_event}",
+        "object": "object_type=registry.model&object_id=17",
+        "object id alone": "object_id=17",
+        "team, most events": f"team={wide}",
+        "team, fewest events": f"team={thin}",
+        "time, long ago": span,
+        "refused": "outcome=refused",
+        "sealed": "seal=sealed",
+        "pending": "seal=pending",
+        "team, refused, event": f"team={thin}&outcome=refused&event=model",
+        "actor and time": f"actor=Person+17&{span}",
+        "word in every second entry": f"text={said.frequent}",
+        "word in one of a hundred": f"text={said.usual}",
+        "word in twelve entries": f"text={said.rare}",
+        "word in none": "text=nowhere",
+        "beginning of a word": "text=dis",
+        "four words": f"text=model+registered+{said.frequent}+{said.usual}",
+        "frequent word, team": f"text={said.frequent}&team={thin}",
+        "frequent word, rare event": f"text={said.frequent}&event={said.rare_event}",
+        "rare word, refused": f"text={said.rare}&outcome=refused",
+        "word and actor": f"text={said.usual}&actor=Person+17",
+        "words and time": f"text=model+{said.usual}&{span}",
+        "word said often, but only long ago": f"text={said.old}",
+    }
+
+
+class Statements:
+    """Counts statements; hand it to `connection.execute_wrapper`."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, execute: Any, sql: str, given: Any, many: bool, context: Any) -> Any:
+        self.count += 1
+        return execute(sql, given, many, context)
+
+
+class Reader:
+    """Somebody who is signed in and opens pages of the log."""
+
+    def __init__(self, account: Any) -> None:
+        from django.test import Client
+
+        self.browser = Client(headers={"Host": "localhost"})
+        self.browser.force_login(account)
+
+    def open(self, query: str) -> tuple[float, int, int]:
+        """Milliseconds, statements and entries of one page."""
+        from django.db import connection
+
+        statements, start = Statements(), time.perf_counter()
+        with connection.execute_wrapper(statements):
+            answer = self.browser.get(f"/audit/?{query}")
+        taken = (time.perf_counter() - start) * 1000
+        if answer.status_code != 200:
+            raise SystemExit(f"{query} answered {answer.status_code}: the figures would mean nothing.")
+        return taken, statements.count, answer.content.count(b"data-row")
+
+    def queries(self, query: str) -> int:
+        """Statements of a page that was opened before: what the frame keeps for a while is kept."""
+        self.open(query)
+        return min(self.open(query)[1] for _ in range(2))
+
+    def beside_plain(self, query: str, times: int) -> tuple[list[float], list[float], int]:
+        """Sorted milliseconds of this page and of the one without filter, opened in turn, and entries on this."""
+        self.open(query)
+        pairs = [(self.open(query), self.open("")) for _ in range(times)]
+        own, plain = (sorted(one[side][0] for one in pairs) for side in (0, 1))
+        return own, plain, pairs[-1][0][2]
+
+
+def people(team: Any) -> list[tuple[str, str]]:
+    """Opaque id and name of two hundred accounts; the outsider of the tests becomes auditor of one team."""
+    from accounts.models import Role, User
+    from accounts.services import grant_role
+    from ledger.actors import SystemActor
+
+    made = [User(name=f"Person {number}", email=f"person-{number}@example.org") for number in range(200)]
+    User.objects.bulk_create(made)
+    console = SystemActor("console", frozenset({"accounts.grant_role"}))
+    account, role = User.objects.get(email="outsider@example.org"), Role.objects.get(slug="auditor")
+    grant_role(by=console, account=account, role=role, team=team, reason="bench")
+    return [(str(one.opaque_id), one.name) for one in made]
+
+
+def measure(count: int, times: int, url: str) -> None:
+    import django
+
+    django.setup()
+    from django.conf import settings
+
+    from accounts.models import Team, User
+    from ledger.models import Event
+
+    settings.SESSION_COOKIE_SECURE = False
+    Team.objects.bulk_create(Team(name=f"Team {number}", slug=f"team-{number}") for number in range(20))
+    teams = list(Team.objects.filter(slug__startswith="team-").order_by("pk"))
+    actors, keys = people(teams[3]), [team.pk for team in teams]
+    events = rows(count, actors, keys, START)
+    auditor, local = (User.objects.get(email=f"{name}@example.org") for name in ("auditor", "outsider"))
+    asked = cases(keys[0], keys[-1])
+    fill(url, events, settings.LOG_ORIGIN, SMALL)
+    small = {name: Reader(auditor).queries(query) for name, query in asked.items()}
+    start = time.perf_counter()
+    fill(url, events, settings.LOG_ORIGIN)
+    emit(BENCH, "fill", detail={"events": count, "seconds": round(time.perf_counter() - start)})
+    middle = Event.objects.order_by("pk").values_list("pk", flat=True)[count // 2]
+    deep = {"page from the middle on": f"before={middle}", "page back to the middle": f"after={middle}"}
+    chosen = ("no filter", "refused", "word in every second entry", "word in twelve entries", "word in none")
+    everything: list[float] = []
+    for who, account, queries in (
+        ("", auditor, asked | deep),
+        (", auditor of one team", local, {name: asked[name] for name in chosen}),
+    ):
+        reader = Reader(account)
+        for name, query in queries.items():
+            own, plain, entries = reader.beside_plain(query, times)
+            everything += own
+            told: dict[str, Any] = {"median_ms": at(own, 0.5), "p95_ms": at(own, 0.95), "entries": entries}
+            told |= {"queries": reader.queries(query), "events": count}
+            if not who and name in small:
+                told["queries_at_10k"] = small[name]
+            emit(BENCH, name + who, at(plain, 0.5) / at(own, 0.5), None, "the page without filter, in turn", told)
+    everything.sort()
+    told = {"events": count, "requests": len(everything), "goal_p95_ms": GOAL_MS}
+    emit(BENCH, "all cases", detail={"median_ms": at(everything, 0.5), "p95_ms": at(everything, 0.95), **told})
+
+
+def at(taken: list[float], part: float) -> float:
+    return round(taken[min(len(taken) - 1, int(len(taken) * part))], 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.pages", description="How quick the audit pages are.")
+    parser.add_argument("--quick", action="store_true", help="under 50 s: 100,000 events")
+    quick = parser.parse_args().quick
+    from portal.supervisor.postgres import throwaway
+
+    with tempfile.TemporaryDirectory(prefix="bench-") as top, throwaway() as cluster:
+        os.environ.update(
+            COUNTERSIGN_MODE="test",
+            SECRET_KEY="only-for-benches-and-long-enough-to-pass-every-check-0123456789",
+            DJANGO_SETTINGS_MODULE="portal.settings",
+            ADMIN_DATABASE_URL=cluster.admin_url(),
+            DATABASE_URL=cluster.url("countersign_portal", "bench"),
+            MIGRATION_DATABASE_URL=cluster.url("countersign_migrate", "bench"),
+            SEQUENCER_DATABASE_URL=cluster.url("countersign_sequencer", "bench"),
+            ARTIFACT_ROOT=f"{top}/artifacts",
+            STATIC_ROOT=f"{top}/static",
+            LOG_ROOT=f"{top}/log",
+            CST_TEST_TOP=top,
+        )
+        os.mkdir(f"{top}/static")
+        for command in (
+            ["manage.py", "provision_roles"],
+            ["manage.py", "migrate", "--database", "migration", "--verbosity", "0"],
+            ["manage.py", "provision_roles"],
+            ["-m", "tests.cast"],
+        ):
+            subprocess.run([sys.executable, *command], cwd=ROOT, check=True)
+        measure(100_000 if quick else 1_000_000, 6 if quick else 40, cluster.admin_url("bench"))
+
+
+if __name__ == "__main__":
+    main()
