@@ -81,8 +81,9 @@ def place(request: HttpRequest, name: str) -> int | None:
 @require_GET
 def checkpoints(request: HttpRequest) -> HttpResponse:
     shown = page(readable(request), before=place(request, "before"), after=place(request, "after"))
-    context: dict[str, Any] = {"page": shown, "origin": settings.LOG_ORIGIN, "keys": PublicKey.objects.order_by("-since")}
-    context |= {"health": reading.health(), "standing": standing(), "newest": reading.newest_checkpoint()}
+    context: dict[str, Any] = {"page": shown, "origin": settings.LOG_ORIGIN, "standing": standing()}
+    context |= {"keys": PublicKey.objects.order_by("-since", "-pk")}
+    context |= {"health": reading.health(), "newest": reading.newest_checkpoint()}
     return render(request, "audits/checkpoints.html", context)
 
 

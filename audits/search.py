@@ -132,7 +132,7 @@ class Found:
     def _far(self, edge: uuid.UUID, count: int) -> list[uuid.UUID]:
         """Beyond the edge by the index of words."""
         side = "<" if self.newest_first else ">"
-        return self._of(f"{INDEXED} AND event_id {side} %s", [self.text, edge], self.events, count)  # noqa: S608
+        return self._of(f"{INDEXED} AND event_id {side} %s", [self.text, edge], self.events, count)
 
     def _fresh(self, count: int) -> list[uuid.UUID]:
         """Among those that have no row in the index yet."""
@@ -143,7 +143,7 @@ class Found:
 
     def _of(self, source: str, given: list[Any], events: EventQuerySet, count: int) -> list[uuid.UUID]:
         """The first of the ids from `source` that are of `events`."""
-        one = events.filter(pk=RawSQL("chosen.event_id", [])).order_by().values("pk")  # noqa: S611 - no value in it
+        one = events.filter(pk=RawSQL("chosen.event_id", [])).order_by().values("pk")
         sql, more = one.query.sql_with_params()
         direction = "DESC" if self.newest_first else "ASC"
         return self._run(OF_SQL.format(source=source, direction=direction, event=sql), [*given, *more, count])

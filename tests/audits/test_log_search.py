@@ -1,4 +1,4 @@
-"""Words of the log: what one is, that none is missed before or after it is indexed, and that pages of them are whole."""
+"""Words of the log: what one is, that none is missed before it is indexed or after, that pages of them are whole."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ CONSOLE = SystemActor("console", frozenset({"accounts.add_team"}))
 def granted(cast, reason):
     """An event as a grant leaves it, which may be repeated."""
     facts = {"role": "reviewer"}
-    return append("role.granted", by=CONSOLE, on=cast.team, team=cast.team.pk, facts=facts, discloses={"reason": reason})
+    return append(
+        "role.granted", by=CONSOLE, on=cast.team, team=cast.team.pk, facts=facts, discloses={"reason": reason}
+    )
 
 
 def said(text):
@@ -45,7 +47,7 @@ def event(request, cast, seal):
     [
         ("sick", True), ("SICK stands", True), ("sta", True), ("sick sta", True), ("sta sick", False),
         ("müller", True), ("MÜLLER łu", True), ("Mu\u0308ller", True), ("muller", False), ("luć", False),
-        ("4711", True), ("ticket 4711 b", True), ("711", False), ("role granted", True), ("team.accounts nowhere", False),
+        ("4711", True), ("ticket 4711 b", True), ("711", False), ("role granted", True), ("no granted", False),
         ("role.granted", True), ("accounts.team", True), ("sick & healthy", False), ("sick' | 'x':*", False),
         ("console", True), ("sick\\", True),
     ],
