@@ -18,6 +18,7 @@ from approvals.api import manifest_file
 from approvals.forms import CommentForm, RequestFilter, ReviseForm, RevokeForm, SubmitForm, WithdrawForm
 from approvals.models import PolicyVersion, ReviewRequest
 from audits import asof
+from audits.receipts import say_seal
 from ledger.events import database_time
 from ledger.refusals import Refusal
 from registry.models import Evidence, Version
@@ -112,7 +113,9 @@ def submit(request: HttpRequest, pk: int) -> HttpResponse:
     if sent and form.is_valid():
         asked = {name: form.cleaned_data[name] for name in ("environment", "use", "note")}
         try:
-            return redirect(services.submit(by=request.user, version=version, evidence=chosen(form), **asked))
+            made = services.submit(by=request.user, version=version, evidence=chosen(form), **asked)
+            say_seal(request, "Asked for approval.")
+            return redirect(made)
         except Refusal as refusal:
             if refusal.code == "request_open":
                 messages.info(request, refusal.sentence)
@@ -131,6 +134,7 @@ def revise(request: HttpRequest, pk: int) -> HttpResponse:
     if sent and form.is_valid():
         try:
             services.revise(by=request.user, request=found, note=form.cleaned_data["note"], evidence=chosen(form))
+            say_seal(request, "Submitted anew.")
             return redirect(found)
         except Refusal as refusal:
             status = said(form, refusal)
@@ -143,7 +147,9 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
     form, status = WithdrawForm(request.POST if sent else None), 422 if sent else 200
     if sent and form.is_valid():
         try:
-            return redirect(services.withdraw(by=request.user, request=found, reason=form.cleaned_data["reason"]))
+            services.withdraw(by=request.user, request=found, reason=form.cleaned_data["reason"])
+            say_seal(request, "Withdrawn.")
+            return redirect(found)
         except Refusal as refusal:
             status = said(form, refusal)
     context = {"found": found, "form": form, "consequences": WITHDRAWAL}
@@ -158,6 +164,7 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponse:
     if sent and form.is_valid():
         try:
             services.revoke(by=request.user, request=found, reason=form.cleaned_data["reason"])
+            say_seal(request, "Revoked: the gate says no from now on.")
             return redirect(found)
         except Refusal as refusal:
             status = said(form, refusal)
