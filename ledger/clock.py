@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from ledger.actors import Actor, SystemActor
 from ledger.canonical import timestamp
@@ -108,7 +108,7 @@ def report_recovery(*, by: Actor, clock: str) -> Done[None]:
 
 
 def read() -> Reading:
-    """Both clocks, by one question to the database. Raises DatabaseError."""
+    """Both clocks, by one question to the database. Raises django.db.Error."""
     with connection.cursor() as cursor:
         before, began = datetime.now(UTC), time.monotonic()
         cursor.execute("SELECT clock_timestamp()")
@@ -151,7 +151,7 @@ class ClockWatch:
             self.judge = self.judge or resume()
             for change in self.judge.look(self.read()):
                 self.report(change, self.judge.highest)
-        except DatabaseError as error:
+        except Error as error:
             self.judge = None  # what could not be written is found again
             self.say(f"The clocks could not be compared: {str(error).strip()}")
             connection.close()

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import Error
 from django.http import HttpRequest
 from django.urls import Resolver404, get_urlconf, resolve
 from django.utils.functional import SimpleLazyObject
@@ -73,7 +73,7 @@ def log_delay(request: HttpRequest) -> health.LogState | None:
     try:
         found = health.log_state()
         return found if found.delayed and user.may_somewhere("audits.view_log") else None
-    except DatabaseError:
+    except Error:
         return None
 
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.http import HttpRequest, JsonResponse
 
 from ledger import reading
@@ -45,7 +45,7 @@ KNOWN: dict[str, tuple[float, LogState]] = {}
 
 
 def log_state() -> LogState:
-    """How the sealing stands, as of at most two seconds ago. Raises DatabaseError."""
+    """How the sealing stands, as of at most two seconds ago. Raises django.db.Error."""
     name = connection.settings_dict["NAME"]
     at, known = KNOWN.get(name, (0.0, None))
     if known is None or time.monotonic() - at > KEPT:
@@ -77,6 +77,6 @@ def readyz(request: HttpRequest) -> JsonResponse:
     """
     try:
         log = log_state()
-    except DatabaseError:
+    except Error:
         return JsonResponse({"status": "unavailable", "missing": "database"}, status=503)
     return JsonResponse({"status": "ok", "log": log.as_dict()})

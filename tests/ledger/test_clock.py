@@ -130,7 +130,7 @@ def test_each_is_one_event_however_often_the_process_is_restarted():
 @pytest.mark.usefixtures("committing_db")
 def test_the_real_clocks_agree_and_are_looked_at_only_now_and_then():
     said: list[str] = []
-    looks = []
+    looks: list[Reading] = []
 
     def counted() -> Reading:
         looks.append(clock.read())

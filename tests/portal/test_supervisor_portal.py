@@ -30,6 +30,7 @@ HEALTHY = {"web": "/healthz", "gateway": "/v2/health/live"}
 SIGNS = {
     "postgres": "/bin/postgres -D",
     "valkey": "/valkey-server ",
+    "sequencer": "manage sequencer",
     "web": "gunicorn portal.wsgi",
     "worker": "celery -A portal worker",
     "scheduler": "celery -A portal beat",
@@ -141,6 +142,29 @@ def accepts(supervised: Supervised) -> bool:
         return False
 
 
+def log_state(supervised: Supervised) -> str:
+    with urllib.request.urlopen(supervised.note["web"] + "/readyz", timeout=5) as response:
+        found: str = json.load(response)["log"]["state"]
+        return found
+
+
+def test_each_process_knows_its_own_secrets_only(supervised: Supervised) -> None:
+    """The log's connection and key for the sequencer, the key of receipts for web, and no owner's connection."""
+    owned = {
+        "sequencer": {"SEQUENCER_DATABASE_URL", "LOG_KEY_FILE"}, "web": {"PORTAL_KEY_FILE"},
+        "worker": set(), "scheduler": set(), "gateway": set(),
+    }  # fmt: skip
+    secrets = {*owned["sequencer"], *owned["web"], "ADMIN_DATABASE_URL", "MIGRATION_DATABASE_URL"}
+    for name, wanted in owned.items():
+        pid = supervised.pid(name)
+        assert pid is not None, name
+        told = psutil.Process(pid).environ()
+        assert set(told) & secrets == wanted, name
+        assert {"DATABASE_URL", "LOG_ROOT", "LOG_ORIGIN", "PORTAL_VKEY"} <= set(told), name
+    for name in ("log_key", "portal_key"):
+        assert (supervised.state.folder / "secrets" / name).stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize("name", list(SIGNS))
 def test_what_is_killed_is_back_within_ten_seconds(supervised: Supervised, name: str) -> None:
     before = supervised.pid(name)
@@ -156,6 +180,8 @@ def test_what_is_killed_is_back_within_ten_seconds(supervised: Supervised, name:
             return False
         if name == "postgres":
             return accepts(supervised)
+        if name == "sequencer":
+            return log_state(supervised) == "sealing"
         if name in HEALTHY:
             return healthy(supervised.note[name] + HEALTHY[name])
         return True
@@ -181,8 +207,10 @@ def test_a_second_run_says_where_the_first_is(supervised: Supervised) -> None:
         (lambda folder: folder.write_text("x"), "is in the way: a folder belongs there"),
         (lambda folder: ((folder / "secrets").mkdir(parents=True), (folder / "secrets/secret_key").write_text("")),
          "secret_key is damaged"),
+        (lambda folder: ((folder / "secrets").mkdir(parents=True), (folder / "secrets/log_key").write_text("x")),
+         "log_key is open to others"),
     ],
-    ids=["a file", "an empty key"],
+    ids=["a file", "an empty key", "a key for all to read"],
 )  # fmt: skip
 def test_a_corrupt_folder_is_a_sentence(tmp_path: Path, damage: Callable[[Path], object], words: str) -> None:
     folder = tmp_path / ".countersign"

@@ -4,16 +4,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from ledger import keys
+from ledger.notes import SigningKey
 from portal.supervisor import state as module
 from portal.supervisor.__main__ import main
 from portal.supervisor.faults import SetupError
-from portal.supervisor.processes import PROCESSES, environment, external_databases, rotate, serving
+from portal.supervisor.processes import PROCESSES, environment, external_databases, preparing, rotate, serving
 from portal.supervisor.state import FIRST_PORT, AlreadyRunning, State, listen
 
 
@@ -210,3 +212,96 @@ def test_a_large_log_is_put_aside(tmp_path: Path) -> None:
 def test_every_process_can_be_found_by_python() -> None:
     for process in PROCESSES:
         subprocess.run([sys.executable, "-m", process.command[0], "--version"], check=True, capture_output=True)
+
+
+def told(state: State, **given: str) -> dict[str, str]:
+    return environment(state, web="w", gateway="g", databases={}, redis="r", broker="b", given=given)
+
+
+def test_signing_keys_are_made_once_apart_and_for_their_owner_only(state: State) -> None:
+    first = told(state)
+    log, portal = Path(first["LOG_KEY_FILE"]), Path(first["PORTAL_KEY_FILE"])
+    assert {path.stat().st_mode & 0o777 for path in (log, portal)} == {0o600}
+    texts = log.read_text(), portal.read_text()
+    key = SigningKey.from_text(texts[0])
+    assert first["LOG_ORIGIN"] == key.name == f"countersign.local/{state.hash}"
+    assert first["PORTAL_VKEY"] == SigningKey.from_text(texts[1]).vkey
+    assert told(state) == first
+    assert (log.read_text(), portal.read_text()) == texts
+
+
+def test_a_copy_that_was_moved_keeps_the_name_of_its_log(state: State) -> None:
+    origin = told(state)["LOG_ORIGIN"]
+    state.close()
+    moved = State(state.folder.parent.rename(state.folder.parent.with_name("moved")) / ".countersign")
+    moved.open()
+    assert moved.hash != state.hash
+    assert told(moved)["LOG_ORIGIN"] == origin
+    moved.close()
+
+
+def lost(state: State) -> None:
+    """The log has begun and its key is gone."""
+    (state.folder / "log" / "0123").mkdir()
+    (state.folder / "log" / "0123" / "checkpoint").write_text("countersign.local/before\n1\n…\n")
+
+
+def same(state: State) -> None:
+    key = SigningKey.generate("a/log")
+    keys.save(state.folder / "secrets" / "log_key", [key])
+    keys.save(state.folder / "secrets" / "portal_key", [SigningKey("a/log/portal", key.kind, key.private)])
+
+
+def opened(state: State) -> None:
+    keys.save(state.folder / "secrets" / "log_key", [SigningKey.generate("a/log")])
+    (state.folder / "secrets" / "log_key").chmod(0o644)
+
+
+def empty(state: State) -> None:
+    (state.folder / "secrets" / "portal_key").touch(0o600)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lost, r"log_key does not exist\. Restore it .* --name countersign\.local/before"),
+        (same, "Log and portal have the same key"),
+        (opened, r"open to others \(mode 0644\): run `chmod 0600"),
+        (empty, "portal_key does not hold the portal's key"),
+    ],
+)
+def test_keys_that_are_unfit_are_a_sentence_and_not_replaced(
+    state: State, damage: Callable[[State], None], words: str
+) -> None:
+    damage(state)
+    before = {path.name: path.read_bytes() for path in (state.folder / "secrets").iterdir()}
+    with pytest.raises(SetupError, match=words):
+        told(state)
+    after = {path.name: path.read_bytes() for path in (state.folder / "secrets").iterdir()}
+    assert before.items() <= after.items()
+    assert ("log_key" in after) == (damage is not lost)
+
+
+def test_an_operators_own_keys_are_taken_and_judged(state: State, tmp_path: Path) -> None:
+    log, portal = SigningKey.generate("example.org/log"), SigningKey.generate("example.org/receipts")
+    keys.save(tmp_path / "log", [log])
+    found = told(state, LOG_KEY_FILE=str(tmp_path / "log"), PORTAL_KEY=portal.text, LOG_ORIGIN=log.name)
+    assert (found["LOG_KEY_FILE"], found["PORTAL_VKEY"]) == (str(tmp_path / "log"), portal.vkey)
+    assert "PORTAL_KEY_FILE" not in found
+    assert not {"log_key", "portal_key"} & set(os.listdir(state.folder / "secrets"))
+    with pytest.raises(SetupError, match=r"is named example\.org/log, but LOG_ORIGIN is other"):
+        told(state, LOG_KEY=log.text, PORTAL_KEY=portal.text, LOG_ORIGIN="other")
+
+
+def test_each_process_is_told_its_own_secrets(state: State) -> None:
+    everything = told(state) | dict.fromkeys(
+        ("ADMIN_DATABASE_URL", "MIGRATION_DATABASE_URL", "SEQUENCER_DATABASE_URL", "LOG_KEY", "PORTAL_KEY"), "x"
+    )
+    withheld = {process.name: set(everything) - set(serving(everything, process)) for process in PROCESSES}
+    seals, receipts = {"SEQUENCER_DATABASE_URL", "LOG_KEY", "LOG_KEY_FILE"}, {"PORTAL_KEY", "PORTAL_KEY_FILE"}
+    owners = {"ADMIN_DATABASE_URL", "MIGRATION_DATABASE_URL"}
+    assert withheld == {
+        "sequencer": owners | receipts, "web": owners | seals,
+        **dict.fromkeys(("worker", "scheduler", "gateway"), owners | seals | receipts),
+    }  # fmt: skip
+    assert set(everything) - set(preparing(everything)) == receipts | {"LOG_KEY", "LOG_KEY_FILE"}

@@ -72,6 +72,17 @@ def test_what_is_killed_comes_back_and_its_children_do_not_work_on(
     assert said[1].startswith("children is running again (process ")
 
 
+def test_what_refuses_to_work_is_tried_again_and_quoted_once(tmp_path: Path, watcher: Watcher, said: list[str]) -> None:
+    refuses = unit(tmp_path, "status", "3")
+    assert refuses.log is not None
+    watcher.start(refuses)
+    tries = refuses.log
+    until(lambda: tries.exists() and tries.read_text().count("shown") >= 3, watcher)
+    assert said == [
+        f"status refuses to work and is tried again every few seconds: shown None None (its log: {tmp_path}/status.log)"
+    ]
+
+
 def test_what_stands_still_is_replaced_but_not_at_once(tmp_path: Path, watcher: Watcher, said: list[str]) -> None:
     watcher.frozen = Frozen(patience=0.5, every=0.1)
     still, busy = unit(tmp_path, "children"), unit(tmp_path, "deaf")
