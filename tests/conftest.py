@@ -23,7 +23,7 @@ import psycopg2
 import pytest
 
 from tests.cast import Cast
-from tests.sealing import GRANTS, PRESENT, Sealer, log_key, running
+from tests.sealing import GRANTS, Sealer, log_key, present, running
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = "countersign_template"
@@ -195,10 +195,8 @@ def seal(request: pytest.FixtureRequest, worker_id: str, settings: Any) -> Itera
         database = ""
     sealer = Sealer(Path(os.environ["CST_TEST_TOP"]) / f"log-{worker_id}-{next(NUMBERS)}", database)
     settings.LOG_ROOT, settings.LOG_KEY = str(sealer.root), log_key(settings.LOG_ORIGIN).text
-    PRESENT.append(sealer)
-    yield sealer
-    PRESENT.remove(sealer)
-    sealer.close()
+    with present(sealer):
+        yield sealer
 
 
 @pytest.fixture

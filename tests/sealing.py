@@ -35,6 +35,17 @@ def seal_now() -> Any:
     return PRESENT[-1]()
 
 
+@contextlib.contextmanager
+def present(sealer: Sealer) -> Iterator[None]:
+    """Within it, `seal_now` means this one."""
+    PRESENT.append(sealer)
+    try:
+        yield
+    finally:
+        PRESENT.remove(sealer)
+        sealer.close()
+
+
 def log_key(origin: str) -> SigningKey:
     """The log's key in tests, the same in every process."""
     return SigningKey(origin, ED25519, Ed25519PrivateKey.from_private_bytes(sha256(b"a key for tests only").digest()))

@@ -21,15 +21,16 @@ from registry.onnx.decision import DecisionRule, Output
 from tests.cast import Cast
 from tests.conftest import administrate
 from tests.inference.gateway import Inside, a_key, a_world, bearer, bind, body, cut, expected, until
+from tests.sealing import Sealer, present
 
 
 @pytest.fixture(scope="module")
-def prepared(django_db_setup, django_db_blocker):
+def prepared(django_db_setup, django_db_blocker, tmp_path_factory):
     """A world made once and rolled back; what the gateway has on its board outlives it."""
     with django_db_blocker.unblock():
         outermost = transaction.atomic()
         outermost._from_testcase = True  # as Django's own tests do: the door wants to be outermost itself
-        with outermost:
+        with outermost, present(Sealer(tmp_path_factory.mktemp("sealed") / "log")):
             cast = Cast()
             world = a_world(cast)
             world.reader = a_key(cast, world.endpoint, actions=["metadata"])[1]
