@@ -22,8 +22,8 @@ import sys
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
-from typing import Any, Callable, NamedTuple, NoReturn
+from collections.abc import Generator, Iterable, Iterator
+from typing import Any, Callable, ClassVar, NamedTuple, NoReturn
 
 FORMAT = "countersign-log-bundle/1"
 RECEIPT = "countersign-receipt/1"
@@ -375,6 +375,8 @@ def limit_of(name: str) -> int:
 class Source:
     """Files of a bundle by name, each within the limit of its kind. Nothing is ever unpacked to disk."""
 
+    opened: ClassVar[list[zipfile.ZipFile]] = []
+
     def __init__(self, path: str) -> None:
         self.path = path
         self.zip: zipfile.ZipFile | None = None
@@ -384,6 +386,7 @@ class Source:
         else:
             try:
                 self.zip = zipfile.ZipFile(path)
+                self.opened.append(self.zip)
                 sizes = [
                     (one.filename, one.file_size, one.compress_size)
                     for one in self.zip.infolist()
@@ -436,7 +439,7 @@ class Source:
             raise Unusable(f"{name} is damaged: it has not the size the bundle says")
         return data
 
-    def lines(self, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    def lines(self, name: str) -> Generator[tuple[int, dict[str, Any]], None, None]:
         """Objects of a JSON Lines file with their line numbers, from 1."""
         try:
             with self._open(name) as file:
@@ -477,12 +480,13 @@ class Source:
         data, name = self.tile("entries", index, width), tile_path("entries", index, width)
         result: list[bytes] = []
         at, data = 0, data or b""
-        while at < len(data):
+        end, append = len(data), result.append
+        while at < end - 1:
             start = at + 2
-            at = start + int.from_bytes(data[at:start], "big")
-            if at > len(data) or start > len(data):
-                raise Unusable(f"{name} ends within its entry {len(result)}")
-            result.append(data[start:at])
+            at = start + (data[at] << 8 | data[at + 1])
+            append(data[start:at])
+        if at != end:
+            raise Unusable(f"{name} ends within an entry")
         more = max(0, len(result) - width) if tile_path("entries", index, width) in self.sizes else 0
         return (result + [b""] * width)[:width], more
 
@@ -560,11 +564,13 @@ class Bundle:
 
     def leaf(self, index: int) -> bytes:
         tile, at = divmod(index, WIDTH)
-        return self._kept(("leaf", tile), lambda: self.source.hashes(0, tile, self.width(tile)))[at * HASH :][:HASH]
+        leaves: bytes = self._kept(("leaf", tile), lambda: self.source.hashes(0, tile, self.width(tile)))
+        return leaves[at * HASH : (at + 1) * HASH]
 
     def entry(self, index: int) -> bytes:
         tile, at = divmod(index, WIDTH)
-        return self._kept(("entry", tile), lambda: self.source.entries(tile, self.width(tile))[0])[at]
+        entries: list[bytes] = self._kept(("entry", tile), lambda: self.source.entries(tile, self.width(tile))[0])
+        return entries[at]
 
     def _kept(self, key: tuple[str, int], read: Callable[[], Any]) -> Any:
         if key not in self.recent:
@@ -760,6 +766,8 @@ def told(bundle: Bundle, kind: str) -> tuple[int, list[Finding]]:
             findings.append(Finding(attack, where, f"It tells of event {short(event)}, which is in no entry."))
     except UnicodeEncodeError:
         raise Unusable(f"{name} holds text that is not Unicode") from None
+    finally:
+        lines.close()
     return count, findings
 
 
@@ -1391,6 +1399,10 @@ def main(arguments: list[str] | None = None) -> int:
         return _unusable("interrupted", as_json)
     except Exception as error:  # whatever a hostile file provokes, an auditor gets a sentence
         return _unusable(f"the input cannot be used ({type(error).__name__}: {short(str(error))})", as_json)
+    finally:
+        _worker.clear()
+        while Source.opened:
+            Source.opened.pop().close()
     if as_json:
         findings = [one.public() for one in result.findings]
         told_all = {"verified": not findings, **result.about, "findings": findings}

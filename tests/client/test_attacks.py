@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-
 import pytest
 
 from ledger import merkle
 from ledger.merkle import Tile
 from tests.client.logs import (
     ORIGIN,
-    OTHER_KEY,
     PORTAL_KEY,
-    WITNESS,
     Log,
     cosigned,
     event,
     receipt,
     run,
-    stamp,
-    told,
     zipped,
 )
 
@@ -308,102 +301,3 @@ def test_a_receipt_newer_than_the_bundle_decides_nothing(verify, kept):
 def test_receipts_in_the_bundle_count_too(verify, log):
     files = {**log.files(), "receipts/5": receipt(event(9000), 5)}
     assert verify(log, files=files).attacks == ["removed_before_sealing"]
-
-
-# Keys, witnesses, time stamps
-
-
-def test_a_log_signed_by_another_key_is_not_the_pinned_one(verify, log):
-    forged = Log.sealed(EVENTS[:10], key=OTHER_KEY)
-    assert verify(forged).code == 0
-    found = verify(forged, "--key", log.key.vkey)
-    assert (found.code, found.attacks) == (1, ["signature_invalid"])
-
-
-def test_an_altered_checkpoint_is_named(verify, log):
-    files = log.files()
-    root = base64.b64encode(bytes(32))
-    lines = files["checkpoint"].split(b"\n")
-    files["checkpoint"] = b"\n".join([*lines[:2], root, *lines[3:]])
-    files["bundle.json"] = files["bundle.json"].replace(lines[2], root)
-    assert verify(log, files=files).attacks == ["signature_invalid", "leaf_edited"]
-    files = log.files()
-    files["checkpoints/300"] = files["checkpoints/300"].replace(files["checkpoints/300"].split(b"\n")[2], root)
-    assert verify(log, files=files).attacks == ["checkpoint_altered"]
-    files = {**log.files(), "checkpoints/800": log.checkpoints[700].replace(b"\n700\n", b"\n800\n")}
-    assert verify(log, files=files).attacks == ["checkpoint_altered"]
-
-
-def test_witnesses(verify, log):
-    files = {**log.files(), "anchors/w1/650": cosigned(log.checkpoints[650])}
-    found = verify(log, "--witness", WITNESS.vkey, files=files)
-    assert found.code == 0
-    assert any("saw the first 650 entries at POSIX time 1700000000" in line for line in found.json["checked"])
-    assert "a forked history from entry 650 on" in found.open
-    log.keys.append(WITNESS)
-    found = verify(log, files={**log.files(), "checkpoint": cosigned(log.checkpoints[700])})
-    assert any("by a key from the bundle" in line for line in found.json["checked"])
-    assert verify(log).code == 0
-    assert verify(log, "--witness", WITNESS.vkey).attacks == ["not_witnessed"]
-    moved = {**log.files(), "checkpoint": log.checkpoints[700] + cosigned(log.checkpoints[650]).splitlines(True)[-1]}
-    assert verify(log, "--witness", WITNESS.vkey, files=moved).attacks == ["signature_invalid"]
-
-
-def test_anchors(verify, log):
-    files = {
-        **log.files(), "anchors/tsa/650.tsr": stamp(log.checkpoints[650]), "anchors/s3/650.json": b"{}",
-        "anchors/tsa/700.tsr": stamp(log.checkpoints[700]),
-    }  # fmt: skip
-    found = verify(log, files=files)
-    assert found.code == 0
-    assert any(line.startswith("2 time stamps name") for line in found.json["checked"])
-    assert any(line.startswith("1 anchor receipts only say where") for line in found.json["checked"])
-    files["anchors/tsa/650.tsr"] = stamp(log.checkpoints[700])
-    assert verify(log, files=files).attacks == ["anchor_altered"]
-
-
-# Disclosures and records
-
-
-def test_disclosures_and_records(verify):
-    record = '{"name":"α"}'
-    digest = "sha256:" + hashlib.sha256(record.encode()).hexdigest()
-    names = [f'Vera {number} “\n\t"\\\u0001' for number in range(300)]
-    events = [event(n, {"actor_name": names[n]}, records={"registry.model/5": digest}) for n in range(300)]
-    log = Log.sealed(events)
-    lines = [told(number, "actor_name", names[number]) for number in range(300) if number % 3]
-    records = [{"event": told(7, "", "")["event"], "object": "registry.model/5", "bytes": record}]
-    found = verify(log, files=log.files(disclosures=lines, records=records))
-    assert found.code == 0
-    assert "200 disclosures fit the digests in their events" in found.json["checked"]
-    assert "1 records fit the digests in their events" in found.json["checked"]
-    assert verify(log, files=log.files(disclosures=lines[::-1])).code == 0
-
-    altered = [*lines[:5], {**lines[5], "value": "Somebody else"}, *lines[6:]]
-    found = verify(log, files=log.files(disclosures=altered))
-    assert found.places == [("disclosure_altered", 8, 8)]
-    assert found.json["findings"][0]["where"] == "disclosures.jsonl, line 6"
-    for wrong in ({"salt": "AAAA"}, {"label": "reason"}):
-        assert verify(log, files=log.files(disclosures=[{**lines[0], **wrong}])).attacks == ["disclosure_altered"]
-    unknown = verify(log, files=log.files(disclosures=[told(9000, "actor_name", "x")]))
-    assert unknown.places == [("disclosure_altered", None, None)]
-    found = verify(log, files=log.files(records=[{**records[0], "bytes": "{}"}]))
-    assert found.places == [("record_altered", 7, 7)]
-
-
-def test_part_of_a_log(verify, log):
-    """A bundle may hold only some entries: the others are checked by their leaves, and that is said."""
-    files = log.files()
-    files["bundle.json"] = files["bundle.json"].replace(b'"first": 0', b'"first": 300').replace(b": 699,", b": 599,")
-    del files["tile/entries/000"]
-    found = verify(log, files=files)
-    assert found.code == 0
-    assert found.json["checked"][0].startswith("300 entries")
-    assert "withholds" in found.open
-    log.entries[40:60] = [b""] * 20
-    files = log.files()
-    files["bundle.json"] = files["bundle.json"].replace(b'"filter": {}', b'"filter": {"team": "3"}')
-    assert verify(log, files=files).code == 0
-    log.entries[70] = b"{}"
-    files["tile/entries/000"] = log.files()["tile/entries/000"]
-    assert verify(log, files=files).places == [("row_edited", 70, 70)]
