@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import path
 from django.views.decorators.http import require_GET
@@ -19,6 +19,8 @@ from ledger import reading
 from ledger.anchors import anchors_of, standing
 from ledger.models import Anchor, Checkpoint, CheckpointQuerySet, PublicKey
 from ledger.refusals import Denied
+
+VERIFIER = settings.BASE_DIR / "client" / "countersign_verify.py"
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,15 @@ def note(request: HttpRequest, size: int) -> HttpResponse:
     return HttpResponse(bytes(found.note), content_type="text/plain; charset=utf-8", headers=headers)
 
 
+@require_GET
+def verifier(request: HttpRequest) -> FileResponse:
+    """The stand-alone verifier of this release: one file that needs Python and nothing else."""
+    readable(request)
+    return FileResponse(VERIFIER.open("rb"), as_attachment=True, filename=VERIFIER.name, content_type="text/x-python")
+
+
 urlpatterns = [
+    path("audit/verifier/", verifier, name="audit-verifier"),
     path("audit/checkpoints/", checkpoints, name="checkpoints"),
     path("audit/checkpoints/<int:size>/", checkpoint, name="checkpoint"),
     path("audit/checkpoints/<int:size>/note/", note, name="checkpoint-note"),

@@ -88,7 +88,7 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
     @property
     def without_text(self) -> EventQuerySet:
         """What all filters but the words choose."""
-        events = self.queryset.all()
+        events: EventQuerySet = self.queryset.all()
         for name, filter in self.filters.items():
             if name != "text":
                 events = filter.filter(events, self.form.cleaned_data[name])

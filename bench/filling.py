@@ -105,10 +105,11 @@ def rows(count: int, actors: Sequence[tuple[str, str]], teams: Sequence[int], st
         told = {"actor_name": person, "reason": " ".join(words)}
         salts = {label: secrets.token_bytes(16) for label in told}
         event_id, key = uuid7(at, number.to_bytes(8, "big")), str(number % 5000) if kind else ""
+        name += ".refused" if outcome == "refused" else ""
         body = {
             "v": 1, "id": str(event_id), "time": timestamp(at), "actor": {"kind": "person", "id": actor},
             "origin": {"channel": "browser", "request": str(uuid.UUID(int=chance.getrandbits(128)))},
-            "event": name + (".refused" if outcome == "refused" else ""),
+            "event": name,
             "object": {"type": kind, "id": key} if kind else None, "team": str(team),
             "facts": {"digest": sha256(key.encode()), "number": number}, "outcome": outcome,
             "disclosures": {
@@ -116,7 +117,7 @@ def rows(count: int, actors: Sequence[tuple[str, str]], teams: Sequence[int], st
                 for label, value in told.items()
             },
         }  # fmt: skip
-        yield Row(event_id, quick(body), at, actor, body["event"], kind, key, team, outcome, salts, told)
+        yield Row(event_id, quick(body), at, actor, name, kind, key, team, outcome, salts, told)
 
 
 def quick(body: Any) -> bytes:

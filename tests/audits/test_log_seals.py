@@ -8,7 +8,6 @@ import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from django.conf import settings as configured
@@ -23,7 +22,6 @@ from ledger.notes import SigningKey, open_checkpoint, parse_proof
 
 pytestmark = pytest.mark.django_db
 CONSOLE = SystemActor("console", frozenset({"accounts.add_team"}))
-VERIFIER = Path(__file__).parents[2] / "client" / "countersign_verify.py"
 
 
 @pytest.fixture
@@ -98,7 +96,7 @@ def test_the_command_on_the_page_verifies_the_downloaded_files(signed_in, cast, 
     for name in ("proof", "bytes"):
         answer = browser.get(f"/audit/{sealed.pk}/{name}/")
         (tmp_path / re.search(r'filename="([^"]+)"', answer["Content-Disposition"])[1]).write_bytes(answer.content)
-    (tmp_path / command[0]).write_bytes(VERIFIER.read_bytes())
+    (tmp_path / command[0]).write_bytes(b"".join(browser.get("/audit/verifier/").streaming_content))
     assert "--key" in command
     run = subprocess.run([sys.executable, "-I", *command], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
@@ -172,7 +170,12 @@ def test_checkpoints_have_pages(cast, seal):
 
 
 def test_checkpoints_are_for_readers_of_the_log(signed_in, api, cast, sealed):
-    for path in ("checkpoints/", f"checkpoints/{sealed.leaf.index + 1}/", f"checkpoints/{sealed.leaf.index + 1}/note/"):
+    for path in (
+        "verifier/",
+        "checkpoints/",
+        f"checkpoints/{sealed.leaf.index + 1}/",
+        f"checkpoints/{sealed.leaf.index + 1}/note/",
+    ):
         assert signed_in(cast.developer).get(f"/audit/{path}").status_code == 403
     assert signed_in(cast.developer).get(f"/audit/{sealed.pk}/proof/").status_code == 404
     assert api(cast.developer).get(f"/api/v1/events/{sealed.pk}/proof/").status_code == 404

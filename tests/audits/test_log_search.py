@@ -75,13 +75,13 @@ def test_an_event_may_hold_what_json_can_but_no_text_column():
 
 
 def test_pages_of_words_have_no_gap_and_no_repeat(cast, seal):
-    for number in range(14):
-        granted(cast, f"round {number}" + (" rare" if number in (1, 2, 13) else "") + (" often" if number % 2 else ""))
-        if number == 10:
+    for number in range(9):
+        granted(cast, f"round {number}" + (" rare" if number in (1, 2, 8) else "") + (" often" if number % 2 else ""))
+        if number == 6:
             seal()
-    for text in ("round", "often", "rare", "rare often", "round 1", "nowhere", "console"):
+    for text in ("round", "often", "rare", "rare often", "nowhere"):
         everything = said(text)
-        for near in (1, 3, 1000):
+        for near in (1, 3, 100):
             found, seen, place = Found(Event.objects.all(), text, near=near), [], {}
             while page := reading.page(found, size=2, **place):
                 seen += [entry.event for entry in page.entries]
