@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
@@ -23,8 +24,9 @@ class EventQuerySet(models.QuerySet["Event"]):
         return self.filter(chosen).order_by("-id")
 
     def sealed(self) -> EventQuerySet:
-        """Events under a published checkpoint."""
-        return self.filter(Exists(Checkpoint.objects.filter(size__gt=OuterRef("leaf__index"))))
+        """Events under a published checkpoint of the log that is kept now."""
+        published = Checkpoint.objects.filter(origin=settings.LOG_ORIGIN, size__gt=OuterRef("leaf__index"))
+        return self.filter(Exists(published))
 
     def visible_to(self, user: Any) -> EventQuerySet:
         """What somebody may read: everything, or what happened in the teams they read the log of."""
