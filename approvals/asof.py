@@ -30,7 +30,8 @@ def request_at(request: ReviewRequest, at: datetime) -> tuple[records.Dossier, a
 def dossiers_at(ids: Iterable[int], at: datetime) -> dict[int, records.Dossier]:
     """Dossiers of the moment by the request's id, without requests of which no record was kept by then.
 
-    A fixed number of queries. What is append-only counts by its own time; what may change, by its record.
+    A fixed number of queries. What is append-only counts by its own time; what may change, by its record. Where the
+    log does not agree with the record of the request, its version or its model, no signature counts.
     """
     rows = ReviewRequest.objects.filter(pk__in=ids, submitted_at__lte=at).select_related(
         *records.SUBJECT, "version__registered_by", "policy_version__policy", "submitted_by"
@@ -63,6 +64,8 @@ def dossiers_at(ids: Iterable[int], at: datetime) -> dict[int, records.Dossier]:
         if str(pk) in kept and version and revisions[pk]:
             then = restored(row, kept[str(pk)].record)
             then.version = version.version
+            if kept[str(pk)].state != "verified" or not version.intact:
+                seals |= {each.pk: "broken" for each in decisions[pk]}
             there = [evidence[each] for each in revisions[pk][-1].evidence_ids if each in evidence]
             found[pk] = records.dossier(
                 then, revisions[pk], there, version.contributors, decisions[pk], ended.get(pk), seals

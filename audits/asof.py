@@ -135,14 +135,17 @@ def in_words(at: datetime) -> str:
     return f"{at.astimezone(UTC):%-d %b %Y, %H:%M:%S} UTC"
 
 
-def shown(looked: Looked, viewer: User) -> dict[str, Any]:
-    """For `audits/_as_of.html` at the top of a page that looks back; the entry is a link for who may read it."""
+def shown(looked: Looked, viewer: User, intact: bool = True) -> dict[str, Any]:
+    """For `audits/_as_of.html` at the top of a page that looks back; the entry is a link for who may read it.
+
+    `intact` is whether the log agrees with the other records that the page is drawn from.
+    """
     event = looked.kept.event
     may_read = viewer.scope("audits.view_log").covers(event.team_id)
     return {
         "then": looked,
         "then_title": f"As it stood on {in_words(looked.at)}",
-        "then_tone": "info" if looked.kept.state == "verified" else "no",
+        "then_tone": "info" if intact and looked.kept.state == "verified" else "no",
         # For links to other pages that look back.
         "then_query": f"?as_of={timestamp(looked.at)}",
         "then_entry": reverse("audit-entry", args=[event.pk]) if may_read else "",

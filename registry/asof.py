@@ -22,10 +22,14 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class PastVersion:
-    """A version with its card, notes and model as they stood, and who was named as a contributor."""
+    """A version with its card, notes and model as they stood, and who was named as a contributor.
+
+    `intact` is whether the log agrees with the records of both, the version and its model.
+    """
 
     version: Version
     contributors: list[User]
+    intact: bool
 
 
 def model_at(model: Model, at: datetime) -> tuple[Model, asof.Looked]:
@@ -55,8 +59,9 @@ def versions_at(versions: Iterable[Version], at: datetime) -> dict[int, PastVers
     for row in rows:
         own, above = kept.get(str(row.pk)), of_models.get(str(row.model_id))
         if own and above:
-            found[row.pk] = restored_version(row, restored_model(row.model, above.record, people, texts), own.record,
-                                             people, texts)  # fmt: skip
+            model = restored_model(row.model, above.record, people, texts)
+            then, named = restored_version(row, model, own.record, people, texts)
+            found[row.pk] = PastVersion(then, named, own.state == above.state == "verified")
     return found
 
 
@@ -70,12 +75,12 @@ def restored_model(model: Model, record: Record, people: Mapping[str, User], tex
 
 def restored_version(
     version: Version, model: Model, record: Record, people: Mapping[str, User], texts: Mapping[str, str]
-) -> PastVersion:
+) -> tuple[Version, list[User]]:
     then = copy.copy(version)
     then.model, then.card, then.notes = model, texts[record["card"]], texts[record["notes"]]
     then.card_recorded = record["card"]
     named = [people[each] for each in record["contributors"] if each in people]
-    return PastVersion(then, sorted(named, key=lambda each: each.name))
+    return then, sorted(named, key=lambda each: each.name)
 
 
 def evidence_at(rows: Iterable[Evidence], at: datetime) -> list[Evidence]:

@@ -54,7 +54,7 @@ def version(found: Version, viewer: User, at: datetime, tab: str) -> dict[str, A
     requests, unrecorded = requests_at([then], viewer, at)
     tab = tab if tab in TABS else TABS[0]
     return {
-        **asof.shown(looked, viewer),
+        **asof.shown(looked, viewer, past.intact),
         "then_left_out": unrecorded,
         "computed": COMPUTED,
         "subject": then, "model": then.model, "contributors": past.contributors,

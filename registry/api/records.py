@@ -36,13 +36,9 @@ class RecordSerializer(serializers.Serializer[Any]):
     sha256 = serializers.CharField()
     bytes = serializers.CharField()
     record = serializers.JSONField()
-    texts = serializers.DictField(
-        child=serializers.CharField(), help_text="Texts that it holds digests of, by name"
-    )
+    texts = serializers.DictField(child=serializers.CharField(), help_text="Texts that it holds digests of, by name")
     event = serializers.UUIDField()
-    entry = serializers.IntegerField(
-        allow_null=True, help_text="Its number in the log, once it is sealed"
-    )
+    entry = serializers.IntegerField(allow_null=True, help_text="Its number in the log, once it is sealed")
 
 
 class GateRecordSerializer(RecordSerializer):

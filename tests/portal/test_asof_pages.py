@@ -157,13 +157,39 @@ def test_what_was_not_there_yet_is_not_found_and_a_stranger_sees_nothing_then_as
     shown(signed_in(cast.outsider), model.get_absolute_url(), database_time(), 404)
 
 
+def rewrite(cursor, kind, obj, old, new):
+    """What the owner of the database can do: change the newest record of an object."""
+    row = Record.objects.filter(object_type=kind, object_id=str(obj.pk)).latest("id")
+    bad = bytes(row.bytes).replace(old, new)
+    assert bad != bytes(row.bytes)
+    cursor.execute("ALTER TABLE ledger_record DISABLE TRIGGER append_only")
+    cursor.execute("UPDATE ledger_record SET bytes = %s WHERE id = %s", [bad, row.pk])
+    cursor.execute("ALTER TABLE ledger_record ENABLE ALWAYS TRIGGER append_only")
+
+
 def test_a_record_that_was_altered_is_said_on_the_page(browser, cast, owner_cursor):
     model = worlds.a_model(cast)
-    row = Record.objects.get(object_type="registry.model", object_id=str(model.pk))
-    bad = bytes(row.bytes).replace(model.name.encode(), b"Rewritten")
-    owner_cursor.execute("ALTER TABLE ledger_record DISABLE TRIGGER append_only")
-    owner_cursor.execute("UPDATE ledger_record SET bytes = %s WHERE id = %s", [bad, row.pk])
-    owner_cursor.execute("ALTER TABLE ledger_record ENABLE ALWAYS TRIGGER append_only")
+    rewrite(owner_cursor, "registry.model", model, model.name.encode(), b"Rewritten")
     page = shown(browser, model.get_absolute_url(), database_time())
     assert "The record of this moment was altered" in page
     assert "it agrees with the log" not in page
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new"),
+    [
+        ("approvals.reviewrequest", b'"closed_at":"2', b'"closed_at":"1'),
+        ("registry.version", b"threshold", b"thresholf"),
+        ("registry.model", b"Mortgage", b"Mortgagx"),
+    ],
+)
+def test_no_approval_rests_on_an_altered_record(browser, cast, owner_cursor, kind, old, new):
+    request = world.an_approval(cast)
+    at, url = database_time(), request.version.get_absolute_url()
+    assert "May serve in production" in shown(browser, url, at)
+    of = {"approvals.reviewrequest": request, "registry.version": request.version}.get(kind, request.version.model)
+    rewrite(owner_cursor, kind, of, old, new)
+    page = shown(browser, url, at)
+    assert "May not serve in production" in page
+    assert "is not what the log recorded" in page
+    assert ("The record of this moment was altered" in page) is kind.startswith("registry")
