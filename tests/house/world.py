@@ -74,6 +74,7 @@ def build(cast: Any) -> World:
             "keys": key,
             "key_text": key_text,
             "place": f"0/000.p/{sealed.size}",
+            "size": sealed.size,
             "more": [("job", cancelled.pk), ("person", newcomer.pk), ("request", approved.pk)],
             "events": Event.objects.filter(team_id=cast.team.pk).latest("id"),
         },
