@@ -16,6 +16,11 @@ PERMISSIONS: dict[str, str] = {
     "ledger.report_clock": "report that a clock went wrong (the portal only)",
     "audits.view_log": "read the audit log",
     "audits.export_log": "export the audit log",
+    "audits.view_erasure": "see erasures and legal holds",
+    "audits.request_erasure": "ask for the erasure of what the log discloses about somebody",
+    "audits.approve_erasure": "approve and reject erasures that somebody else asked for",
+    "audits.manage_legal_hold": "place and lift legal holds",
+    "audits.carry_out_erasure": "carry out approved erasures (the portal only)",
     "jobs.view_job": "see jobs",
     "jobs.cancel_job": "cancel and retry jobs",
     "registry.view_model": "see models, versions, evidence and datasets",
@@ -83,12 +88,16 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
         "Risk officer",
         (
             *READ, *CHALLENGE, "registry.set_risk_tier", "approvals.revoke_approval", "audits.view_log",
+            "audits.view_erasure", "audits.request_erasure", "audits.approve_erasure", "audits.manage_legal_hold",
             "inference.revoke_key",
         ),
     ),
     "auditor": (
         "Auditor",
-        (*READ, "audits.view_log", "audits.export_log", "accounts.view_people", "registry.download_artifact"),
+        (
+            *READ, "audits.view_log", "audits.export_log", "audits.view_erasure", "accounts.view_people",
+            "registry.download_artifact",
+        ),
     ),
     "policy_administrator": ("Policy administrator", (*READ,)),
     "platform_administrator": (
@@ -96,6 +105,7 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "accounts.view_people", "accounts.add_team", "accounts.add_account", "accounts.deactivate_account",
             "accounts.grant_role", "accounts.issue_service_token", "jobs.view_job",
+            "audits.view_erasure", "audits.request_erasure",
         ),
     ),
     "service_account": (
@@ -113,6 +123,7 @@ APART: tuple[tuple[str, str, str], ...] = (
     ("registry.register_version", "approvals.sign_decision", "register versions and sign decisions on versions"),
     ("accounts.grant_role", "approvals.sign_decision", "grant roles and sign decisions"),
     ("accounts.grant_role", "audits.export_log", "grant roles and audit the portal"),
+    ("accounts.grant_role", "audits.approve_erasure", "grant roles and approve erasures"),
 )
 
 

@@ -26,6 +26,8 @@ COLUMNS = {
 }  # fmt: skip
 # What the sequencer alone writes: a portal that could would number and sign what it likes.
 SEQUENCED = ("ledger_leaf", "ledger_tile", "ledger_treehead", "ledger_checkpoint", "ledger_key", "ledger_search")
+# What the sequencer's process must know, and no more, to carry erasures out.
+ERASING = ("audits_erasure", "audits_erasureitem", "audits_hold")
 
 
 def connect(database: dict[str, Any], name: str | None = None) -> Connection:
@@ -139,5 +141,8 @@ class Command(BaseCommand):
         cursor.execute(sql.SQL("GRANT UPDATE, DELETE ON ledger_search TO {}").format(sequencer))
         cursor.execute(sql.SQL("GRANT DELETE ON ledger_disclosure TO {}").format(eraser))
         cursor.execute(sql.SQL("GRANT UPDATE ON ledger_search TO {}").format(eraser))
+        cursor.execute("SELECT relname FROM pg_class WHERE relname = ANY(%s) AND relkind = 'r'", [list(ERASING)])
+        for (name,) in cursor.fetchall():
+            cursor.execute(sql.SQL("GRANT SELECT ON {} TO {}, {}").format(sql.Identifier(name), sequencer, eraser))
         for name in ("ledger_checkpoint_id_seq", "ledger_key_id_seq"):
             cursor.execute(sql.SQL("GRANT USAGE, SELECT ON SEQUENCE {} TO {}").format(sql.Identifier(name), sequencer))
