@@ -53,6 +53,7 @@ def test_the_confined_process_sees_none_of_our_environment(tmp_path: Path, monke
         environment = Path(f"/proc/{scorer._process.pid}/environ").read_bytes()
         assert b"do not pass on" not in environment
         assert b"OPENBLAS" in environment
+        assert b"ORT_DISABLE_TELEMETRY=1" in environment, "a model is nobody else's business"
 
 
 def test_the_confined_process_dies_with_its_parent(tmp_path: Path) -> None:
