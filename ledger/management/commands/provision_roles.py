@@ -82,7 +82,9 @@ class Command(BaseCommand):
         cursor.execute(sql.SQL("ALTER ROLE {} SET role = {}").format(migrate, sql.Literal(f"{prefix}_owner")))
         # Nothing is deleted unless the sequencer's process puts this role on, for as long as one erasure takes.
         eraser, sequencer = sql.Identifier(f"{prefix}_eraser"), sql.Identifier(f"{prefix}_sequencer")
-        cursor.execute(sql.SQL("GRANT {} TO {} WITH INHERIT FALSE, SET TRUE").format(eraser, sequencer))
+        # Said of the role and not of the grant, which PostgreSQL knows from 16 on.
+        cursor.execute(sql.SQL("ALTER ROLE {} NOINHERIT").format(sequencer))
+        cursor.execute(sql.SQL("GRANT {} TO {}").format(eraser, sequencer))
         # An administrator that is no superuser must be a member of a role to hand a database over to it.
         cursor.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(owner))
 
