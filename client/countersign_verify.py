@@ -546,7 +546,7 @@ class Bundle:
     @staticmethod
     def _number(about: dict[str, Any], name: str, otherwise: int) -> int:
         value = about.get(name)
-        if value is None:
+        if value is None or (isinstance(value, str) and name != "size"):  # the ids of those events: for people
             return otherwise
         if not isinstance(value, int) or isinstance(value, bool) or not -1 <= value <= MAX_SIZE:
             raise Unusable(f"bundle.json has no usable number for {name}")
@@ -1019,14 +1019,19 @@ def shifted(bundle: Bundle, first: int, last: int, later: Runs) -> int:
     return 0
 
 
+def is_note(name: str) -> bool:
+    """Whether an anchor's receipt is the checkpoint itself, with a witness's cosignature."""
+    return name.startswith("anchors/") and name.rpartition("/")[2].partition(".")[2] in ("", "note")
+
+
 def gather(bundle: Bundle, given: list[str], result: Result) -> list[Checkpoint]:
     """Every checkpoint but the newest: earlier ones and witnesses' in the bundle, and those kept elsewhere."""
     found = []
     for name in bundle.source.sizes:
         folder, _, last = name.rpartition("/")
-        if folder == "checkpoints" or (folder.startswith("anchors/") and "." not in last):
+        if folder == "checkpoints" or is_note(name):
             one = parse_checkpoint(bundle.source.read(name), name)
-            if one.origin != bundle.origin or str(one.size) != last:
+            if one.origin != bundle.origin or str(one.size) != last.partition(".")[0]:
                 raise Unusable(f"{name} is the checkpoint of another log or size")
             found.append(one)
     for path in given:
@@ -1099,7 +1104,7 @@ def check_stamps(bundle: Bundle, others: list[Checkpoint], result: Result) -> No
     notes = {one.size: one.note.raw for one in [*others, bundle.checkpoint] if "anchors/" not in one.source}
     stamps = left = 0
     for name in bundle.source.sizes:
-        if not name.startswith("anchors/") or "." not in name.rpartition("/")[2]:
+        if not name.startswith("anchors/") or is_note(name):
             continue
         size = int(name.rpartition("/")[2].partition(".")[0])
         if not name.endswith(".tsr") or size not in notes:

@@ -154,6 +154,7 @@ def encrypted(path: Path) -> Path:
         (about(keys=["nonsense"]), "not a verifier key"),
         (about(keys=["a+00000000+" + LOG_KEY.vkey.split("+", 2)[2]]), "does not match its id"),
         (about(size="300"), "no usable number for size"),
+        (about(last=[]), "no usable number for last"),
         (about(size=True), "no usable number for size"),
         (about(size=-2), "no usable number for size"),
         (about(first=1 << 60), "no usable number for first"),

@@ -55,7 +55,7 @@ def test_an_altered_checkpoint_is_named(verify, log):
 
 
 def test_witnesses(verify, log):
-    files = {**log.files(), "anchors/w1/650": cosigned(log.checkpoints[650])}
+    files = {**log.files(), "anchors/w1/650.note": cosigned(log.checkpoints[650])}
     found = verify(log, "--witness", WITNESS.vkey, files=files)
     assert found.code == 0
     assert any("saw the first 650 entries at POSIX time 1700000000" in line for line in found.json["checked"])
