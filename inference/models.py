@@ -12,6 +12,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.urls import reverse
 
+from ledger.canonical import timestamp
+
 EXPIRING = timedelta(days=14)
 STALE = timedelta(days=30)
 
@@ -56,6 +58,14 @@ class Endpoint(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("endpoint", args=[self.pk])
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "name": self.name, "model": str(self.model_id), "environment": self.environment, "use": self.use,
+            "version": str(self.version_id) if self.version_id else None,
+            "bound_by": str(self.bound_by.opaque_id) if self.bound_by else None,
+            "bound_at": timestamp(self.bound_at) if self.bound_at else None,
+        }  # fmt: skip
 
     @property
     def team_id(self) -> int:

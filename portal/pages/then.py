@@ -13,6 +13,7 @@ from approvals.asof import REQUEST, answers_at
 from approvals.models import ReviewRequest
 from approvals.showing.then import COMPUTED
 from audits import asof, timeline
+from inference.models import Endpoint
 from ledger.canonical import timestamp
 from portal.pages.standing import Line, Stand, best
 from registry import cards, comparing
@@ -20,8 +21,7 @@ from registry.asof import evidence_at, model_at, version_at
 from registry.models import Evidence, Model, Version
 from registry.views.versions import tensors_of
 
-# Without what serves: of endpoints no records are kept.
-TABS = ("overview", "evidence", "approvals", "history")
+TABS = ("overview", "evidence", "approvals", "serving", "history")
 
 
 def model(found: Model, viewer: User, at: datetime) -> dict[str, Any]:
@@ -34,13 +34,15 @@ def model(found: Model, viewer: User, at: datetime) -> dict[str, Any]:
         version.documents = sum(each.withdrawn_at is None for each in there)
     requests, unrecorded = requests_at(versions, viewer, at)
     stands = stands_at(versions, requests, at)
+    endpoints, intact = endpoints_at(found, viewer, at)
     return {
-        **asof.shown(looked, viewer),
+        **asof.shown(looked, viewer, intact),
         "then_left_out": unrecorded,
         "computed": COMPUTED,
         "model": then,
         "versions": [(version, stands.get(version.pk, [])) for version in versions],
         "stands": best([stand for each in stands.values() for stand in each]),
+        "endpoints": endpoints,
         "timeline": timeline.of(found, viewer, until=at),
         "may": {},
     }
@@ -52,16 +54,19 @@ def version(found: Version, viewer: User, at: datetime, tab: str) -> dict[str, A
     then = past.version
     evidence = evidence_at(Evidence.objects.filter(version=found).select_related("produced_by", "dataset"), at)
     requests, unrecorded = requests_at([then], viewer, at)
+    bound, intact = endpoints_at(found.model, viewer, at)
+    endpoints = [each for each in bound if each.version_id == found.pk]
+    counts = {"evidence": len(evidence), "approvals": len(requests), "serving": len(endpoints)}
     tab = tab if tab in TABS else TABS[0]
     return {
-        **asof.shown(looked, viewer, past.intact),
+        **asof.shown(looked, viewer, intact and past.intact),
         "then_left_out": unrecorded,
         "computed": COMPUTED,
         "subject": then, "model": then.model, "contributors": past.contributors,
         "stands": stands_at([then], requests, at).get(then.pk, []),
         "prospect": [Line("waiting", "Nobody had asked for approval by then.")],
-        "evidence": evidence, "requests": requests,
-        "tab": tab, "tabs": tabs_of(then, {"evidence": len(evidence), "approvals": len(requests)}, at),
+        "evidence": evidence, "requests": requests, "endpoints": endpoints,
+        "tab": tab, "tabs": tabs_of(then, counts, at),
         "card": cards.rendered(then.card), "rule": comparing.rule_in_words(then.decision_rule),
         "tensors": tensors_of(then.signature),
         "features_note": f"{len(then.features)} in the order in which the model takes them",
@@ -81,6 +86,20 @@ def requests_at(
         if str(row.pk) in kept:
             row.state = kept[str(row.pk)].record["state"]
     return [row for row in asked if str(row.pk) in kept], [row for row in asked if str(row.pk) not in kept]
+
+
+def endpoints_at(model: Model, viewer: User, at: datetime) -> tuple[list[Endpoint], bool]:
+    """The model's endpoints, each with the version that it was bound to; and whether the log agrees with them all."""
+    rows = list(Endpoint.objects.visible_to(viewer).filter(model=model))
+    kept = asof.kept_at(Endpoint._meta.label_lower, [row.pk for row in rows], at)
+    versions = {str(version.pk): version for version in model.versions.select_related("model")}
+    found = []
+    for row in rows:
+        record = kept.get(str(row.pk))
+        if record is not None:
+            row.version = versions.get(record.record["version"] or "")
+            found.append(row)
+    return found, all(record.state == "verified" for record in kept.values())
 
 
 def stands_at(versions: Iterable[Version], requests: Iterable[ReviewRequest], at: datetime) -> dict[int, list[Stand]]:

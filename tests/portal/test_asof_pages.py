@@ -9,6 +9,7 @@ import pytest
 
 from approvals.models import PolicyVersion
 from approvals.services import comment, revise, revoke
+from inference.services import add_endpoint, bind_endpoint
 from ledger.canonical import timestamp
 from ledger.events import database_time
 from ledger.models import Event, Record
@@ -77,7 +78,6 @@ def test_a_version_is_shown_with_its_card_its_evidence_and_the_gate_s_answer_of_
     assert "Something else entirely" not in page
     assert "computed from what was on record then" in page
     assert "Request approval" not in page
-    assert "tab=serving" not in page
     evidence = browser.get(url, {"as_of": timestamp(approved), "tab": "evidence"}).content.decode()
     assert "Bias report, model" in evidence
     assert "Validation report" not in evidence
@@ -165,6 +165,24 @@ def rewrite(cursor, kind, obj, old, new):
     cursor.execute("ALTER TABLE ledger_record DISABLE TRIGGER append_only")
     cursor.execute("UPDATE ledger_record SET bytes = %s WHERE id = %s", [bad, row.pk])
     cursor.execute("ALTER TABLE ledger_record ENABLE ALWAYS TRIGGER append_only")
+
+
+def test_an_endpoint_is_shown_with_the_version_that_it_served_then(browser, cast, owner_cursor):
+    model = worlds.a_model(cast)
+    first, second = worlds.a_version(cast, model), worlds.a_version(cast, model, weight=2.0)
+    endpoint = add_endpoint(by=cast.model_owner, model=model, name="desk", environment="production", use=world.USE)
+    unbound = database_time()
+    bind_endpoint(by=cast.model_owner, endpoint=endpoint, version=first)
+    bound = database_time()
+    bind_endpoint(by=cast.model_owner, endpoint=endpoint, version=second)
+    model_url, served = model.get_absolute_url(), first.get_absolute_url()
+    assert "nothing yet" in shown(browser, model_url, unbound)
+    tabs = [browser.get(served, {"as_of": timestamp(at), "tab": "serving"}).content.decode() for at in (unbound, bound)]
+    assert ["desk" in tab for tab in tabs] == [False, True]
+    now = browser.get(first.get_absolute_url(), {"tab": "serving"}).content.decode()
+    assert endpoint.get_absolute_url() not in now
+    rewrite(owner_cursor, "inference.endpoint", endpoint, b"production", b"producting")
+    assert "was altered" in shown(browser, model_url, database_time())
 
 
 def test_a_record_that_was_altered_is_said_on_the_page(browser, cast, owner_cursor):
