@@ -110,7 +110,8 @@ class Log:
         root = newest.split(b"\n")[2].decode()
         about = {
             "format": "countersign-log-bundle/1", "origin": ORIGIN, "size": size, "root": root,
-            "first": 0 if size else None, "made_at": time(0), "last": size - 1, "filter": {}, "keys": [key.vkey for key in self.keys],
+            "first": 0 if size else None, "made_at": time(0), "last": size - 1, "filter": {},
+            "keys": [key.vkey for key in self.keys],
         }  # fmt: skip
         files = {"bundle.json": json.dumps(about).encode(), "checkpoint": newest, "README.txt": b"", "verify.py": b""}
         files |= {f"checkpoints/{at}": note for at, note in self.checkpoints.items() if at < size}
