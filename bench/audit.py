@@ -56,7 +56,8 @@ def timed(work: Callable[[], Any]) -> float:
 
 def in_turn(one: Callable[[], Any], other: Callable[[], Any], rounds: int) -> tuple[float, list[float], list[float]]:
     """Median of `other`'s time by `one`'s over pairs, the order changing each time, and both lists of seconds."""
-    ones, others = [], []
+    ones: list[float] = []
+    others: list[float] = []
     for number in range(rounds):
         for work, kept in [(one, ones), (other, others)][:: 1 if number % 2 else -1]:
             kept.append(timed(work))
