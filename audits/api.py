@@ -50,7 +50,10 @@ class CheckpointSerializer(serializers.Serializer[Any]):
 class ProofSerializer(serializers.Serializer[Any]):
     """`proof` is a c2sp.org/tlog-proof: written to a file it is what `countersign-verify proof` takes."""
 
-    state = serializers.ChoiceField(choices=["sealed", "pending"])
+    state = serializers.ChoiceField(
+        choices=["sealed", "pending", "altered"],
+        help_text="`altered`: what the database holds now is not what was sealed",
+    )
     entry = serializers.IntegerField(allow_null=True)
     leaf_hash = serializers.CharField()
     hashes = serializers.ListField(child=serializers.CharField(), help_text="base64, from the leaf up")

@@ -13,9 +13,18 @@ from typing import Any
 
 from ledger import reading
 from ledger.anchors import anchors_over
-from ledger.merkle import leaf_hash
+from ledger.merkle import leaf_hash, verify_inclusion
 from ledger.models import Anchor, Checkpoint, Event, PublicKey
 from ledger.notes import Line, Proof, VerifierKey, open_note, parse_checkpoint, proof_text, split_note
+
+ALTERED = (
+    "The bytes that the database holds now are not those that were sealed. Take a log bundle, verify it, and compare "
+    "the entry with a copy kept elsewhere."
+)
+CONTRADICTION = (
+    "What the database holds of the tree does not lead to the checkpoint that the log has signed. Take a log bundle "
+    "and verify it: the verifier says what differs, and where."
+)
 
 
 @dataclass(frozen=True)
@@ -84,14 +93,18 @@ def head_of(note: bytes) -> Head:
 
 @dataclass(frozen=True)
 class Placed:
-    """Where an event stands in the tree; `proof` is None while it waits for its seal."""
+    """Where an event stands in the tree; `proof` is None while it waits for its seal.
+
+    Where what the database holds now contradicts what was sealed, `fault` says so.
+    """
 
     event: Event
     proof: Proof | None
+    fault: str = ""
 
     @property
     def state(self) -> str:
-        return "sealed" if self.proof else "pending"
+        return "altered" if self.fault else "sealed" if self.proof else "pending"
 
     @property
     def leaf(self) -> str:
@@ -137,7 +150,16 @@ class Placed:
 
 
 def placed(event: Event) -> Placed:
-    return Placed(event, reading.inclusion_proof(event))
+    """Reads the proof and holds the bytes against it."""
+    try:
+        proof = reading.inclusion_proof(event)
+    except ValueError:
+        return Placed(event, None, CONTRADICTION)
+    if proof is None:
+        return Placed(event, None)
+    head, leaf = head_of(proof.note), leaf_hash(bytes(event.bytes))
+    same = verify_inclusion(proof.index, head.size, leaf, list(proof.hashes), head.root)
+    return Placed(event, proof, "" if same else ALTERED)
 
 
 def command(place: Placed) -> str:

@@ -7,6 +7,7 @@ missed. What a word is, the database says (`ledger_lexemes`), the same for rows,
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
@@ -19,7 +20,6 @@ from django.db.models.expressions import RawSQL
 
 from ledger.models import Checkpoint, Disclosure, Event, EventQuerySet, Leaf, Pending, Search
 
-NEAR = 5_000  # events looked through in the order asked for, before the index of words is used
 # OFFSET 0 keeps the planner from turning these round: an event after the other, until there are enough.
 NEAR_SQL = """
 SELECT chosen.id FROM ({chosen}) AS chosen (id), LATERAL (
@@ -88,25 +88,34 @@ def saying(events: EventQuerySet, text: str) -> EventQuerySet:
     return events.filter(pk__in=indexed.union(fresh, all=True))
 
 
+@dataclass(frozen=True)
+class Reach:
+    """How far `Found` goes before it changes its way: events looked through at first, rows of a word that is taken
+    for rare, and events looked through for one that is not."""
+
+    near: int = 1_000
+    rare: int = 4_000
+    wide: int = 10_000
+
+
 class Found:
     """Events that say something, to take pages of: as much of a query set as paging uses.
 
-    The planner is told which way to go, because it knows no word by itself. An often said one is met within the next
-    few events, and gathering all its rows from the index of words would take long; a rare one is not, and its rows in
-    the index are few.
+    The planner is told which way to go, because it knows few words. One that is said often is met within the next few
+    events, and gathering all its rows from the index of words would take long; the rows of a rare one are few.
     """
 
-    def __init__(self, events: EventQuerySet, text: str, newest_first: bool = True, near: int = NEAR) -> None:
-        self.events, self.text, self.newest_first, self.near = events, text, newest_first, near
+    def __init__(self, events: EventQuerySet, text: str, newest_first: bool = True, reach: Reach | None = None) -> None:
+        self.events, self.text, self.newest_first, self.reach = events, text, newest_first, reach or Reach()
 
     def filter(self, *conditions: Q, **named: Any) -> Found:
-        return Found(self.events.filter(*conditions, **named), self.text, self.newest_first, self.near)
+        return Found(self.events.filter(*conditions, **named), self.text, self.newest_first, self.reach)
 
     def order_by(self, field: str) -> Found:
-        return Found(self.events, self.text, field.startswith("-"), self.near)
+        return Found(self.events, self.text, field.startswith("-"), self.reach)
 
     def __getitem__(self, part: slice) -> list[Event]:
-        """Five queries at most, however many events."""
+        """Seven queries at most, however many events."""
         try:
             ids = self._ids(part.stop)
         except EmptyResultSet:
@@ -115,19 +124,25 @@ class Found:
         return rows[part.start or 0 :]
 
     def _ids(self, count: int) -> list[uuid.UUID]:
-        found = self._near(count)
-        if len(found) < count and (edge := self._edge()):
-            found += self._far(edge, count - len(found))
+        found = self._near(count, self.reach.near)
+        if len(found) < count:
+            rare = self._run(f"{INDEXED} LIMIT %s", [self.text, self.reach.rare + 1])
+            if len(rare) <= self.reach.rare:
+                found = self._of("SELECT unnest(%s::uuid[]) AS event_id", [rare], self.events, count)
+            else:
+                found = self._near(count, self.reach.wide)
+                if len(found) < count and (edge := self._edge(self.reach.wide)):
+                    found += self._far(edge, count - len(found))
         return sorted({*found, *self._fresh(count)}, reverse=self.newest_first)[:count]
 
-    def _near(self, count: int) -> list[uuid.UUID]:
+    def _near(self, count: int, reach: int) -> list[uuid.UUID]:
         """Among the next events by looking at the words of each."""
-        chosen, given = self._next().query.sql_with_params()
+        chosen, given = self._next(reach).query.sql_with_params()
         return self._run(NEAR_SQL.format(chosen=chosen), [*given, self.text, count])
 
-    def _edge(self) -> uuid.UUID | None:
+    def _edge(self, reach: int) -> uuid.UUID | None:
         """Where `_near` ends; None where there is nothing after it."""
-        return next(iter(self._next()[self.near - 1 :]), None)
+        return next(iter(self._next(reach)[reach - 1 :]), None)
 
     def _far(self, edge: uuid.UUID, count: int) -> list[uuid.UUID]:
         """Beyond the edge by the index of words."""
@@ -138,8 +153,8 @@ class Found:
         """Among those that have no row in the index yet."""
         return self._of(FRESH, [], self.events.filter(Says(words_of_event(), asked(self.text))), count)
 
-    def _next(self) -> Any:
-        return self.events.order_by("-pk" if self.newest_first else "pk").values_list("pk", flat=True)[: self.near]
+    def _next(self, reach: int) -> Any:
+        return self.events.order_by("-pk" if self.newest_first else "pk").values_list("pk", flat=True)[:reach]
 
     def _of(self, source: str, given: list[Any], events: EventQuerySet, count: int) -> list[uuid.UUID]:
         """The first of the ids from `source` that are of `events`."""

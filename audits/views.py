@@ -57,8 +57,8 @@ def exact_bytes(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 def proof(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """The entry's proof as a file (c2sp.org/tlog-proof); 404 while it waits for its seal."""
     event = get_object_or_404(Event.objects.visible_to(request.user), pk=pk)
-    text = placed(event).text
-    if not text:
-        raise Http404("This entry waits for its seal. Look again in a moment.")
+    place = placed(event)
+    if not place.proof:
+        raise Http404(place.fault or "This entry waits for its seal. Look again in a moment.")
     headers = {"Content-Disposition": f'attachment; filename="event-{event.pk}.tlog-proof"'}
-    return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=headers)
+    return HttpResponse(place.text, content_type="text/plain; charset=utf-8", headers=headers)

@@ -9,13 +9,15 @@ from django.db import connection
 
 from accounts.services import add_team
 from audits import reading
-from audits.search import Found, saying
+from audits.search import Found, Reach, saying
 from ledger.actors import SystemActor
 from ledger.canonical import canonical
 from ledger.events import append
 from ledger.models import Event, Search
 
 pytestmark = pytest.mark.django_db
+# Each makes a few events go another way: looked through, rare, looked through more widely, beyond that by the index.
+REACHES = (Reach(), Reach(1, 1000, 1000), Reach(1, 0, 3), Reach(1, 0, 1), Reach(2, 1, 1000))
 CONSOLE = SystemActor("console", frozenset({"accounts.add_team"}))
 
 
@@ -81,8 +83,8 @@ def test_pages_of_words_have_no_gap_and_no_repeat(cast, seal):
             seal()
     for text in ("round", "often", "rare", "rare often", "nowhere"):
         everything = said(text)
-        for near in (1, 3, 100):
-            found, seen, place = Found(Event.objects.all(), text, near=near), [], {}
+        for reach in REACHES:
+            found, seen, place = Found(Event.objects.all(), text, reach=reach), [], {}
             while page := reading.page(found, size=2, **place):
                 seen += [entry.event for entry in page.entries]
                 if not page.older:
@@ -101,13 +103,13 @@ def test_words_and_other_filters_narrow_together(cast, seal):
     mine = granted(cast, "fraud")
     seal()
     fresh = granted(cast, "fraud again")
-    for near in (1, 1000):
-        found = Found(Event.objects.filter(team_id=cast.team.pk), "fraud", near=near)
+    for reach in REACHES:
+        found = Found(Event.objects.filter(team_id=cast.team.pk), "fraud", reach=reach)
         assert found.order_by("-id")[0:5] == [fresh, mine]
         assert found.order_by("id")[1:5] == [fresh]
         assert found.filter(event="role.granted", pk__lt=fresh.pk)[:5] == [mine]
-        assert Found(Event.objects.filter(pk__in=[]), "fraud", near=near)[:5] == []
-        assert Found(Event.objects.none(), "fraud", near=near)[:5] == []
+        assert Found(Event.objects.filter(pk__in=[]), "fraud", reach=reach)[:5] == []
+        assert Found(Event.objects.none(), "fraud", reach=reach)[:5] == []
 
 
 def test_the_api_pages_through_words(api, cast, seal):
@@ -127,6 +129,6 @@ def test_an_often_said_word_asks_no_more_of_the_database_than_a_rare_one(cast, s
         granted(cast, f"often {number}")
     seal()
     for text in ("often", "3", "nowhere"):
-        for near in (1, 1000):
-            with django_assert_max_num_queries(5):
-                Found(Event.objects.all(), text, near=near)[:2]
+        for reach in REACHES:
+            with django_assert_max_num_queries(7):
+                Found(Event.objects.all(), text, reach=reach)[:2]
