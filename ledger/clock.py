@@ -141,6 +141,7 @@ class ClockWatch:
         self.say, self.read = say, read
         self.judge: Judge | None = None
         self.due = 0.0
+        self.away = False
 
     def tick(self) -> None:
         """Look, at most every five seconds. A database that does not answer is somebody else's alarm."""
@@ -151,10 +152,13 @@ class ClockWatch:
             self.judge = self.judge or resume()
             for change in self.judge.look(self.read()):
                 self.report(change, self.judge.highest)
+            self.away = False
         except Error as error:
             self.judge = None  # what could not be written is found again
-            self.say(f"The clocks could not be compared: {str(error).strip()}")
             connection.close()
+            if not self.away:
+                self.say(f"The clocks cannot be compared at present: {str(error).strip()}")
+            self.away = True
 
     def report(self, change: Change, highest: datetime) -> None:
         if change.event == STEPPED:

@@ -112,6 +112,8 @@ def found_by(world: World, name: str, path: str, actor: Any) -> Any:
         return world.objects["events" if first == "audit" else first].pk
     if name == "text":
         return "1-none"
+    if name == "place":
+        return world.place
     return world.objects[name].pk
 
 
