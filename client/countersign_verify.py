@@ -439,6 +439,24 @@ class Source:
             raise Unusable(f"{name} is damaged: it has not the size the bundle says")
         return data
 
+    def quick(self, name: str) -> bytes:
+        """As `read`, but the zip's own check sum is not looked at: for bytes whose hash is checked anyway."""
+        if not self.zip:
+            return self.read(name)
+        info, file = self.zip.getinfo(name), self.zip.fp
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1 or not file:
+            return self.read(name)
+        try:
+            file.seek(info.header_offset)
+            header = file.read(30)
+            file.seek(int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little"), os.SEEK_CUR)
+            data = file.read(info.compress_size)
+            if info.compress_type == zipfile.ZIP_DEFLATED:
+                data = zlib.decompressobj(-15).decompress(data, info.file_size + 1)
+        except (OSError, zlib.error):
+            data = b""
+        return data if len(data) == info.file_size else self.read(name)
+
     def lines(self, name: str) -> Generator[tuple[int, dict[str, Any]], None, None]:
         """Objects of a JSON Lines file with their line numbers, from 1."""
         try:
@@ -458,16 +476,16 @@ class Source:
     def _open(self, name: str) -> Any:
         return self.zip.open(name) if self.zip else open(os.path.join(self.path, *name.split("/")), "rb")
 
-    def tile(self, level: str, index: int, width: int) -> bytes | None:
+    def tile(self, level: str, index: int, width: int, quick: bool = False) -> bytes | None:
         """Bytes of a tile that has at least this width; None where the bundle has none."""
         for wide in (width, WIDTH):
             name = tile_path(level, index, wide)
             if name in self.sizes:
-                return self.read(name)
+                return self.quick(name) if quick else self.read(name)
         return None
 
-    def hashes(self, level: int, index: int, width: int) -> bytes:
-        data = self.tile(str(level), index, width)
+    def hashes(self, level: int, index: int, width: int, quick: bool = False) -> bytes:
+        data = self.tile(str(level), index, width, quick)
         name = tile_path(str(level), index, width)
         if data is None:
             raise Unusable(f"the bundle lacks {name}, which its tree needs")
@@ -475,9 +493,9 @@ class Source:
             raise Unusable(f"{name} has not {width * HASH} bytes")
         return data[: width * HASH]
 
-    def entries(self, index: int, width: int) -> tuple[list[bytes], int]:
+    def entries(self, index: int, width: int, quick: bool = False) -> tuple[list[bytes], int]:
         """Entries of one bundle (empty where missing), and how many stand behind them."""
-        data, name = self.tile("entries", index, width), tile_path("entries", index, width)
+        data, name = self.tile("entries", index, width, quick), tile_path("entries", index, width)
         result: list[bytes] = []
         at, data = 0, data or b""
         end, append = len(data), result.append
@@ -606,37 +624,42 @@ def join(runs: Runs, more: Iterable[tuple[str, int, int]]) -> Runs:
 
 def hash_part(bundle: Bundle, start: int, end: int) -> Part:
     """Hash the entries of leaf tiles `start` to `end` against their leaves, and the tiles."""
-    roots: list[bytes] = []
-    mendable: list[int] = []
-    runs: Runs = []
+    part = Part([], [], [], 0, 0)
     surplus = checked = 0
     for tile in range(start, end):
-        width, base = bundle.width(tile), tile * WIDTH
-        leaves = bundle.source.hashes(0, tile, width)
-        if width == WIDTH:
-            roots.append(tile_root(leaves))
-        low, high = max(bundle.first, base) - base, min(bundle.last + 1, base + width) - base
-        if low >= high:
-            continue
-        entries, more = bundle.source.entries(tile, width)
+        bad, more, count = hash_tile(bundle, tile, part, quick=True)
+        if bad or more:  # look again, now at the zip's check sums too: a damaged file is no attack
+            bad, more, count = hash_tile(bundle, tile, part, quick=False)
         surplus += more
-        copy, found = _LEAF.copy, []
-        for entry in entries:
-            begun = copy()
-            begun.update(entry)
-            found.append(begun.digest())
-        made = b"".join(found)
-        checked += high - low
-        if made[low * HASH : high * HASH] != leaves[low * HASH : high * HASH]:
-            bad = []
-            for at in range(low, high):
-                if found[at] != leaves[at * HASH : (at + 1) * HASH] and not (bundle.withheld and not entries[at]):
-                    bad.append(("other" if entries[at] else "gone", base + at, base + at))
-            if len(runs) < ROW:
-                join(runs, bad)
-            if all(entries):
-                mendable.append(tile)
-    return Part(roots, runs, mendable, surplus, checked)
+        checked += count
+        if len(part.runs) < ROW:
+            join(part.runs, bad)
+    return part._replace(surplus=surplus, checked=checked)
+
+
+def hash_tile(bundle: Bundle, tile: int, part: Part, quick: bool) -> tuple[Runs, int, int]:
+    """Entries of one tile that are not as their leaves say, how many are too many, how many were looked at."""
+    width, base = bundle.width(tile), tile * WIDTH
+    leaves = bundle.source.hashes(0, tile, width, quick)
+    if width == WIDTH and quick:
+        part.roots.append(tile_root(leaves))
+    low, high = max(bundle.first, base) - base, min(bundle.last + 1, base + width) - base
+    if low >= high:
+        return [], 0, 0
+    entries, more = bundle.source.entries(tile, width, quick)
+    copy, found = _LEAF.copy, []
+    for entry in entries:
+        begun = copy()
+        begun.update(entry)
+        found.append(begun.digest())
+    bad: Runs = []
+    if b"".join(found)[low * HASH : high * HASH] != leaves[low * HASH : high * HASH]:
+        for at in range(low, high):
+            if found[at] != leaves[at * HASH : (at + 1) * HASH] and not (bundle.withheld and not entries[at]):
+                bad.append(("other" if entries[at] else "gone", base + at, base + at))
+        if bad and not quick and all(entries):
+            part.mendable.append(tile)
+    return bad, more, high - low
 
 
 _worker: list[Bundle] = []
