@@ -83,8 +83,10 @@ class SealSerializer(serializers.Serializer[Any]):
 @cache
 def with_seal(shape: type[serializers.Serializer[Any]]) -> type[serializers.Serializer[Any]]:
     """The shape of an answer that also carries a seal, for the API's description."""
-    name = f"Sealed{shape.__name__}"
-    return type(name, (shape,), {"seal": SealSerializer(allow_null=True, read_only=True), "__module__": __name__})
+    fields: dict[str, Any] = {"seal": SealSerializer(allow_null=True, read_only=True), "__module__": __name__}
+    if issubclass(shape, serializers.ModelSerializer):
+        fields["Meta"] = type("Meta", (shape.Meta,), {"fields": [*shape.Meta.fields, "seal"]})
+    return type(f"Sealed{shape.__name__}", (shape,), fields)
 
 
 @dataclass(frozen=True)

@@ -3,4 +3,4 @@
 import os
 
 # ONNX Runtime would tell its maker about models and machines; it asks for this when it is first imported.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
