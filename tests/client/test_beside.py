@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 
 import pytest
 
@@ -98,8 +99,16 @@ def test_disclosures_and_records(verify):
     assert "200 disclosures fit the digests in their events" in found.json["checked"]
     assert "1 records fit the digests in their events" in found.json["checked"]
     assert verify(log, files=log.files(disclosures=lines[::-1])).code == 0
+    compact = [json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" for line in lines]
+    assert verify(log, files={**log.files(), "disclosures.jsonl": b"".join(compact)}).code == 0
 
     altered = [*lines[:5], {**lines[5], "value": "Somebody else"}, *lines[6:]]
+    compact[5] = compact[5].replace(b"Vera", b"Vero")
+    found = verify(log, files={**log.files(), "disclosures.jsonl": b"".join(compact)})
+    assert found.places == [("disclosure_altered", 8, 8)]
+    unseen = verify(log, "--entries-only", files={**log.files(), "disclosures.jsonl": b"".join(compact)})
+    assert unseen.code == 0
+    assert "they were not looked at" in unseen.open
     found = verify(log, files=log.files(disclosures=altered))
     assert found.places == [("disclosure_altered", 8, 8)]
     assert found.json["findings"][0]["where"] == "disclosures.jsonl, line 6"
