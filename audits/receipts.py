@@ -74,7 +74,7 @@ def sealed_answer(body: Any, **given: Any) -> Response:
     return Response({**body, "seal": seal.as_dict() if seal else None}, **given)
 
 
-class SealSerializer(serializers.Serializer[Any]):
+class ActSealSerializer(serializers.Serializer[Any]):
     state = serializers.ChoiceField(choices=["sealed", "pending"])
     entry = serializers.IntegerField(allow_null=True, help_text="Its number in the log, from 0")
     receipt = serializers.CharField(help_text="Where to ask again")
@@ -83,7 +83,7 @@ class SealSerializer(serializers.Serializer[Any]):
 @cache
 def with_seal(shape: type[serializers.Serializer[Any]]) -> type[serializers.Serializer[Any]]:
     """The shape of an answer that also carries a seal, for the API's description."""
-    fields: dict[str, Any] = {"seal": SealSerializer(allow_null=True, read_only=True), "__module__": __name__}
+    fields: dict[str, Any] = {"seal": ActSealSerializer(allow_null=True, read_only=True), "__module__": __name__}
     if issubclass(shape, serializers.ModelSerializer):
         fields["Meta"] = type("Meta", (shape.Meta,), {"fields": [*shape.Meta.fields, "seal"]})
     return type(f"Sealed{shape.__name__}", (shape,), fields)
@@ -128,7 +128,7 @@ def receipt(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 class ReceiptSerializer(serializers.Serializer[Any]):
     event = serializers.UUIDField()
     sha256 = serializers.CharField()
-    seal = SealSerializer()
+    seal = ActSealSerializer()
     note = serializers.CharField(help_text="The receipt, signed with the portal's key (c2sp.org/signed-note)")
     proof = serializers.CharField(help_text="c2sp.org/tlog-proof; empty while the seal is pending")
 
