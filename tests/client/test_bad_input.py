@@ -37,7 +37,7 @@ def unusable(*arguments) -> str:
 def bundle(tmp_path):
     """Zips the good files with some replaced; None takes one out."""
 
-    def make(changes=None, method=zipfile.ZIP_STORED) -> Path:
+    def make(changes=None, method=zipfile.ZIP_STORED):
         files = {**FILES, **(changes or {})}
         return zipped(tmp_path / "b.zip", {name: data for name, data in files.items() if data is not None}, method)
 
@@ -213,7 +213,7 @@ def test_wrong_files(bundle, changes, line):
 
 
 def test_what_was_kept_elsewhere_must_be_genuine(bundle, tmp_path):
-    def kept(data: bytes) -> Path:
+    def kept(data):
         (tmp_path / "kept").write_bytes(data)
         return tmp_path / "kept"
 
