@@ -1,6 +1,7 @@
 from django.urls import path
 
 from audits import checkpoints, receipts, views
+from audits.erasing import views as erasing
 from audits.exports import views as exports
 
 urlpatterns = [
@@ -15,4 +16,5 @@ urlpatterns = [
     path("audit/<uuid:pk>/proof/", views.proof, name="audit-proof"),
     path("audit/receipts/<uuid:pk>/", receipts.receipt, name="receipt"),
     *checkpoints.urlpatterns,
+    *erasing.urlpatterns,
 ]

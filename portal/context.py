@@ -39,6 +39,7 @@ ENTRIES = (
     Entry("reports", "Reports", "/reports/", ("reports",), rare=True),
     Entry("jobs", "Jobs", "/jobs/", ("jobs",), rare=True),
     Entry("policies", "Policies", "/policies/", ("policies",), rare=True),
+    Entry("erasures", "Erasures", "/erasures/", ("erasures", "holds"), rare=True),
     Entry("people", "People", "/people/", ("people", "roles", "teams"), rare=True),
 )
 

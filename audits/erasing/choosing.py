@@ -133,13 +133,7 @@ def of_entry(choice: Choice, by: Any) -> Preview:
 
 def of_person(choice: Choice) -> Preview:
     """Events by them, and about them: on their account, or with it among the facts."""
-    wanted = Q(email__iexact=choice.subject)
-    if is_uuid(choice.subject):
-        wanted |= Q(opaque_id=choice.subject)
-    person = User.objects.filter(wanted).first()
-    if person is None:
-        sentence = "Nobody here has this mail address or opaque id. It stands on the person's page as “in the log as”."
-        raise Refusal("unknown_person", sentence, "subject")
+    person = person_of(choice.subject, "subject")
     own = str(person.opaque_id)
     fields = ("event_id", "event__event", "event__time", "label", "event__actor_kind")
     by_them = Disclosure.objects.filter(event__actor_id=own, event__actor_kind=person.kind)
@@ -157,6 +151,18 @@ def of_person(choice: Choice) -> Preview:
     offered = tuple(sorted({*there, *rules.IDENTITY}))
     labels = choice.labels or rules.IDENTITY
     return Preview(Erasure.Kind.PERSON, own, person, chosen(labels, offered), offered, lines)
+
+
+def person_of(text: str, field: str) -> User:
+    """By mail address or opaque id. Raises Refusal `unknown_person`."""
+    wanted = Q(email__iexact=text)
+    if is_uuid(text):
+        wanted |= Q(opaque_id=text)
+    person: User | None = User.objects.filter(wanted).first()
+    if person is None:
+        sentence = "Nobody here has this mail address or opaque id. It stands on the person's page as “in the log as”."
+        raise Refusal("unknown_person", sentence, field)
+    return person
 
 
 def events_about(person: User) -> list[uuid.UUID]:

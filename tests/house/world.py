@@ -33,6 +33,8 @@ class World:
 def build(cast: Any) -> World:
     """Everything belongs to team Credit. Takes seconds: build it once for many tries."""
     from accounts.services import add_account, issue_service_token
+    from audits.erasing.choosing import Choice
+    from audits.erasing.services import place_hold, request_erasure
     from fairness.services import request_bias_report
     from jobs.services import cancel
     from ledger.models import Event
@@ -52,6 +54,9 @@ def build(cast: Any) -> World:
     approved = approvals.an_approval(cast, version, environment="staging")
     endpoint = serving.an_endpoint(cast, version)
     key, key_text = serving.a_key(cast, endpoint)
+    hold = place_hold(by=cast.risk_officer, kind="model", model=str(version.model.pk), reason="a lawsuit")
+    choice = Choice("person", newcomer.email)
+    erasure = request_erasure(by=cast.platform_admin, choice=choice, ground="objection", reason="she asked us to")
     sealed = seal_now()
     assert sealed.size < 256
     return World(
@@ -73,6 +78,8 @@ def build(cast: Any) -> World:
             "endpoints": endpoint,
             "keys": key,
             "key_text": key_text,
+            "erasures": erasure,
+            "holds": hold,
             "place": f"0/000.p/{sealed.size}",
             "size": sealed.size,
             "more": [("job", cancelled.pk), ("person", newcomer.pk), ("request", approved.pk)],
@@ -112,8 +119,8 @@ def found_by(world: World, name: str, path: str, actor: Any) -> Any:
         return world.objects["events" if first == "audit" else first].pk
     if name == "text":
         return "1-none"
-    if name == "place":
-        return world.place
+    if name in ("place", "size"):
+        return world.objects[name]
     return world.objects[name].pk
 
 
@@ -175,6 +182,13 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-key-revocation", "POST"): lambda w, by: {"reason": "Not needed."},
     ("api-key-leak", "POST"): lambda w, by: {"key": w.key_text},
     ("api-evidence-withdrawal", "POST"): lambda w, by: {"reason": "Wrong file."},
+    ("api-erasures", "POST"): lambda w, by: {
+        "kind": "person", "subject": w.cast.second_developer.email, "ground": "objection", "reason": "He asked us to.",
+    },
+    ("api-erasure-approval", "POST"): lambda w, by: {},
+    ("api-erasure-rejection", "POST"): lambda w, by: {"reason": "She is still with us."},
+    ("api-holds", "POST"): lambda w, by: {"kind": "period", "since": "2099-01-01T00:00:00Z", "reason": "An inquiry."},
+    ("api-hold-lifting", "POST"): lambda w, by: {"reason": "The case is over."},
 }  # fmt: skip
 RAW = {"api-artifacts"}  # takes a file as the body, and where it belongs in the query
 

@@ -12,6 +12,7 @@ import psycopg2
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from audits.erasing.carrying import Eraser
 from ledger.clock import ClockWatch
 from ledger.keys import KeyFault, log_keys, portal_vkeys, refuse_same
 from ledger.sequencer import Sequencer
@@ -48,7 +49,14 @@ class Command(BaseCommand):
         if options["once"]:
             seal(make, stop)
         else:
-            run(connect, make, stop, each=ClockWatch(log.error).tick)
+            watch, eraser = ClockWatch(log.error), Eraser(connect)
+
+            def each() -> None:
+                watch.tick()
+                eraser()
+
+            run(connect, make, stop, each=each)
+            eraser.close()
 
 
 def connect() -> Any:
