@@ -30,10 +30,11 @@ def humanise(code: str) -> str:
 
 STATES: dict[str, State] = {
     **_states("ok", "ok", "approved active met allowed succeeded within verified sealed delivered closed accepted"),
-    **_states("ok", "ok", "confirmed healthy", ok="OK", passed="Passed", within_bounds="Within bounds"),
+    **_states("ok", "ok", "confirmed healthy carried_out", ok="OK", passed="Passed", within_bounds="Within bounds"),
     **_states("ok", "play", "deployed serving live"),
     **_states("wait", "ok", "approve_with_conditions", conditionally_approved="Approved with conditions"),
     **_states("wait", "wait", "in_review in_validation waiting pending expiring retrying scheduled due_soon"),
+    **_states("wait", "wait", "", requested="Waits for approval"),
     **_states("wait", "pen", "changes_requested request_changes"),
     **_states("wait", "lock", "locked blocked"),
     **_states("wait", "warn", "outdated inconclusive unverified open medium", too_few="Too few to test"),

@@ -97,7 +97,10 @@ class Preview:
         for line in self.going:
             found.setdefault(line.event, []).append(line)
         newest = sorted(found.items(), reverse=True)[:SHOWN]
-        return [(pk, own[0].name, own[0].time, ", ".join(sorted(line.label for line in own))) for pk, own in newest]
+        return [
+            (pk, own[0].name, own[0].time, ", ".join(sorted(line.label for line in own)).replace("_", " "))
+            for pk, own in newest
+        ]
 
     @cached_property
     def holds(self) -> HoldQuerySet:
