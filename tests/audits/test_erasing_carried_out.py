@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
+import subprocess
+import sys
+import time
 from datetime import timedelta
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -34,6 +39,8 @@ from tests.audits.erasing import (
 )
 from tests.client.logs import verifier
 from tests.sealing import connect
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class TestTheWhole:
@@ -231,3 +238,15 @@ class TestCarryingOut:
         seldom()
         seldom.close()
         assert len(calls) == 3
+
+    @pytest.mark.long
+    def test_the_sequencers_process_does_it(self, cast, seal, leaver, process_environment):
+        erasure = agreed(cast, leaver)
+        command = [sys.executable, "-W", "ignore", "-m", "manage", "sequencer"]
+        with subprocess.Popen(command, cwd=ROOT, env=process_environment, stderr=subprocess.PIPE, text=True) as process:
+            until = time.monotonic() + 30
+            while state_of(erasure) != "carried_out" and time.monotonic() < until:
+                time.sleep(0.1)
+            process.send_signal(signal.SIGTERM)
+            said = process.communicate(timeout=20)[1]
+        assert (state_of(erasure), left(leaver)) == ("carried_out", []), said
