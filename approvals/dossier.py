@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q, Subquery
+from django.db.models import BooleanField, ExpressionWrapper, Q, Subquery
 
 from accounts.models import User
 from approvals import workflow
@@ -125,10 +125,11 @@ def seals_of(
     published = Checkpoint.objects.filter(origin=settings.LOG_ORIGIN)
     published = published if until is None else published.filter(at__lte=until)
     newest = published.order_by("-size").values("size")[:1]
+    sealed_by_then = ExpressionWrapper(Q(event__leaf__index__lt=Subquery(newest)), BooleanField())
     rows = Record.objects.filter(
         object_type="approvals.decision", object_id__in=[str(each.pk) for each in decisions],
         event__event="decision.signed",
-    ).values_list("object_id", "bytes", Q(event__leaf__index__lt=Subquery(newest)))  # fmt: skip
+    ).values_list("object_id", "bytes", sealed_by_then)  # fmt: skip
     recorded = {int(pk): (bytes(state), bool(sealed)) for pk, state, sealed in rows}
     found = {}
     for each in decisions:

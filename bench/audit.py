@@ -48,6 +48,7 @@ COPIES = {
     "disclosures": "COPY ledger_disclosure TO STDOUT (FORMAT BINARY)",
 }
 
+
 def timed(work: Callable[[], Any]) -> float:
     start = time.perf_counter()
     work()

@@ -108,16 +108,13 @@ def governed(
     return decorate
 
 
-def recorded(*objects: models.Model | None) -> dict[tuple[str, str], dict[str, Any]]:
+def recorded(*objects: Any) -> dict[tuple[str, str], dict[str, Any]]:
     """The records of those among the objects that keep them, read anew: the act may have changed rows behind them."""
-    found = {}
+    found: dict[tuple[str, str], dict[str, Any]] = {}
     for obj in objects:
         if isinstance(obj, Recorded):
-            manager = obj._meta.default_manager
-            assert manager is not None
-            fresh = manager.get(pk=obj.pk)
-            assert isinstance(fresh, Recorded)
-            found[obj._meta.label_lower, str(obj.pk)] = fresh.as_record()
+            row: Any = obj
+            found[row._meta.label_lower, str(row.pk)] = row._meta.default_manager.get(pk=row.pk).as_record()
     return found
 
 

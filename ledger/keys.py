@@ -119,7 +119,7 @@ def refuse_same(keys: Iterable[SigningKey], others: Iterable[VerifierKey]) -> No
         )
 
 
-def save(path: Path, keys: Iterable[SigningKey]) -> None:
+def write(path: Path, keys: Iterable[SigningKey]) -> None:
     """Write the keys for their owner only, whole or not at all; owner and tightness of a file before it stay."""
     mode, owner = 0o600, None
     with contextlib.suppress(FileNotFoundError):

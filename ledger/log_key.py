@@ -60,7 +60,7 @@ def make(path: Path, name: str, replace: bool) -> int:
         key = SigningKey.generate(name)
     except ValueError as error:
         raise keys.KeyFault(f"{name!r} cannot be a key's name: no spaces and no plus sign.") from error
-    keys.save(path, [*before, key])
+    keys.write(path, [*before, key])
     print(key.vkey)
     return 0
 
@@ -82,7 +82,7 @@ def take_out(path: Path, wanted: str, checkpoint: Path | None, compromised: bool
                 f"{checkpoint} is not signed by {left[-1].vkey} yet. Restart the sequencer, wait for the next "
                 "checkpoint and for those who pin keys, then retire the old one."
             ) from error
-    keys.save(path, left)
+    keys.write(path, left)
     print("\n".join(key.vkey for key in left))
     return 0
 

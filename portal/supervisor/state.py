@@ -112,7 +112,7 @@ class State:
         path = self.folder / "secrets" / setting.lower()
         begun = setting == "LOG_KEY" and any(self.folder.glob("log/*/checkpoint"))
         if not os.path.lexists(path) and not begun:
-            keys.save(path, [SigningKey.generate(name)])
+            keys.write(path, [SigningKey.generate(name)])
         keys.load(setting, value="", file=str(path), name=name)
         return path
 

@@ -14,8 +14,9 @@ from ledger.management.commands.provision_roles import COLUMNS
 from ledger.models import Disclosure, Event, Pending
 
 TABLES = {
-    "ledger_event": "outcome", "ledger_disclosure": "value", "ledger_leaf": "hash", "ledger_tile": "hash", "ledger_treehead": "root",
-    "ledger_checkpoint": "note", "ledger_key": "vkey", "ledger_record": "bytes", "ledger_anchor": "receipt",
+    "ledger_event": "outcome", "ledger_disclosure": "value", "ledger_leaf": "hash", "ledger_tile": "hash",
+    "ledger_treehead": "root", "ledger_checkpoint": "note", "ledger_key": "vkey", "ledger_record": "bytes",
+    "ledger_anchor": "receipt",
 }  # fmt: skip
 NUMBERED = ("ledger_leaf", "ledger_tile", "ledger_treehead", "ledger_checkpoint", "ledger_key")
 CONSOLE = SystemActor("console", frozenset({"accounts.add_team"}))

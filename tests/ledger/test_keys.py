@@ -17,7 +17,7 @@ NAME = "countersign.example.org/log"
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "log_key"
-    keys.save(path, [SigningKey.generate(NAME)])
+    keys.write(path, [SigningKey.generate(NAME)])
     return path
 
 
@@ -92,6 +92,7 @@ WITNESS = SigningKey.generate(NAME, COSIGNATURE).text
     "text",
     ["", "\n\n", "x", SECRET[:-4], SECRET.removeprefix("PRIVATE+KEY+"), SECRET + "=", f"{SECRET}\nx", WITNESS, "\xff",
      SECRET.replace(NAME, "a name"), SECRET.replace(NAME, "other")],
+    ids=["none", "lines", "short", "cut", "bare", "padded", "two", "another kind", "bytes", "bad name", "other name"],
 )  # fmt: skip
 def test_a_malformed_key_is_a_sentence_without_it(path, text):
     path.write_text(text, encoding="utf-8")

@@ -82,7 +82,7 @@ def good(settings):
 
 def test_a_portals_key_that_others_can_read_is_refused(good, db, tmp_path):
     path = tmp_path / "portal_key"
-    keys.save(path, [PORTAL_KEY])
+    keys.write(path, [PORTAL_KEY])
     good.PORTAL_KEY, good.PORTAL_KEY_FILE = "", str(path)
     assert checks.production() == []
     keys._portal_key.cache_clear()
@@ -101,6 +101,7 @@ def test_a_portals_key_that_others_can_read_is_refused(good, db, tmp_path):
         ("PORTAL_VKEY", "", "E022"),
         ("PORTAL_VKEY", "x", "E021"),
     ],
+    ids=["log key", "no portal key", "cut portal key", "no public key", "bad public key"],
 )
 def test_signing_keys_are_judged_one_by_one(good, db, name, value, code):
     assert checks.production() == []

@@ -94,9 +94,7 @@ def test_a_python_without_venv_is_a_sentence(project: Path, tmp_path: Path) -> N
     path = tools(tmp_path / "bin")
     bare = path / "python3"
     python = shlex.quote(sys.executable)
-    bare.write_text(
-        f'#!/bin/sh\n[ "$1" = -m ] && {{ echo "No module named venv" >&2; exit 1; }}\nexec {python} "$@"\n'
-    )
+    bare.write_text(f'#!/bin/sh\n[ "$1" = -m ] && {{ echo "No module named venv" >&2; exit 1; }}\nexec {python} "$@"\n')
     bare.chmod(0o755)
     done = prepare(project, path)
     assert done.returncode == 2

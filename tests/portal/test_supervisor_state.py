@@ -248,12 +248,12 @@ def lost(state: State) -> None:
 
 def same(state: State) -> None:
     key = SigningKey.generate("a/log")
-    keys.save(state.folder / "secrets" / "log_key", [key])
-    keys.save(state.folder / "secrets" / "portal_key", [SigningKey("a/log/portal", key.kind, key.private)])
+    keys.write(state.folder / "secrets" / "log_key", [key])
+    keys.write(state.folder / "secrets" / "portal_key", [SigningKey("a/log/portal", key.kind, key.private)])
 
 
 def opened(state: State) -> None:
-    keys.save(state.folder / "secrets" / "log_key", [SigningKey.generate("a/log")])
+    keys.write(state.folder / "secrets" / "log_key", [SigningKey.generate("a/log")])
     (state.folder / "secrets" / "log_key").chmod(0o644)
 
 
@@ -284,7 +284,7 @@ def test_keys_that_are_unfit_are_a_sentence_and_not_replaced(
 
 def test_an_operators_own_keys_are_taken_and_judged(state: State, tmp_path: Path) -> None:
     log, portal = SigningKey.generate("example.org/log"), SigningKey.generate("example.org/receipts")
-    keys.save(tmp_path / "log", [log])
+    keys.write(tmp_path / "log", [log])
     found = told(state, LOG_KEY_FILE=str(tmp_path / "log"), PORTAL_KEY=portal.text, LOG_ORIGIN=log.name)
     assert (found["LOG_KEY_FILE"], found["PORTAL_VKEY"]) == (str(tmp_path / "log"), portal.vkey)
     assert "PORTAL_KEY_FILE" not in found
