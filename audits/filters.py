@@ -11,7 +11,7 @@ from django import forms
 from django.db.models import Q
 
 from accounts.models import Team, User
-from audits.search import Found, saying, waiting
+from audits.search import Found, has_a_word, saying, waiting
 from ledger.canonical import uuid7
 from ledger.models import Event, EventQuerySet
 
@@ -19,12 +19,19 @@ MOMENT = forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}, form
 OUTCOMES = [("done", "done"), ("refused", "refused")]
 SEALS = [("sealed", "sealed"), ("pending", "pending")]
 WORDS = "whole words of names, reasons and facts, in any order; of the last one the beginning is enough"
+SEVERAL = 5  # accounts that are looked for by their words too
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def has_a_word(text: str) -> None:
-    if not any(letter.isalnum() for letter in text):
+def words_needed(text: str) -> None:
+    if not has_a_word(text):
         raise forms.ValidationError("Type at least one letter or digit.", "no_word")
+
+
+def actors(said: str) -> list[str]:
+    """Opaque ids of the accounts that somebody may mean, and what was said, which may be an id itself."""
+    found = User.objects.filter(Q(name__icontains=said) | Q(email__iexact=said)).values_list("opaque_id", flat=True)
+    return [said, *map(str, found)]
 
 
 def first_id(moment: datetime) -> uuid.UUID:
@@ -57,7 +64,7 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
     )
     seal = django_filters.ChoiceFilter(label="Seal", choices=SEALS, method="by_seal", empty_label="any")
     text = django_filters.CharFilter(
-        label="Words", method="with_text", max_length=200, help_text=WORDS, validators=[has_a_word]
+        label="Words", method="with_text", max_length=200, help_text=WORDS, validators=[words_needed]
     )
 
     class Meta:
@@ -65,10 +72,7 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
         fields: tuple[str, ...] = ()
 
     def by_actor(self, events: EventQuerySet, name: str, value: str) -> EventQuerySet:
-        found = User.objects.filter(Q(name__icontains=value) | Q(email__iexact=value)).values_list(
-            "opaque_id", flat=True
-        )
-        return events.filter(actor_id__in=[value, *map(str, found)])
+        return events.filter(actor_id__in=actors(value))
 
     def of_team(self, events: EventQuerySet, name: str, value: Team) -> EventQuerySet:
         return events.filter(team_id=value.pk)
@@ -97,8 +101,14 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
     @property
     def found(self) -> EventQuerySet | Found:
         """What the filters choose, to take pages of."""
-        text = self.form.cleaned_data["text"]
-        return Found(self.without_text, text) if text else self.qs
+        given = self.form.cleaned_data
+        if not given["text"]:
+            events: EventQuerySet = self.qs
+            return events
+        hints = [[given[name]] for name in ("event", "outcome", "object_type", "object_id") if given[name]]
+        if given["actor"] and len(found := actors(given["actor"])) <= SEVERAL:
+            hints.append(found)
+        return Found(self.without_text, given["text"], hints)
 
     @property
     def used(self) -> dict[str, str]:

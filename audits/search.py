@@ -7,6 +7,8 @@ missed. What a word is, the database says (`ledger_lexemes`), the same for rows,
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -18,6 +20,7 @@ from django.db import connection, models
 from django.db.models import Exists, F, Func, OuterRef, Q, Subquery, TextField, Value
 from django.db.models.expressions import RawSQL
 
+from ledger.door import mechanical
 from ledger.models import Checkpoint, Disclosure, Event, EventQuerySet, Leaf, Pending, Search
 
 # OFFSET 0 keeps the planner from turning these round: an event after the other, until there are enough.
@@ -31,7 +34,7 @@ WITH source AS MATERIALIZED ({source})
 SELECT chosen.event_id FROM (SELECT event_id FROM source ORDER BY event_id {direction} OFFSET 0) AS chosen,
 LATERAL ({event} OFFSET 0) AS event LIMIT %s
 """
-INDEXED = "SELECT event_id FROM ledger_search WHERE words @@ ledger_asked(%s)"
+INDEXED = "SELECT event_id FROM ledger_search WHERE words @@ ({asked})"
 # `ledger_search` is filled in the order of the leaves.
 FRESH = """
 SELECT event_id FROM ledger_pending UNION ALL
@@ -88,13 +91,17 @@ def saying(events: EventQuerySet, text: str) -> EventQuerySet:
     return events.filter(pk__in=indexed.union(fresh, all=True))
 
 
+def has_a_word(text: str) -> bool:
+    return any(letter.isalnum() for letter in text)
+
+
 @dataclass(frozen=True)
 class Reach:
     """How far `Found` goes before it changes its way: events looked through at first, rows of a word that is taken
     for rare, and events looked through for one that is not."""
 
     near: int = 1_000
-    rare: int = 4_000
+    rare: int = 2_000
     wide: int = 10_000
 
 
@@ -103,16 +110,27 @@ class Found:
 
     The planner is told which way to go, because it knows few words. One that is said often is met within the next few
     events, and gathering all its rows from the index of words would take long; the rows of a rare one are few.
+
+    `hints` say what else each of `events` must say, one of the texts of each: so that the index of words leaves out
+    what other filters would take away.
     """
 
-    def __init__(self, events: EventQuerySet, text: str, newest_first: bool = True, reach: Reach | None = None) -> None:
-        self.events, self.text, self.newest_first, self.reach = events, text, newest_first, reach or Reach()
+    def __init__(
+        self, events: EventQuerySet, text: str, hints: Sequence[Sequence[str]] = (), reach: Reach | None = None
+    ) -> None:
+        self.events, self.text, self.hints, self.reach = events, text, hints, reach or Reach()
+        self.newest_first = True
 
     def filter(self, *conditions: Q, **named: Any) -> Found:
-        return Found(self.events.filter(*conditions, **named), self.text, self.newest_first, self.reach)
+        return self._with(events=self.events.filter(*conditions, **named))
 
     def order_by(self, field: str) -> Found:
-        return Found(self.events, self.text, field.startswith("-"), self.reach)
+        return self._with(newest_first=field.startswith("-"))
+
+    def _with(self, **changes: Any) -> Found:
+        other = copy(self)
+        vars(other).update(changes)
+        return other
 
     def __getitem__(self, part: slice) -> list[Event]:
         """Seven queries at most, however many events."""
@@ -126,7 +144,8 @@ class Found:
     def _ids(self, count: int) -> list[uuid.UUID]:
         found = self._near(count, self.reach.near)
         if len(found) < count:
-            rare = self._run(f"{INDEXED} LIMIT %s", [self.text, self.reach.rare + 1])
+            indexed, given = self._indexed()
+            rare = self._run(f"{indexed} LIMIT %s", [*given, self.reach.rare + 1])
             if len(rare) <= self.reach.rare:
                 found = self._of("SELECT unnest(%s::uuid[]) AS event_id", [rare], self.events, count)
             else:
@@ -147,7 +166,14 @@ class Found:
     def _far(self, edge: uuid.UUID, count: int) -> list[uuid.UUID]:
         """Beyond the edge by the index of words."""
         side = "<" if self.newest_first else ">"
-        return self._of(f"{INDEXED} AND event_id {side} %s", [self.text, edge], self.events, count)
+        indexed, given = self._indexed()
+        return self._of(f"{indexed} AND event_id {side} %s", [*given, edge], self.events, count)
+
+    def _indexed(self) -> tuple[str, list[str]]:
+        """Ids that the index of words has for the text and the hints; those with no word in them are left out."""
+        groups = [[self.text], *(group for group in self.hints if all(map(has_a_word, group)))]
+        asked = " && ".join("(" + " || ".join(["ledger_asked(%s)"] * len(group)) + ")" for group in groups)
+        return INDEXED.format(asked=asked), [text for group in groups for text in group]
 
     def _fresh(self, count: int) -> list[uuid.UUID]:
         """Among those that have no row in the index yet."""
@@ -163,6 +189,7 @@ class Found:
         direction = "DESC" if self.newest_first else "ASC"
         return self._run(OF_SQL.format(source=source, direction=direction, event=sql), [*given, *more, count])
 
+    @mechanical("runs the statements of this module, which only read")
     def _run(self, sql: str, given: list[Any]) -> list[uuid.UUID]:
         with connection.cursor() as cursor:
             cursor.execute(sql, given)

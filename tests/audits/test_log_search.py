@@ -112,6 +112,25 @@ def test_words_and_other_filters_narrow_together(cast, seal):
         assert Found(Event.objects.none(), "fraud", reach=reach)[:5] == []
 
 
+def test_hints_leave_out_only_what_other_filters_take_away(signed_in, cast, seal):
+    mine = granted(cast, "fraud")
+    add_team(by=CONSOLE, name="Fraud", slug="fraud")
+    seal()
+    events = Event.objects.filter(event="role.granted")
+    for hints in ([["role.gran"], ["console", "nobody"]], [["?"]], [["role", "."]]):
+        for reach in REACHES:
+            assert Found(events, "fraud", hints, reach)[:5] == [mine]
+    assert Found(events, "fraud", [["elsewhere"]], Reach(0, 1000, 1000))[:5] == []
+    for query in (
+        "event=role.g",
+        "actor=console",
+        "outcome=done&object_type=accounts.team",
+        f"object_id={cast.team.pk}",
+    ):
+        page = signed_in(cast.auditor).get(f"/audit/?text=fraud&{query}").content.decode()
+        assert f"/audit/{mine.pk}/" in page
+
+
 def test_the_api_pages_through_words(api, cast, seal):
     made = [str(granted(cast, f"seventh {number}").pk) for number in range(5)]
     seal()
