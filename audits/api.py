@@ -18,6 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from audits import reading
+from audits.erasing import api as erasing
 from audits.exports import api as exports
 from audits.filters import EventFilter
 from audits.proving import placed, seals
@@ -157,4 +158,5 @@ routes = [
     path("events/<uuid:pk>/", EventDetail.as_view(), name="api-event"),
     path("events/<uuid:pk>/proof/", EventProof.as_view(), name="api-event-proof"),
     *exports.routes,
+    *erasing.routes,
 ]

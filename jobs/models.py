@@ -52,7 +52,7 @@ class Job(models.Model):
     kind = models.CharField(max_length=80, help_text="The name of the Celery task that does the work")
     inputs = models.JSONField()
     inputs_digest = models.CharField(max_length=71)
-    team_id = models.BigIntegerField()
+    team_id = models.BigIntegerField(null=True, help_text="None where the work is about the whole house")
     subject = models.CharField(max_length=200, help_text="What the work is about, for people")
     subject_url = models.CharField(max_length=200, blank=True)
     asked_by = models.CharField(max_length=64, help_text="Opaque id of the account that asked")
@@ -83,6 +83,7 @@ class Job(models.Model):
                 "inputs_digest",
                 "team_id",
                 condition=Q(state__in=("queued", "running", "succeeded")),
+                nulls_distinct=False,
                 name="one_job_for_the_same_inputs",
             ),
             models.CheckConstraint(condition=Q(progress__lte=100), name="progress_is_a_percentage"),

@@ -28,7 +28,9 @@ RESEND_AT_MOST = 20
 LIVE = (Job.State.QUEUED, Job.State.RUNNING, Job.State.SUCCEEDED)
 
 
-def enqueue(*, kind: str, inputs: Mapping[str, Any], team_id: int, subject: str, subject_url: str, by: Actor) -> Job:
+def enqueue(
+    *, kind: str, inputs: Mapping[str, Any], team_id: int | None, subject: str, subject_url: str, by: Actor
+) -> Job:
     """The job for these inputs: the one that is there, or a new one that is sent when the transaction commits.
 
     For use within a governed act. `kind` is the name of a Celery task that takes the job's primary key.

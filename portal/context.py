@@ -35,7 +35,7 @@ ENTRIES = (
     Entry("requests", "Requests", "/requests/", ("requests", "findings", "decisions")),
     Entry("datasets", "Datasets", "/datasets/", ("datasets",)),
     Entry("endpoints", "Endpoints", "/endpoints/", ("endpoints", "keys", "predictions")),
-    Entry("audit", "Audit", "/audit/", ("audit",)),
+    Entry("audit", "Audit", "/audit/", ("audit", "exports")),
     Entry("reports", "Reports", "/reports/", ("reports",), rare=True),
     Entry("jobs", "Jobs", "/jobs/", ("jobs",), rare=True),
     Entry("policies", "Policies", "/policies/", ("policies",), rare=True),

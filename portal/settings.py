@@ -126,6 +126,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = env.str("CELERY_BEAT_SCHEDULE_FILENAME", default="celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "reconcile-jobs": {"task": "jobs.reconcile", "schedule": 5.0, "options": {"expires": 10}},
+    "remove-old-exports": {"task": "audits.remove_old_exports", "schedule": 3600.0, "options": {"expires": 3000}},
     "anchor-checkpoints": {"task": "ledger.anchor_checkpoints", "schedule": 60.0, "options": {"expires": 50}},
 }
 
@@ -198,11 +199,18 @@ SEAL_WAIT_SECONDS = env.float("SEAL_WAIT_SECONDS", default=0.0 if TESTING else 2
 LOG_ANCHORS = secret("LOG_ANCHORS", default="").replace(",", " ").split()
 LOG_ANCHORS_ALLOW_HTTP = env.bool("LOG_ANCHORS_ALLOW_HTTP", default=False)
 
+# How many days the file of an export is kept; what it held stays in the log.
+EXPORT_DAYS = env.int("EXPORT_DAYS", default=30)
+# The longest PDF of the log: a longer one is for machines, and typesetting holds all of it in memory.
+EXPORT_PDF_ENTRIES = env.int("EXPORT_PDF_ENTRIES", default=2000)
+
 ARTIFACT_ROOT = env.str("ARTIFACT_ROOT", default=str(BASE_DIR / ".countersign" / "artifacts"))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": ARTIFACT_ROOT}},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+# What the demo takes out of the log, and its logins.
+DEMO_FOLDER = env.str("DEMO_FOLDER", default=str(BASE_DIR / ".countersign" / "demo"))
 DEMO_PASSWORD_FILE = env.str("DEMO_PASSWORD_FILE", default=str(BASE_DIR / ".countersign" / "secrets" / "demo-password"))
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=2 * 1024**3)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024**2
@@ -242,10 +250,18 @@ SPECTACULAR_SETTINGS = {
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
     "ENUM_NAME_OVERRIDES": {
         "AccountKindEnum": "accounts.models.User.Kind",
+        "ErasureKindEnum": "audits.models.Erasure.Kind",
+        "ErasureStateEnum": "audits.models.Erasure.State",
+        "ExportFormatEnum": "audits.models.Export.Kind",
+        "ExportStateEnum": "audits.models.STATES",
+        "HoldKindEnum": "audits.models.Hold.Kind",
+        "HoldStateEnum": "audits.erasing.models.STATES",
         "EnvironmentEnum": "approvals.workflow.ENVIRONMENTS",
         "ReviewEnvironmentEnum": "approvals.forms.ENVIRONMENTS",
+        "RecordStateEnum": "registry.api.records.STATES",
         "RequestStateEnum": "approvals.models.ReviewRequest.State",
         "RiskTierEnum": "registry.models.Model.Tier",
+        "SealStateEnum": "audits.filters.SEALS",
         "TokenStateEnum": "accounts.models.TOKEN_STATES",
     },
 }

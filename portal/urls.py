@@ -12,7 +12,7 @@ from fairness import api as fairness_api
 from inference import api as inference_api
 from jobs import api as jobs_api
 from portal import health
-from portal.pages import models
+from portal.pages import evidence, models
 from portal.pages.inbox import home
 from portal.theme import set_theme
 from registry import api as registry_api
@@ -47,5 +47,6 @@ urlpatterns = [
     path("", include("registry.urls")),
     path("", include("jobs.urls")),
     path("", include("accounts.urls")),
+    path("audit/evidence/", evidence.evidence, name="audit-evidence"),
     path("", include("audits.urls")),
 ]

@@ -17,7 +17,7 @@ from accounts.asking import asker
 from accounts.models import Team
 from audits.erasing import services, showing
 from audits.erasing.choosing import Choice, person_of, preview
-from audits.erasing.models import Erasure, ErasureQuerySet, Hold, HoldQuerySet
+from audits.erasing.models import STATES, Erasure, ErasureQuerySet, Hold, HoldQuerySet
 from audits.erasing.rules import GROUNDS
 from ledger.refusals import Denied
 
@@ -117,7 +117,7 @@ class ErasureNote(serializers.Serializer[Any]):
 
 
 class HoldSerializer(serializers.ModelSerializer[Hold]):
-    state = serializers.ChoiceField(choices=["standing", "ended", "lifted"], read_only=True)
+    state = serializers.ChoiceField(choices=STATES, read_only=True)
     team = serializers.IntegerField(source="of_team_id", allow_null=True, read_only=True)
     reason = serializers.SerializerMethodField(help_text="Empty once erased")
     url = serializers.SerializerMethodField()

@@ -159,3 +159,6 @@ class Hold(models.Model):
             return f"everything about model {self.subject}"
         end = f"before {self.until:%Y-%m-%d %H:%M} UTC" if self.until else "without an end"
         return f"everything from {self.since:%Y-%m-%d %H:%M} UTC, {end}"
+
+
+STATES = ["standing", "ended", "lifted"]

@@ -21,6 +21,7 @@ from registry.asof import TEXTS, texts_of
 AS_OF = OpenApiParameter(
     "as_of", OpenApiTypes.STR, description="A date (its end in UTC) or a time, `2026-11-24T09:30:00Z`; now without it"
 )
+STATES = ["verified", "altered"]
 
 
 class RecordSerializer(serializers.Serializer[Any]):
@@ -32,7 +33,7 @@ class RecordSerializer(serializers.Serializer[Any]):
     changed_at = serializers.DateTimeField(help_text="When it became what it was at that moment")
     previous = serializers.DateTimeField(allow_null=True, help_text="The change before that")
     next = serializers.DateTimeField(allow_null=True, help_text="The first change after the moment")
-    state = serializers.ChoiceField(choices=["verified", "altered"], help_text="Whether the log agrees")
+    state = serializers.ChoiceField(choices=STATES, help_text="Whether the log agrees")
     sha256 = serializers.CharField()
     bytes = serializers.CharField()
     record = serializers.JSONField()

@@ -119,15 +119,17 @@ def test_the_program_in_the_documents_checks_an_export(tmp_path, db, cast):
     import subprocess
     import sys
 
-    from audits.export import as_line
-    from ledger.models import Event
+    from audits.exports.copying import snapshot
+    from audits.exports.lines import lines
+    from audits.exports.rows import Head, entries
 
     page = (ROOT / "docs" / "audit-log.md").read_text(encoding="utf-8")
     program = (
         re.search(r"^    import base64.*?(?=^\S)", page, re.MULTILINE | re.DOTALL)[0].replace("\n    ", "\n").lstrip()
     )
     (tmp_path / "check.py").write_text(program, encoding="utf-8")
-    good = b"".join(as_line(event) for event in Event.objects.order_by("id"))
+    with snapshot() as cursor:
+        good = b"".join(lines(entries(cursor, Head("log"), None)))
     reason = b'"value":"the cast"'
     for export, status in [
         (good, 0),

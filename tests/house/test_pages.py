@@ -22,7 +22,7 @@ NO_PAGES = {"healthz", "readyz"}
 UNLINKED = {"sign-in", "invitation"}
 SAME = {"second_developer", "second_approver"}  # they see what the first of their role sees
 # Parts of pages, and files.
-PARTS = {"job-live"}
+PARTS = {"job-live", "export-live"}
 
 
 def pages() -> list[Route]:

@@ -35,9 +35,12 @@ def build(cast: Any) -> World:
     from accounts.services import add_account, issue_service_token
     from audits.erasing.choosing import Choice
     from audits.erasing.services import place_hold, request_erasure
+    from audits.exports.making import make
+    from audits.exports.selection import Selection
+    from audits.services import OnBehalf, publish_export, request_export
     from fairness.services import request_bias_report
-    from jobs.services import cancel
-    from ledger.models import Event
+    from jobs.services import cancel, claim
+    from ledger.models import Checkpoint, Event
     from tests.fairness.reporting import stored_report
 
     version = approvals.a_complete_version(cast)
@@ -54,11 +57,20 @@ def build(cast: Any) -> World:
     approved = approvals.an_approval(cast, version, environment="staging")
     endpoint = serving.an_endpoint(cast, version)
     key, key_text = serving.a_key(cast, endpoint)
+    export = request_export(
+        by=cast.auditor, account=cast.auditor, team=cast.team, kind="csv", selection=Selection(need="approval")
+    )
+    written = make(export, 1, lambda percent, phase: None)
+    held = claim(export.job_id)
+    assert held is not None
+    publish_export(by=OnBehalf(cast.auditor), export=export, made=written, claim=held)
     hold = place_hold(by=cast.risk_officer, kind="model", model=str(version.model.pk), reason="a lawsuit")
     choice = Choice("person", newcomer.email)
     erasure = request_erasure(by=cast.platform_admin, choice=choice, ground="objection", reason="she asked us to")
-    sealed = seal_now()
-    assert sealed.size < 256
+    seal_now()
+    size = Checkpoint.objects.latest("size").size
+    assert size < 256
+    waiting = request_export(by=cast.auditor, account=cast.auditor, team=None, kind="csv", selection=Selection())
     return World(
         cast,
         {
@@ -80,10 +92,17 @@ def build(cast: Any) -> World:
             "key_text": key_text,
             "erasures": erasure,
             "holds": hold,
-            "place": f"0/000.p/{sealed.size}",
-            "size": sealed.size,
-            "more": [("job", cancelled.pk), ("person", newcomer.pk), ("request", approved.pk)],
-            "events": Event.objects.filter(team_id=cast.team.pk).latest("id"),
+            "exports": export,
+            "place": f"0/000.p/{size}",
+            "size": size,
+            "more": [
+                ("job", cancelled.pk),
+                ("person", newcomer.pk),
+                ("request", approved.pk),
+                ("audit-entry", Event.objects.latest("id").pk),
+                ("export", waiting.pk),
+            ],
+            "events": Event.objects.sealed().filter(team_id=cast.team.pk).latest("id"),
         },
     )
 
@@ -185,6 +204,7 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-erasures", "POST"): lambda w, by: {
         "kind": "person", "subject": w.cast.second_developer.email, "ground": "objection", "reason": "He asked us to.",
     },
+    ("api-exports", "POST"): lambda w, by: {"format": "csv"},
     ("api-erasure-approval", "POST"): lambda w, by: {},
     ("api-erasure-rejection", "POST"): lambda w, by: {"reason": "She is still with us."},
     ("api-holds", "POST"): lambda w, by: {"kind": "period", "since": "2099-01-01T00:00:00Z", "reason": "An inquiry."},

@@ -1,0 +1,90 @@
+"""An export as a PDF for people: typeset by typst from plain data, the same bytes for the same entries."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from audits.exports.rows import Entry
+from audits.exports.tables import content_of, text_of, told_of
+
+TEMPLATE = Path(__file__).parent / "record.typ"
+NOTES = (
+    "Each entry was written in the same transaction as the act that it records, and its number is its place in a "
+    "Merkle tree over the whole log. The root printed below on each page was signed; whoever holds the log bundle of "
+    "the same tree, or of a larger one, can check with the program in it that every entry printed here is in that tree "
+    "with exactly the digest printed under it.",
+    "Names, addresses and reasons stand beside the entry, which holds only their salted digests. They are printed as "
+    "they were disclosed; “erased” is what has been deleted since.",
+)
+
+
+@dataclass(frozen=True)
+class Cover:
+    """What stands on the first page."""
+
+    title: str
+    question: str
+    origin: str
+    tree: int
+    root: str
+    facts: Sequence[tuple[str, str]]
+
+
+def typeset(blocks: Iterable[list[Entry]], cover: Cover) -> bytes:
+    """PDF bytes. The fonts are those that typst brings along."""
+    import typst
+
+    data = {
+        "title": cover.title, "question": cover.question, "origin": cover.origin, "tree": f"{cover.tree:,}",
+        "root": cover.root, "facts": [list(pair) for pair in cover.facts], "notes": list(NOTES),
+        "entries": [shown(entry) for block in blocks for entry in block],
+    }  # fmt: skip
+    made: bytes = typst.compile(TEMPLATE, sys_inputs={"data": json.dumps(data)}, ignore_system_fonts=True)
+    return made
+
+
+def shown(entry: Entry) -> dict[str, Any]:
+    content, told = content_of(entry.raw), told_of(entry)
+    digests = content.get("disclosures") or {}
+    on, team = content.get("object") or {}, content.get("team")
+    pairs = [
+        ("Who", who_of(content, told)),
+        ("Acting for", party(content.get("on_behalf_of"))),
+        ("On", f"{on['type']} {on['id']}" if on else ""),
+        ("Team", str(team or "")),
+        ("Outcome", str(content.get("outcome", ""))),
+        *((label.replace("_", " ").capitalize(), told.get(label, "erased")) for label in digests if label not in NAMED),
+        ("What", text_of(content.get("facts"))),
+    ]
+    return {
+        "number": "not sealed yet" if entry.place is None else f"{entry.place:,}",
+        "what": in_words(str(content.get("event", "This entry cannot be read"))),
+        "time": str(content.get("time", "")).replace("T", " ").replace("Z", " UTC"),
+        "rows": [[label, value] for label, value in pairs if value],
+        "digest": f"sha256:{hashlib.sha256(entry.raw).hexdigest()}",
+    }
+
+
+NAMED = ("actor_name", "actor_email")
+
+
+def who_of(content: Mapping[str, Any], told: Mapping[str, str]) -> str:
+    names = [told[label] for label in NAMED if label in told]
+    erased = [] if names or not set(NAMED) & set(content.get("disclosures") or {}) else ["name erased"]
+    return ", ".join([*names, *erased, party(content.get("actor"))])
+
+
+def party(identity: Mapping[str, Any] | None) -> str:
+    return f"{str(identity['kind']).replace('_', ' ')} {identity['id']}" if identity else ""
+
+
+def in_words(event: str) -> str:
+    """`role.granted` → `Role granted`."""
+    name, refused = event.removesuffix(".refused"), event.endswith(".refused")
+    words = name.replace(".", " ").replace("_", " ")
+    return f"Refused: {words}" if refused else words[:1].upper() + words[1:]
