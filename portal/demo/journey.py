@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from portal.demo.browser import DemoFailed, Visitor, problem
+from portal.demo.evidence import take_out
 from portal.demo.mortgages import CARD, FEATURES, LABEL, SEED, SENSITIVE, Mortgages
 from portal.demo.people import address
 
@@ -35,8 +36,11 @@ def seen(condition: bool, otherwise: str) -> None:
 class Journey:
     """`found` keeps what earlier steps made. Each step finds what is there already, so a broken run can be resumed."""
 
-    def __init__(self, web: str, gateway: str, password: str, team: int, say: Callable[[str, str], None]) -> None:
-        self.web, self.gateway, self.password, self.team, self.say = web, gateway, password, team, say
+    def __init__(
+        self, web: str, gateway: str, password: str, team: int, folder: Path, say: Callable[[str, str], None]
+    ) -> None:
+        self.web, self.gateway, self.password, self.team = web, gateway, password, team
+        self.folder, self.say = folder, say
         self.visitors: dict[str, Visitor] = {}
 
     def visitor(self, key: str) -> Visitor:
@@ -244,11 +248,11 @@ class Journey:
         without = self.predict(None, row)
         seen(without.status_code == 401, f"Without a key the gateway answered {without.status_code}.")
         self.say("without a key", f"401: {problem(without)}")
-        self.revoke(request)
+        receipt = self.revoke(request)
         answer, took = self.predict_until(409, key, row, 5)
         self.say("revoked", f"409 after {took:.2f} s: {problem(answer)}")
-        self.export()
         self.leave_something_to_sign(model, dataset, data)
+        take_out(self.visitor("auditor"), self.folder, receipt, self.say)
 
     def approved(self, version: int) -> int:
         """The request by which the version is approved; signed by two people now, where it is not yet."""
@@ -274,17 +278,12 @@ class Journey:
         self.say("approved", f"Arno Weiss signed; gate: yes, until {gate['valid_until'][:10]}")
         return int(request["id"])
 
-    def revoke(self, request: int) -> None:
-        reason = "The demo ends here: no model serves that nobody answers for any more."
-        self.visitor("risk").call("POST", f"/requests/{request}/revocation/", json={"reason": reason})
-
-    def export(self) -> None:
-        answer = self.visitor("auditor").ask("GET", "/events/export/", params={"type": "jsonl"})
-        seen(answer.status_code == 200, f"The export was answered {answer.status_code}: {problem(answer)}")
-        entries = [json.loads(line) for line in answer.text.splitlines()]
-        refused = sum("refused" in line for line in answer.text.splitlines())
-        digest = hashlib.sha256(answer.content).hexdigest()
-        self.say("audit export", f"{len(entries)} lines, {refused} telling of refusals, sha256 {digest[:16]}…")
+    def revoke(self, request: int) -> str:
+        """The receipt that whoever revoked gets."""
+        risk, reason = self.visitor("risk"), "The demo ends here: no model serves that nobody answers for any more."
+        done = risk.call("POST", f"/requests/{request}/revocation/", json={"reason": reason})
+        receipt: str = risk.http.get(done["seal"]["receipt"]).json()["note"]
+        return receipt
 
     def leave_something_to_sign(self, model: dict[str, Any], dataset: dict[str, Any], data: Mortgages) -> None:
         version = self.version(model, data, 2)
@@ -312,7 +311,7 @@ class Journey:
         self.say(
             "your turn", f"version 2: {waiting['reasons'][0]['sentence']} {self.web}/requests/{waiting['request']}/"
         )
-        self.export()
+        take_out(self.visitor("auditor"), self.folder, "", self.say)
 
     def run(self, data: Mortgages) -> None:
         model = self.first("/models/", slug=SLUG)

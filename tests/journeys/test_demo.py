@@ -37,6 +37,7 @@ def worker(valkey, process_environment):
 @pytest.mark.slow
 def test_the_main_job_and_a_later_run(live_portal, worker, process_environment, settings, tmp_path):
     settings.DEMO_PASSWORD_FILE = str(tmp_path / "secrets" / "demo-password")
+    settings.DEMO_FOLDER = str(tmp_path / "demo")
     with running(process_environment) as gateway:
         where = {"web": live_portal, "gateway": str(gateway.base_url)}
         said = StringIO()
@@ -50,6 +51,8 @@ def test_the_main_job_and_a_later_run(live_portal, worker, process_environment, 
             "without a key  401",
             "revoked        409 after 0.",
             "audit export",
+            "verified       by countersign-verify on Python",
+            "the receipt of the revocation is kept",
             "waits for a validator",
             "auditor@demo.example",
         ):
@@ -58,6 +61,7 @@ def test_the_main_job_and_a_later_run(live_portal, worker, process_environment, 
         later = StringIO()
         call_command("demo", **where, stdout=later)
         assert "is still revoked" in later.getvalue()
+        assert "nothing lost since entry" in later.getvalue()
         assert Event.objects.count() > events, "nothing was lost, and what happened since was added"
     text = "\n".join(bytes(event.bytes).decode() for event in Event.objects.all())
     assert (tmp_path / "secrets" / "demo-password").read_text() not in text

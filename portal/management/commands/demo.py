@@ -36,7 +36,8 @@ class Command(BaseCommand):
         password = people.password_from(Path(settings.DEMO_PASSWORD_FILE))
         team = people.ensure(password)
         self.say("accounts", f"{len(people.PEOPLE)} people in the roles of the house")
-        journey = Journey(web.rstrip("/"), gateway.rstrip("/"), password, team.pk, self.say)
+        folder = Path(settings.DEMO_FOLDER)
+        journey = Journey(web.rstrip("/"), gateway.rstrip("/"), password, team.pk, folder, self.say)
         try:
             journey.run(prepare())
         except DemoFailed as failure:
