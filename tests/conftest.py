@@ -56,7 +56,16 @@ UNCOVERED = tuple(
 )  # fmt: skip
 
 
+# Files with one test that takes half a minute: begun last, they would keep one worker at work while the others wait.
+LONGEST = (
+    "tests/journeys/", "tests/house/test_pages.py", "tests/house/test_matrix.py", "tests/portal/test_look.py",
+    "tests/portal/test_supervisor_portal.py", "tests/inference/test_gateway.py",
+)  # fmt: skip
+
+
+@pytest.hookimpl(trylast=True)  # after they were shuffled
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     for item in items:
         if item.nodeid.startswith(UNCOVERED):
             item.add_marker("no_cover")

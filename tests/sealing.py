@@ -97,6 +97,7 @@ class Sealer:
         from django.conf import settings
         from django.db import connection
 
+        from ledger.keys import portal_key
         from ledger.sequencer import Sequencer
 
         self.copy()
@@ -107,7 +108,10 @@ class Sealer:
             self.connection = connection.connection
         within = "" if self.database else SEALER
         keys = [log_key(settings.LOG_ORIGIN)]
-        self.sequencer = Sequencer(self.connection, self.root, keys, settings.LOG_ORIGIN, fsync=False, within=within)
+        self.sequencer = Sequencer(
+            self.connection, self.root, keys, settings.LOG_ORIGIN, portal=[portal_key().vkey], fsync=False,
+            within=within,
+        )  # fmt: skip
 
     def _seal(self) -> Any:
         newest = None
@@ -149,6 +153,7 @@ def running(sealer: Sealer) -> Iterator[None]:
     """The sequencer's loop in a thread of this process, for a database that is committed to."""
     from django.conf import settings
 
+    from ledger.keys import portal_key
     from ledger.sequencer import Sequencer
     from ledger.sequencer.loop import run
 
@@ -157,7 +162,7 @@ def running(sealer: Sealer) -> Iterator[None]:
     keys, origin = [log_key(settings.LOG_ORIGIN)], settings.LOG_ORIGIN
 
     def make(connection: Any) -> Sequencer:
-        return Sequencer(connection, sealer.root, keys, origin, fsync=False)
+        return Sequencer(connection, sealer.root, keys, origin, portal=[portal_key().vkey], fsync=False)
 
     thread = threading.Thread(target=run, args=(lambda: connect(sealer.database), make, stop), name="sequencer")
     thread.start()
