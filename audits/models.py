@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -75,6 +76,11 @@ class Export(models.Model):
     def state(self) -> str:
         """The job's state, or `removed` once the file is gone."""
         return "removed" if self.removed_at else self.job.state
+
+    @property
+    def kept_until(self) -> datetime | None:
+        """When the file's time is over."""
+        return self.written_at + timedelta(days=settings.EXPORT_DAYS) if self.written_at else None
 
     @property
     def filename(self) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from audits.exports.rows import Entry
-from audits.exports.tables import content_of, text_of, told_of
+from audits.exports.tables import content_of, told_of
 
+SHORT = 2500  # letters of an entry that is not broken over two pages
 TEMPLATE = Path(__file__).parent / "record.typ"
 NOTES = (
     "Each entry was written in the same transaction as the act that it records, and its number is its place in a "
@@ -58,16 +59,33 @@ def shown(entry: Entry) -> dict[str, Any]:
         ("On", f"{on['type']} {on['id']}" if on else ""),
         ("Team", str(team or "")),
         ("Outcome", str(content.get("outcome", ""))),
-        *((label.replace("_", " ").capitalize(), told.get(label, "erased")) for label in digests if label not in NAMED),
-        ("What", text_of(content.get("facts"))),
+        *((label(name), told.get(name, "erased")) for name in digests if name not in NAMED),
+        *((label(name), said(value)) for name, value in (content.get("facts") or {}).items()),
     ]
+    rows = [[name, value] for name, value in pairs if value]
     return {
         "number": "not sealed yet" if entry.place is None else f"{entry.place:,}",
         "what": in_words(str(content.get("event", "This entry cannot be read"))),
         "time": str(content.get("time", "")).replace("T", " ").replace("Z", " UTC"),
-        "rows": [[label, value] for label, value in pairs if value],
+        "rows": rows,
+        "short": sum(len(value) for _, value in rows) < SHORT,
         "digest": f"sha256:{hashlib.sha256(entry.raw).hexdigest()}",
     }
+
+
+def label(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def said(value: Any) -> str:
+    """A fact in words: `{"at_least": 0.8, "class": 1}` → `at least 0.8; class 1`."""
+    if isinstance(value, dict):
+        return "; ".join(f"{str(name).replace('_', ' ')} {said(inner)}" for name, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(said, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
 
 
 NAMED = ("actor_name", "actor_email")

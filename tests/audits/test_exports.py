@@ -184,6 +184,10 @@ class TestPdf:
         assert shown["time"].endswith(" UTC")
         assert (words["Who"], words["Reason"]) == ("Console, system console", "the cast")
         assert words["On"].startswith("accounts.user ")
+        assert words["Role"] == json.loads(bytes(event.bytes))["facts"]["role"]
+        assert document.said({"at_least": 0.8, "on": True, "who": [], "of": ["a", None]}) == (
+            "at least 0.8; on yes; who none; of a, "
+        )
         erased = document.shown(Entry(None, bytes(event.bytes), b""))
         assert (erased["number"], dict(erased["rows"])["Reason"]) == ("not sealed yet", "erased")
         assert document.in_words("decision.signed.refused") == "Refused: decision signed"
