@@ -9,10 +9,14 @@ from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, Func, OuterRef
 from django.db.models.functions import Now
+from django.db.models.lookups import LessThanOrEqual
 
 from ledger.canonical import disclosure_bytes, sha256
+from ledger.merkle import MAX_ENTRY
+
+SIZE = Func("bytes", function="octet_length", output_field=models.IntegerField())
 
 
 class EventQuerySet(models.QuerySet["Event"]):
@@ -57,6 +61,8 @@ class Event(models.Model):
             models.Index("team_id", "id", name="event_team"),
             models.Index("id", name="event_refused", condition=models.Q(outcome="refused")),
         ]
+        # What is larger can be no entry (c2sp.org/tlog-tiles): it would keep everything after it from its seal.
+        constraints = [models.CheckConstraint(condition=LessThanOrEqual(SIZE, MAX_ENTRY), name="event_size")]
 
     def __str__(self) -> str:
         return f"{self.event} {self.id}"

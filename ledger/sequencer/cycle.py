@@ -19,7 +19,7 @@ from ledger.door import mechanical
 from ledger.merkle import EMPTY_ROOT, Frontier, Tile, tiled
 from ledger.notes import Checkpoint, SigningKey, parse_checkpoint, sign, split_note
 from ledger.pledge import Head, Pledge, PledgeBroken
-from ledger.sequencer.files import missing
+from ledger.sequencer.files import kept_entries, missing
 from ledger.sequencer.tree import Tree
 from ledger.tiles import TileStore, folder_of, from_database, write_aside
 
@@ -171,7 +171,7 @@ class Sequencer:
             cursor.execute(NEWEST_CHECKPOINT, [self.origin])
             published = cursor.fetchone()
             try:
-                tree = Tree.load(cursor, size)
+                tree = Tree.load(cursor, size, lambda cursor, tile: kept_entries(cursor, self.store, tile))
                 if tree.root() != bytes(root):
                     raise ValueError("they do not hash to it")
             except ValueError as error:
@@ -203,6 +203,7 @@ class Sequencer:
                 "%s was lost; it is made anew from the database. Compare an anchored checkpoint with the database, as "
                 "nothing else can now tell whether it was put back to an older state.", self.pledge.path,
             )  # fmt: skip
+        if promised is None or promised.size < checkpoint.size:  # the folder was lost, or is older than the database
             self.pledge.advance(self.published, self._root_at(size))
         self._show(self.published, note)
 
@@ -232,7 +233,13 @@ class Sequencer:
                 raise LogDamaged("The tree has grown by another hand. Only one sequencer may run; look for another.")
             cursor.execute(PENDING, [BATCH])
             rows = cursor.fetchall()
-            growth = tree.grown([bytes(raw) for _, raw in rows])
+            try:
+                growth = tree.grown([bytes(raw) for _, raw in rows])
+            except ValueError as error:
+                raise LogDamaged(
+                    f"An event that waits for its seal can be no entry of a log: {error}. Nothing is signed. The "
+                    "portal writes none like it; find it by the length of its bytes, and find out who wrote it."
+                ) from error
             events = [event for event, _ in rows]
             cursor.execute(ADD_LEAVES, [tree.size, events, list(map(psycopg2.Binary, growth.leaves))])
             if growth.hashes:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ledger.merkle import ENTRIES, WIDTH, Tile, bundles_for, decode_entries, encode_entries, leaf_hash, tiles_for
+from ledger.merkle import (
+    ENTRIES,
+    MAX_ENTRY,
+    WIDTH,
+    Tile,
+    bundles_for,
+    decode_entries,
+    encode_entries,
+    leaf_hash,
+    tiles_for,
+)
 from ledger.sequencer.tree import entries_of
 from ledger.tiles import TileStore, from_database, needed
 
@@ -31,11 +41,15 @@ def on_disk(store: TileStore, tile: Tile) -> bytes:
 
 def rebuilt(cursor: Any, store: TileStore, tile: Tile) -> bytes:
     """A tile or bundle from the rows; of an event that was altered or taken out, the entry that the folder kept."""
-    read = from_database(cursor)
-    if tile.level != ENTRIES:
-        return read(tile)
+    if tile.level == ENTRIES:
+        return encode_entries(kept_entries(cursor, store, tile))
+    return from_database(cursor)(tile)
+
+
+def kept_entries(cursor: Any, store: TileStore, tile: Tile) -> list[bytes]:
+    """The entries of a bundle: an event's bytes, or where they are not those of its leaf, what the folder kept."""
     entries = entries_of(cursor, tile)
-    leaves = read(Tile(0, tile.number, tile.width))
+    leaves = from_database(cursor)(Tile(0, tile.number, tile.width))
     wrong = [at for at, entry in enumerate(entries) if leaf_hash(entry) != leaves[at * 32 : at * 32 + 32]]
     if wrong:
         try:
@@ -43,5 +57,6 @@ def rebuilt(cursor: Any, store: TileStore, tile: Tile) -> bytes:
         except ValueError:
             kept = []
         for at in wrong:
-            entries[at] = kept[at] if at < len(kept) else entries[at]
-    return encode_entries(entries)
+            # What is nowhere as it was stays as it is, if a bundle can hold it, so that every other keeps its place.
+            entries[at] = kept[at] if at < len(kept) else entries[at] if len(entries[at]) <= MAX_ENTRY else b""
+    return entries

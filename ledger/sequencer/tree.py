@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,8 +54,8 @@ class Tree:
     entries: list[bytes] = field(default_factory=list)
 
     @classmethod
-    def load(cls, cursor: Any, size: int) -> Tree:
-        """From the database's rows. Raises ValueError where some are missing."""
+    def load(cls, cursor: Any, size: int, entries: Callable[[Any, Tile], list[bytes]] = entries_of) -> Tree:
+        """From the database's rows, with what `entries` gives of a bundle. Raises ValueError where rows are missing."""
         read, edges, level = from_database(cursor), {}, 0
         while size >> HEIGHT * level:
             number = (size >> HEIGHT * level) // WIDTH
@@ -65,7 +65,7 @@ class Tree:
                     raise ValueError(f"tile {number} at level {level} has no more than {len(edges[level])} bytes")
             level += 1
         width = size % WIDTH
-        return cls(size, edges, entries_of(cursor, Tile(ENTRIES, size // WIDTH, width)) if width else [])
+        return cls(size, edges, entries(cursor, Tile(ENTRIES, size // WIDTH, width)) if width else [])
 
     def root(self) -> bytes:
         return Frontier.of(self.size, tiled(self.size, self._edge)).root()

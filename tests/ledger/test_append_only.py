@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import uuid
 
 import psycopg2
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from accounts.services import add_team
 from ledger.actors import SystemActor
@@ -63,6 +64,14 @@ def test_not_as_a_replica_either(owner_cursor):
                 cursor.execute("DELETE FROM ledger_event")
     finally:
         administrator.close()
+
+
+def test_nothing_that_is_too_large_for_an_entry_can_be_put_in(db):
+    """It could get no place in the tree, and neither could what comes after it."""
+    row = Event.objects.latest("id")
+    row.pk, row.bytes = uuid.uuid4(), b"x" * 65_536
+    with pytest.raises(IntegrityError, match="event_size"), transaction.atomic():
+        row.save(force_insert=True)
 
 
 def test_what_is_queued_for_sealing_the_portal_cannot_take_back(db):
