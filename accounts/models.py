@@ -11,7 +11,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import CharField, Q, SlugField
 from django.db.models.functions import Lower, Now
 from django.utils import timezone
 
@@ -29,8 +29,9 @@ class TeamQuerySet(models.QuerySet["Team"]):
 
 
 class Team(models.Model):
-    name = models.CharField(max_length=80, unique=True)
-    slug = models.SlugField(max_length=40, unique=True)
+    # By their own names: a team has `models`, which a type checker takes for the module in here.
+    name = CharField(max_length=80, unique=True)
+    slug = SlugField(max_length=40, unique=True)
 
     objects = TeamQuerySet.as_manager()
 
