@@ -331,7 +331,10 @@ def parse_checkpoint(raw: bytes, source: str, given: bool = False) -> Checkpoint
 
 
 class Keys:
-    """Keys that were pinned, and those that the bundle brings and that stand in where none was pinned."""
+    """Keys that were pinned, and those that the bundle brings and that stand in only where none was pinned.
+
+    Who pins a key wants no other: a bundle of another log, with keys of its own, must not pass instead.
+    """
 
     def __init__(self, pinned: list[Key], bundled: list[Key]) -> None:
         self.pinned, self.bundled = pinned, bundled
@@ -340,7 +343,7 @@ class Keys:
         def its(keys: list[Key]) -> list[Key]:
             return [key for key in keys if key.name == origin and key.kind == 1]
 
-        return its(self.pinned) or its(self.bundled)
+        return its(self.pinned if self.pinned else self.bundled)
 
     def is_pinned(self, key: Key) -> bool:
         return any(key[:4] == one[:4] for one in self.pinned)

@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from ledger.notes import SigningKey
 from tests.client.logs import OTHER_KEY, WITNESS, Log, cosigned, event, run, stamp, told, zipped
 
 SIZE, STEPS = 700, (1, 100, 300, 301, 512, 650)
@@ -38,6 +39,12 @@ def test_a_log_signed_by_another_key_is_not_the_pinned_one(verify, log):
     forged = Log.sealed(EVENTS[:10], key=OTHER_KEY)
     assert verify(forged).code == 0
     found = verify(forged, "--key", log.key.vkey)
+    assert (found.code, found.attacks) == (1, ["signature_invalid"])
+
+
+def test_a_log_of_another_name_does_not_pass_by_its_own_keys_where_one_was_pinned(verify, log):
+    other = SigningKey.generate("another.example/log")
+    found = verify(log, "--key", other.vkey)
     assert (found.code, found.attacks) == (1, ["signature_invalid"])
 
 
