@@ -9,8 +9,6 @@ import random
 from functools import cache
 from typing import Any
 
-from tests.tracing import traced_once
-
 NUMBERS = itertools.count(1)
 FEATURES = ("income", "debt")
 RULE = {"kind": "threshold", "output": "probabilities", "class": 1, "at_least": 0.5}
@@ -59,7 +57,6 @@ def csv_bytes(rows: int = 200, seed: int = 7) -> bytes:
     return out.getvalue().encode()
 
 
-@traced_once
 def an_upload(
     cast: Any, data: bytes = b"hello\n", filename: str = "notes.txt", by: Any = None, team: Any = None
 ) -> Any:
@@ -68,7 +65,6 @@ def an_upload(
     return receive_upload(by=by or cast.developer, team=team or cast.team, chunks=[data], filename=filename)
 
 
-@traced_once
 def a_model(cast: Any, name: str | None = None, by: Any = None, team: Any = None) -> Any:
     """A model of team Credit, owned by the developer."""
     from registry.services import register_model
@@ -79,7 +75,6 @@ def a_model(cast: Any, name: str | None = None, by: Any = None, team: Any = None
     )
 
 
-@traced_once
 def a_version(cast: Any, model: Any = None, *, weight: float = 1.0, by: Any = None, **changes: Any) -> Any:
     """A version by the developer: the tiny model, at least 0.5 for class 1, a card, the developer as contributor."""
     from registry.services import register_version
@@ -98,7 +93,6 @@ def a_version(cast: Any, model: Any = None, *, weight: float = 1.0, by: Any = No
     return register_version(by=by, model=model, upload=upload, **given)
 
 
-@traced_once
 def a_dataset(cast: Any, *, data: bytes | None = None, by: Any = None, **changes: Any) -> Any:
     """A CSV of 200 loans with outcome `approved`, sensitive `group` and the two features."""
     from registry.services import register_dataset
@@ -117,7 +111,6 @@ def a_dataset(cast: Any, *, data: bytes | None = None, by: Any = None, **changes
     return register_dataset(by=by, team=cast.team, upload=upload, **given)
 
 
-@traced_once
 def a_document(cast: Any, version: Any, by: Any = None, title: str = "Validation report") -> Any:
     """Submitted evidence about a version, by the validator."""
     from registry.services import attach_evidence

@@ -10,7 +10,6 @@ from django.db import transaction
 from tests import worlds
 from tests.cast import PASSWORD
 from tests.sealing import seal_now
-from tests.tracing import traced_once
 
 NUMBERS = itertools.count(1)
 USE = "mortgage-screening"
@@ -39,7 +38,6 @@ def a_report(
         )  # fmt: skip
 
 
-@traced_once
 def a_complete_version(cast: Any, *, verdict: str = "within", historical: str = "within", by: Any = None) -> Any:
     """A version by the developer with the three reports, asked for by the second developer."""
     version = worlds.a_version(cast, by=by)
@@ -50,7 +48,6 @@ def a_complete_version(cast: Any, *, verdict: str = "within", historical: str = 
     return version
 
 
-@traced_once
 def a_request(
     cast: Any, version: Any = None, *, environment: str = "production", use: str = USE, by: Any = None
 ) -> Any:
@@ -79,7 +76,6 @@ def sign(
     return decision
 
 
-@traced_once
 def an_approval(cast: Any, version: Any = None, **changes: Any) -> Any:
     """A request that the validator and then the approver signed."""
     request = a_request(cast, version, **changes)

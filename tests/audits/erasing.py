@@ -11,14 +11,12 @@ from audits.erasing.services import approve, request_erasure
 from ledger.actors import SystemActor
 from ledger.models import Disclosure
 from ledger.refusals import Refusal
-from tests.tracing import traced_once
 from tests.worlds import a_model
 
 CONSOLE = SystemActor("console", frozenset({"accounts.grant_role", "accounts.add_account", "audits.carry_out_erasure"}))
 WHY = "She asked us to, in her letter of 3 March."
 
 
-@traced_once
 def somebody_who_leaves(cast):
     person = add_account(by=cast.platform_admin, name="Zora Quist", email="zora@example.org")
     role = Role.objects.get(slug="developer")
@@ -27,13 +25,11 @@ def somebody_who_leaves(cast):
     return person
 
 
-@traced_once
 def asked(cast, person, by=None, labels=(), **more):
     choice = Choice("person", str(person.opaque_id), tuple(labels))
     return request_erasure(by=by or cast.platform_admin, choice=choice, ground="objection", reason=WHY, **more)
 
 
-@traced_once
 def agreed(cast, person, **more):
     erasure = asked(cast, person, **more)
     approve(by=cast.risk_officer, erasure=erasure)

@@ -8,7 +8,6 @@ import random
 from typing import Any
 
 from tests import worlds
-from tests.tracing import traced_once
 
 MANY = tuple(f"f{number}" for number in range(34))
 
@@ -26,7 +25,6 @@ def done(job: Any) -> Any:
     return Job.objects.get(pk=job.pk)
 
 
-@traced_once
 def a_slow_world(cast: Any) -> tuple[Any, Any]:
     """A version and a dataset with so many features that explaining them takes seconds."""
     dice = random.Random(3)  # noqa: S311
@@ -47,7 +45,6 @@ def a_slow_world(cast: Any) -> tuple[Any, Any]:
     return version, worlds.a_dataset(cast, data=out.getvalue().encode(), roles=roles)
 
 
-@traced_once
 def stored_report(cast: Any, version: Any, dataset: Any, source: Any = "model") -> Any:
     """Evidence with a report's real bytes, without a worker: for pages, within a test's transaction."""
     from fairness.bias import bias_report, canonical_bytes

@@ -16,7 +16,6 @@ from tests.approvals import world as approvals
 from tests.cast import PASSWORD
 from tests.inference import world as serving
 from tests.sealing import seal_now
-from tests.tracing import traced_once
 
 
 @dataclass
@@ -31,7 +30,6 @@ class World:
             raise AttributeError(name) from None
 
 
-@traced_once
 def build(cast: Any) -> World:
     """Everything belongs to team Credit. Takes seconds: build it once for many tries."""
     from accounts.services import add_account, issue_service_token

@@ -6,13 +6,11 @@ import itertools
 from typing import Any
 
 from tests import worlds
-from tests.tracing import traced_once
 
 NUMBERS = itertools.count(1)
 USE = "mortgage-screening"
 
 
-@traced_once
 def an_endpoint(cast: Any, version: Any = None, *, model: Any = None, environment: str = "production") -> Any:
     """Of the version's model and bound to it; of a new model and bound to nothing, without one."""
     from inference.services import add_endpoint, bind_endpoint
@@ -29,7 +27,6 @@ def terms(**changes: Any) -> dict[str, Any]:
     return {**given, "reason": "Screens applications at the desk.", **changes}
 
 
-@traced_once
 def a_key(cast: Any, endpoint: Any = None, **changes: Any) -> tuple[Any, str]:
     """The key's row and its text."""
     from inference.services import issue_key
