@@ -268,11 +268,16 @@ def api(cast: Cast) -> Callable[..., Any]:
 
 
 @pytest.fixture(autouse=True)
-def empty_cache() -> None:
+def empty_cache() -> Iterator[None]:
     """Rate limits of one test must not refuse another."""
     from django.core.cache import cache
 
+    from ledger.canonical import canonical
+
     cache.clear()
+    yield
+    # Coverage forgets all that a process has seen when nothing was traced after the last test that it did not trace.
+    canonical({})
 
 
 @pytest.fixture(scope="session")

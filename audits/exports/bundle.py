@@ -120,7 +120,9 @@ def tree(bundle: zipfile.ZipFile, cursor: Any, head: Head, about: About, progres
             for start in range(first, min(first + BLOCK, head.size), WIDTH):
                 places = range(start, min(start + WIDTH, head.size))
                 parts = [found.get(index, (bytes(HASH), b"")) for index in places]
-                put(bundle, Tile(ENTRIES, start // WIDTH, len(parts)).path, encode_entries(raw for _, raw in parts))
+                raws = encode_entries(raw for _, raw in parts)
+                # Not deflated: unpacking would take several times as long as what is proved with it, the hashing.
+                put(bundle, Tile(ENTRIES, start // WIDTH, len(parts)).path, raws, deflated=False)
                 row += tile(bundle, Tile(0, start // WIDTH, len(parts)), about, [leaf for leaf, _ in parts])
     level = 1
     while row:
