@@ -101,7 +101,7 @@ def serve(supervisor: Supervisor, visit: Callable[[dict[str, Any]], object]) -> 
         visitor.join()
     if visitor.failure:
         raise visitor.failure
-    assert status == 0
+    assert status in (0, 130)  # 130 where a quick visit ended while the last process was still starting
     return visitor.result
 
 
