@@ -60,7 +60,6 @@ class NeedForm(ActForm):
             del self.fields["article"]
         if len(need.kinds) == 1:
             self.fields["kind"].widget = forms.HiddenInput()
-            self.fields["kind"].initial = need.kinds[0]
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from typing import Any
 
 from audits.exports.rows import Entry
 from audits.exports.tables import content_of, told_of
+from audits.reading import sentence
+from ledger.canonical import sha256
 
 SHORT = 2500  # letters of an entry that is not broken over two pages
 TEMPLATE = Path(__file__).parent / "record.typ"
@@ -65,11 +66,11 @@ def shown(entry: Entry) -> dict[str, Any]:
     rows = [[name, value] for name, value in pairs if value]
     return {
         "number": "not sealed yet" if entry.place is None else f"{entry.place:,}",
-        "what": in_words(str(content.get("event", "This entry cannot be read"))),
+        "what": sentence(str(content.get("event", "This entry cannot be read"))),
         "time": str(content.get("time", "")).replace("T", " ").replace("Z", " UTC"),
         "rows": rows,
         "short": sum(len(value) for _, value in rows) < SHORT,
-        "digest": f"sha256:{hashlib.sha256(entry.raw).hexdigest()}",
+        "digest": sha256(entry.raw),
     }
 
 
@@ -99,10 +100,3 @@ def who_of(content: Mapping[str, Any], told: Mapping[str, str]) -> str:
 
 def party(identity: Mapping[str, Any] | None) -> str:
     return f"{str(identity['kind']).replace('_', ' ')} {identity['id']}" if identity else ""
-
-
-def in_words(event: str) -> str:
-    """`role.granted` → `Role granted`."""
-    name, refused = event.removesuffix(".refused"), event.endswith(".refused")
-    words = name.replace(".", " ").replace("_", " ")
-    return f"Refused: {words}" if refused else words[:1].upper() + words[1:]

@@ -86,19 +86,16 @@ def write_entries(export: Export, path: Path, head: Head, tally: Tally, found: I
         kept = [*limited(found)]
         path.write_bytes(document.typeset(kept, cover(export, head, tally)))
         return
-    pieces = lines.lines(found) if export.kind == Export.Kind.JSONL else tables.rows(found, guard=not_parquet(export))
-    written = path if not_parquet(export) else path.with_suffix(".csv")
+    parquet = export.kind == Export.Kind.PARQUET
+    pieces = lines.lines(found) if export.kind == Export.Kind.JSONL else tables.rows(found, guard=not parquet)
+    written = path.with_suffix(".csv") if parquet else path
     with written.open("wb") as file:
         for piece in pieces:
             file.write(piece)
-    if not not_parquet(export):
+    if parquet:
         from audits.exports.parquet import as_metadata, convert
 
         convert(written, path, as_metadata({"countersign": about(export, head, tally)}))
-
-
-def not_parquet(export: Export) -> bool:
-    return export.kind != Export.Kind.PARQUET
 
 
 def counted(blocks: Iterator[list[Entry]], tally: Tally, head: Head, progress: Progress) -> Iterator[list[Entry]]:

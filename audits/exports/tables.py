@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from audits.exports.rows import Entry
+from ledger.canonical import sha256
 
 COLUMNS = (
     "entry", "id", "time", "event", "outcome", "actor_kind", "actor_id", "actor_name", "on_behalf_of", "channel",
@@ -42,7 +42,7 @@ def cells(entry: Entry) -> list[str]:
         actor.get("kind"), actor.get("id"), told.get("actor_name"),
         f"{behalf['kind']} {behalf['id']}" if behalf else None, origin.get("channel"), origin.get("request"),
         on.get("type"), on.get("id"), content.get("team"), text_of(content.get("facts")), text_of(told),
-        f"sha256:{hashlib.sha256(entry.raw).hexdigest()}",
+        sha256(entry.raw),
     )  # fmt: skip
     return ["" if value is None else str(value) for value in values]
 

@@ -190,7 +190,7 @@ class TestPdf:
         )
         erased = document.shown(Entry(None, bytes(event.bytes), b""))
         assert (erased["number"], dict(erased["rows"])["Reason"]) == ("not sealed yet", "erased")
-        assert document.in_words("decision.signed.refused") == "Refused: decision signed"
+        assert document.sentence("decision.signed.refused") == "Refused: decision signed"
         assert document.who_of({"actor": None, "disclosures": {"actor_name": "sha256:x"}}, {}) == "name erased, "
         assert document.shown(Entry(1, b"?", b""))["what"] == "This entry cannot be read"
 
