@@ -47,28 +47,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the tests marked long too")
 
 
-# Slow tests that pass through code which quicker ones cover: a tracer would make them slower by half.
-UNCOVERED = tuple(
-    f"tests/{name}.py"
-    for name in (
-        "house/test_matrix", "house/test_pages", "journeys/test_accessible", "journeys/test_review", "portal/test_look",
-    )
-)  # fmt: skip
-
-
-# Files with one test that takes half a minute: begun last, they would keep one worker at work while the others wait.
+# Files that take over twenty seconds, the longest first: one begun last would keep a worker at it while others wait.
 LONGEST = (
-    "tests/journeys/", "tests/house/test_pages.py", "tests/house/test_matrix.py", "tests/portal/test_look.py",
-    "tests/portal/test_supervisor_portal.py", "tests/inference/test_gateway.py",
+    "tests/journeys/test_accessible.py", "tests/portal/test_supervisor_portal.py", "tests/house/test_pages.py",
+    "tests/journeys/test_review.py", "tests/house/test_matrix.py", "tests/journeys/test_demo.py",
+    "tests/portal/test_look.py", "tests/fairness/test_report_jobs.py", "tests/portal/test_supervisor_run.py",
+    "tests/portal/test_checks.py", "tests/approvals/test_pages.py", "tests/portal/test_supervisor_scripts.py",
+    "tests/fairness/test_bias.py", "tests/ledger/test_sequencer.py", "tests/jobs/test_worker.py",
+    "tests/fairness/test_explain.py", "tests/registry/test_onnx_sandbox.py", "tests/portal/test_embedded_postgres.py",
+    "tests/inference/test_gateway.py", "tests/audits/test_exports_asked.py", "tests/registry/test_pages.py",
+    "tests/approvals/test_gate.py", "tests/portal/test_supervisor_debian.py", "tests/fairness/test_metrics.py",
 )  # fmt: skip
+
+
+def length(item: pytest.Item) -> int:
+    file = item.nodeid.partition("::")[0]
+    return LONGEST.index(file) if file in LONGEST else len(LONGEST)
 
 
 @pytest.hookimpl(trylast=True)  # after they were shuffled
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
-    for item in items:
-        if item.nodeid.startswith(UNCOVERED):
-            item.add_marker("no_cover")
+    items.sort(key=length)
     if not config.getoption("--long"):
         chosen = [item for item in items if "long" not in item.keywords]
         config.hook.pytest_deselected(items=[item for item in items if "long" in item.keywords])
@@ -132,13 +131,7 @@ def start_cluster() -> None:
         CST_TEST_TOP=str(top), CST_TEST_URL=cluster.url("ROLE", "DATABASE"), ADMIN_DATABASE_URL=cluster.admin_url()
     )
     environment = {**os.environ, **urls(TEMPLATE), "DJANGO_SETTINGS_MODULE": "portal.settings"}
-    for command in (
-        ["manage.py", "provision_roles"],
-        ["manage.py", "migrate", "--database", "migration", "--verbosity", "0"],
-        ["manage.py", "provision_roles"],
-        ["-m", "tests.cast"],
-    ):
-        subprocess.run([sys.executable, *command], cwd=ROOT, check=True, env=environment)
+    subprocess.run([sys.executable, "-m", "tests.cast"], cwd=ROOT, check=True, env=environment)
     for statement in GRANTS:
         administrate(statement)
 
@@ -268,16 +261,11 @@ def api(cast: Cast) -> Callable[..., Any]:
 
 
 @pytest.fixture(autouse=True)
-def empty_cache() -> Iterator[None]:
+def empty_cache() -> None:
     """Rate limits of one test must not refuse another."""
     from django.core.cache import cache
 
-    from ledger.canonical import canonical
-
     cache.clear()
-    yield
-    # Coverage forgets all that a process has seen when nothing was traced after the last test that it did not trace.
-    canonical({})
 
 
 @pytest.fixture(scope="session")

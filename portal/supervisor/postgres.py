@@ -135,7 +135,7 @@ class Postgres:
                 "synchronous_commit": "off",
                 "full_page_writes": "off",
                 "autovacuum": "off",
-                "max_wal_size": "4GB",
+                "max_wal_size": "256MB",
             }
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         return [str(binaries(self.version()) / "postgres"), "-D", str(self.data), *arguments]

@@ -101,7 +101,6 @@ def same(ours: Any, theirs: Any, what: str) -> None:
     assert np.allclose(ours, theirs, rtol=1e-12, atol=1e-12, equal_nan=True), (what, ours, theirs)
 
 
-@pytest.mark.no_cover  # a tracer would follow fairlearn and pandas through every group
 @settings(max_examples=12, deadline=None)
 @given(rows())
 def test_everything_equals_metric_frame(given_rows: Any) -> None:

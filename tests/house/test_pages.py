@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from html import unescape
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -31,13 +32,15 @@ def pages() -> list[Route]:
 
 def names_linked(text: str) -> set[str]:
     """Names of the routes that a page's links, forms and live parts lead to."""
-    found = set()
-    for address in re.findall(r'(?:href|action|hx-get|hx-post)="([^"]*)"', text):
-        try:
-            found.add(resolve(urlsplit(unescape(address)).path).url_name or "")
-        except Resolver404:
-            continue
-    return found
+    return {name_of(address) for address in set(re.findall(r'(?:href|action|hx-get|hx-post)="([^"]*)"', text))}
+
+
+@cache
+def name_of(address: str) -> str:
+    try:
+        return resolve(urlsplit(unescape(address)).path).url_name or ""
+    except Resolver404:
+        return ""
 
 
 def faults(route: Route, who: str, answer: Any) -> list[str]:

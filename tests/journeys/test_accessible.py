@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from tests.browser import chromium
@@ -14,7 +16,7 @@ NO_PAGES = {"healthz", "readyz", "job-live", "export-live", "invitation", "theme
 ROLES = ("developer", "platform_admin", "auditor", "validator", "model_owner", "approver")
 
 
-def test_every_page_is_accessible_and_fits_a_phone(committing_db, cast, live_portal):
+def test_every_page_is_accessible_and_fits_a_phone(committing_db, cast, live_portal, signed_in):
     world, wrong, opened = build(cast), list[str](), set[str]()
     pages = [route for route in routes() if not route.is_api and route.name not in NO_PAGES]
     with chromium() as browser:
@@ -25,12 +27,14 @@ def test_every_page_is_accessible_and_fits_a_phone(committing_db, cast, live_por
             person = Person(browser, live_portal, name)
             person.sign_in()
             person.page.emulate_media(color_scheme="dark" if number % 2 else "light")
+            asking = signed_in(getattr(cast, name))  # sooner than the browser says what opens at all
             for route in pages:
-                arguments = {one: found_by(world, one, route.path, getattr(cast, name)) for one in route.arguments}
                 if route.name in opened or route.name in ("sign-in", "sign-out"):
                     continue
-                answer = person.page.request.get(live_portal + route.reverse(**arguments), max_redirects=0)
-                if answer.status != 200 or not answer.headers["content-type"].startswith("text/html"):
+                arguments = {one: found_by(world, one, route.path, getattr(cast, name)) for one in route.arguments}
+                with closing(asking.get(route.reverse(**arguments))) as answer:
+                    shown = answer.status_code == 200 and answer["Content-Type"].startswith("text/html")
+                if not shown:
                     continue
                 opened.add(route.name)
                 person.page.set_viewport_size({"width": 1200, "height": 900})

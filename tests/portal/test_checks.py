@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,25 +52,40 @@ def test_a_safe_production_starts(process_environment):
 
 
 @pytest.mark.parametrize(
-    ("changes", "code"),
+    ("changes", "found"),
     [
-        ({"SECRET_KEY": "short"}, "E002"),
-        ({"SECRET_KEY": "a" * 60}, "E002"),
-        ({"KEY_PEPPER": ""}, "E003"),
-        ({"KEY_PEPPER": GOOD["SECRET_KEY"]}, "E003"),
-        ({"PUBLIC_URL": "http://countersign.example.org"}, "E004"),
-        ({"ALLOWED_HOSTS": "*"}, "E005"),
-        ({"LOG_KEY": LOG_KEY.text}, "E020"),
-        ({"PORTAL_KEY": "", "PORTAL_KEY_FILE": "/nowhere/portal_key"}, "E021"),
+        ({"SECRET_KEY": "short", "KEY_PEPPER": "", "PUBLIC_URL": "http://x.example", "ALLOWED_HOSTS": "*"}, "2 3 4 5"),
+        ({"LOG_KEY": LOG_KEY.text, "PORTAL_KEY": "", "PORTAL_KEY_FILE": "/nowhere/portal_key"}, "20 21"),
     ],
+    ids=["settings", "keys"],
 )
-def test_weak_settings_are_refused_with_a_sentence(process_environment, changes, code):
+def test_weak_settings_are_refused_with_a_sentence_for_each(process_environment, changes, found):
     done = run(process_environment, **changes)
     assert done.returncode == 3
     assert "Refusing to start" in done.stderr
-    assert f"countersign.{code}" in done.stderr
+    assert re.findall(r"countersign\.E0*(\d+)", done.stderr) == found.split()
     assert "started" not in done.stdout
     assert not any(key.text[-30:] in done.stderr for key in (LOG_KEY, PORTAL_KEY))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("SECRET_KEY", "short", "E002"),
+        ("SECRET_KEY", "a" * 60, "E002"),
+        ("KEY_PEPPER", "", "E003"),
+        ("KEY_PEPPER", GOOD["SECRET_KEY"], "E003"),
+        ("PUBLIC_URL", "http://countersign.example.org", "E004"),
+        ("ALLOWED_HOSTS", ["*"], "E005"),
+    ],
+    ids=["short secret", "monotonous secret", "no pepper", "pepper is secret", "no TLS", "any host"],
+)
+def test_each_weak_setting_is_found_alone(settings, name, value, code):
+    for good, given in GOOD.items():
+        setattr(settings, good, given)
+    assert codes(checks.configuration()) == set()
+    setattr(settings, name, value)
+    assert codes(checks.configuration()) == {code}
 
 
 @pytest.fixture
@@ -190,14 +206,10 @@ def codes(found):
     return {one.id.removeprefix("countersign.") for one in found}
 
 
-def test_settings_are_judged_one_by_one(settings):
-    for name, value in GOOD.items():
-        setattr(settings, name, value)
-    assert codes(checks.configuration()) == set()
+def test_debugging_in_production_is_found(settings):
     settings.DEBUG = True
     settings.SECRET_KEY = "django-insecure-" + "x1y2z3" * 9
-    settings.KEY_PEPPER, settings.PUBLIC_URL, settings.ALLOWED_HOSTS = "", "http://x.example", ["*"]
-    assert codes(checks.configuration()) == {"E001", "E002", "E003", "E004", "E005"}
+    assert {"E001", "E002"} <= codes(checks.configuration())
 
 
 def test_the_database_is_judged(settings, db, cast):
