@@ -63,13 +63,7 @@ def database(top: Path, *, durable: bool = False) -> Iterator[dict[str, str]]:
             ARTIFACT_ROOT=str(top / "artifacts"),
             STATIC_ROOT=str(top / "static"),
         )
-        for command in (
-            ["manage.py", "provision_roles"],
-            ["manage.py", "migrate", "--database", "migration", "--verbosity", "0"],
-            ["manage.py", "provision_roles"],
-            ["-m", "tests.cast"],
-        ):
-            subprocess.run([sys.executable, *command], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-m", "tests.cast"], cwd=ROOT, check=True)
         yield dict(os.environ)
 
 

@@ -70,13 +70,20 @@ def build() -> None:
     grant_role(by=console, account=bot, role=robot, team=teams["credit"], reason="the cast")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Make the template database: roles, tables, cast, and a log that seals how they came about."""
     import django
 
     django.setup()
-    build()
+    from django.core.management import call_command
     from django.db import connection
 
     from tests.sealing import seal_template
 
+    call_command("prepare_database")
+    build()
     seal_template(connection.settings_dict["NAME"])
+
+
+if __name__ == "__main__":
+    main()

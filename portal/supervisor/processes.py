@@ -35,7 +35,8 @@ WEB = Process(
     "web",
     (
         *("gunicorn", "portal.wsgi:application", "--worker-class", "gthread", "--workers", "2", "--threads", "4"),
-        *("--timeout", "120", "--graceful-timeout", "5", "--no-control-socket", "--access-logfile", "-"),
+        *("--timeout", "120", "--graceful-timeout", "5", "--no-control-socket", "--preload"),
+        *("--access-logfile", "-"),
     ),
     health="/healthz",
     knows=SIGNS_RECEIPTS,
@@ -57,8 +58,7 @@ GATEWAY = Process(
 )
 PROCESSES = (SEQUENCER, WEB, WORKER, SCHEDULER, GATEWAY)
 
-PROVISION = ("manage.py", "provision_roles")
-MIGRATE = ("manage.py", "migrate", "--database", "migration", "--no-input", "--verbosity", "0")
+PREPARE = ("manage.py", "prepare_database")
 DEMO = ("manage.py", "demo")
 
 

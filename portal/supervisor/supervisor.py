@@ -15,9 +15,8 @@ from portal.supervisor.postgres import Postgres
 from portal.supervisor.processes import (
     DATABASE,
     DEMO,
-    MIGRATE,
+    PREPARE,
     PROCESSES,
-    PROVISION,
     Process,
     environment,
     external_databases,
@@ -99,11 +98,7 @@ class Supervisor:
             broker=broker,
             given=self.given,
         )
-        if told.get("ADMIN_DATABASE_URL"):
-            self._must("Creating the database's roles", PROVISION, preparing(told))
-        self._must("Migrating the database", MIGRATE, preparing(told))
-        if told.get("ADMIN_DATABASE_URL"):
-            self._must("Granting the roles their rights", PROVISION, preparing(told))
+        self._must("Preparing the database", PREPARE, preparing(told))
         self._start_processes(told)
         if self._stopping():
             return 130

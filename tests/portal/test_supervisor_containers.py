@@ -13,9 +13,8 @@ import yaml
 from portal.supervisor.processes import (
     DATABASE_URLS,
     GATEWAY,
-    MIGRATE,
+    PREPARE,
     PROCESSES,
-    PROVISION,
     WEB,
     Process,
     environment,
@@ -54,8 +53,7 @@ def test_processes_are_told_the_same_names(services: dict[str, Any], process: Pr
 
 
 def test_setup_does_what_the_supervisor_does(services: dict[str, Any]) -> None:
-    steps = [step.split() for step in services["setup"]["command"][-1].split(";")]
-    assert steps == [["python", *PROVISION], ["python", *MIGRATE], ["python", *PROVISION]]
+    assert services["setup"]["command"] == ["python", *PREPARE]
 
 
 def test_only_setup_knows_more_than_the_portals_own_connection(services: dict[str, Any]) -> None:

@@ -241,7 +241,7 @@ def test_a_migration_that_fails_is_a_sentence(state: State) -> None:
         ("DATABASE_URL", "MIGRATION_DATABASE_URL", "SEQUENCER_DATABASE_URL"), "postgres://x@/x?host=/no"
     )
     before = descendants()
-    with pytest.raises(SetupError, match=r"Migrating the database failed: .*setup\.log"):
+    with pytest.raises(SetupError, match=r"Preparing the database failed: .*setup\.log"):
         Supervisor(state, given(**urls, REDIS_URL="redis://127.0.0.1:1"), processes=[], demo=None).run(once=True)
     assert descendants() == before
 
