@@ -84,7 +84,8 @@ class Disclosure(models.Model):
     It may be deleted with its salt, by the eraser's role alone; the event stays provable without it.
     """
 
-    event = models.ForeignKey(Event, models.PROTECT, related_name="disclosures")
+    # No constraint: it is written in one statement with its event (see docs/decisions/0008).
+    event = models.ForeignKey(Event, models.PROTECT, related_name="disclosures", db_constraint=False, db_index=False)
     label = models.CharField(max_length=40)
     salt = models.BinaryField()
     value = models.TextField()
@@ -104,7 +105,7 @@ class Disclosure(models.Model):
 class Pending(models.Model):
     """An event that the sequencer has not yet given its place in the tree."""
 
-    event = models.OneToOneField(Event, models.PROTECT, primary_key=True, related_name="pending")
+    event = models.OneToOneField(Event, models.PROTECT, primary_key=True, related_name="pending", db_constraint=False)
 
     def __str__(self) -> str:
         return f"pending {self.event_id}"

@@ -33,6 +33,10 @@ PENDING = (
     "SELECT p.event_id::text, e.bytes FROM ledger_pending p JOIN ledger_event e ON e.id = p.event_id"
     " ORDER BY p.event_id LIMIT %s"
 )
+ORPHANS = (
+    "SELECT event_id::text FROM ledger_pending p WHERE NOT EXISTS (SELECT FROM ledger_event WHERE id = p.event_id)"
+    " ORDER BY event_id LIMIT 10"
+)
 NEWEST_HEAD = "SELECT size, root FROM ledger_treehead ORDER BY size DESC LIMIT 1"
 NEWEST_CHECKPOINT = "SELECT size, note FROM ledger_checkpoint WHERE origin = %s ORDER BY size DESC LIMIT 1"
 ADD_LEAVES = (
@@ -112,6 +116,7 @@ class Sequencer:
         self.published = Head(0, EMPTY_ROOT)
         self.registered = False
         self.found: int | None = None
+        self.orphans: set[str] = set()
         self.behind = False
         """Whether sealed events wait to be made findable."""
 
@@ -233,6 +238,9 @@ class Sequencer:
                 raise LogDamaged("The tree has grown by another hand. Only one sequencer may run; look for another.")
             cursor.execute(PENDING, [BATCH])
             rows = cursor.fetchall()
+            if not rows:
+                self._tell_of_orphans(cursor)
+                return False
             try:
                 growth = tree.grown([bytes(raw) for _, raw in rows])
             except ValueError as error:
@@ -253,6 +261,18 @@ class Sequencer:
         self.at("committed")
         self.tree, self.files = growth.tree, growth.files
         return True
+
+    def _tell_of_orphans(self, cursor: Any) -> None:
+        """Say once which events wait for a seal and are not there; the others are sealed all the same."""
+        cursor.execute(ORPHANS)
+        orphans = {event for (event,) in cursor.fetchall()}
+        if orphans - self.orphans:
+            log.error(
+                "These wait for a place in the log, but there is no such event: %s. Somebody took them out before they "
+                "were sealed, or put them in the queue without one. Look for receipts that name them; then let the "
+                "owner of the tables delete them from ledger_pending.", ", ".join(sorted(orphans)),
+            )  # fmt: skip
+        self.orphans = orphans
 
     def _store(self) -> None:
         for tile, data in self.files:

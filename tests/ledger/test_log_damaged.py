@@ -133,6 +133,21 @@ def test_another_hand_takes_what_is_pending(log, owner):
     log.is_whole()
 
 
+def test_what_waits_without_an_event_is_told_of_once_and_holds_nobody_up(log, owner, caplog):
+    """The owner takes an event out before it is sealed; and the portal's role could put any number in the queue."""
+    kept, gone = acts(2)
+    owner.does("DELETE FROM ledger_event WHERE id = %s", gone)
+    with log.leading() as sequencer:
+        while sequencer.sequence_once():
+            pass
+        assert sequencer.sequence_once() is None
+    assert [event for (event,) in rows("SELECT event_id::text FROM ledger_leaf ORDER BY index DESC LIMIT 1")] == [kept]
+    (said,) = [one.getMessage() for one in caplog.records if "there is no such event" in one.getMessage()]
+    assert gone in said
+    owner.does("DELETE FROM ledger_pending WHERE event_id = %s", gone)
+    log.is_sound()
+
+
 # What the folder keeps of an event that somebody alters
 
 
