@@ -210,16 +210,16 @@ def proofs(hashes: list[bytes], folder: Path, sizes: list[int]) -> None:
 def exporting(admin: str, count: int, rounds: int) -> None:
     from django.conf import settings
 
-    from audits.exports import lines
     from audits.exports.copying import snapshot
-    from audits.exports.rows import entries, head_of
+    from audits.exports.rows import head_of
+    from audits.exports.sealed import sealed_lines
 
     with tempfile.TemporaryDirectory() as folder:
 
         def ours() -> None:
             with snapshot() as cursor, open(Path(folder, "ours"), "wb") as file:
-                for piece in lines.lines(entries(cursor, head_of(cursor, settings.LOG_ORIGIN), None)):
-                    file.write(piece)
+                for piece in sealed_lines(cursor, head_of(cursor, settings.LOG_ORIGIN)):
+                    file.write(piece.text)
 
         def copies() -> None:
             with contextlib.closing(psycopg2.connect(admin)) as connection, connection.cursor() as cursor:

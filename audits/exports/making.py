@@ -14,7 +14,8 @@ from audits.exports import bundle, document, keeping, lines, tables
 from audits.exports.choosing import chosen
 from audits.exports.copying import snapshot
 from audits.exports.needs import question_of
-from audits.exports.rows import Entry, Head, entries, head_of
+from audits.exports.rows import Entry, Head, entries, head_of, waiting
+from audits.exports.sealed import ends_of, sealed_lines
 from audits.models import Export
 from ledger import tiles
 from ledger.events import database_time
@@ -53,11 +54,14 @@ def make(export: Export, attempt: int, progress: Progress) -> Made:
         path = folder / "export"
         with snapshot() as cursor:
             head, tally = head_of(cursor, settings.LOG_ORIGIN), Tally()
+            events = chosen(export)
             if export.kind == Export.Kind.BUNDLE:
                 write_bundle(path, cursor, head, tally, progress)
+            elif export.kind == Export.Kind.JSONL and events is None:
+                write_everything(path, cursor, head, tally, progress)
             else:
                 # Closed at once where writing fails: nothing may read on while the transaction ends.
-                with closing(entries(cursor, head, chosen(export))) as read:
+                with closing(entries(cursor, head, events)) as read:
                     write_entries(export, path, head, tally, counted(read, tally, head, progress))
         progress(97, "Keeping the file")
         file, digest, size = keeping.keep(path, f"{export.pk}-{attempt}")
@@ -78,6 +82,17 @@ def write_bundle(path: Path, cursor: Any, head: Head, tally: Tally, progress: Pr
     with path.open("wb") as file:
         bundle.write(file, cursor, head, about, progress)
     tally.count = head.size
+
+
+def write_everything(path: Path, cursor: Any, head: Head, tally: Tally, progress: Progress) -> None:
+    with path.open("wb") as file:
+        with closing(sealed_lines(cursor, head)) as read:
+            for piece in read:
+                file.write(piece.text)
+                progress(95 * piece.end / head.size, f"{piece.end:,} entries")
+        tally.count, (tally.first, tally.last) = head.size, ends_of(cursor, head)
+        for text in lines.lines(counted(waiting(cursor, head), tally, head, progress)):
+            file.write(text)
 
 
 def write_entries(export: Export, path: Path, head: Head, tally: Tally, found: Iterable[list[Entry]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,11 +16,15 @@ BLOCK = 4096
 
 
 class Entry(NamedTuple):
-    """`place` is the leaf number, None where no checkpoint covers the entry yet. `told` is text, see TOLD."""
+    """`place` is the leaf number, None where no checkpoint covers the entry yet. `told` is text, see TOLD.
+
+    `leaf` is the leaf hash as it was sealed, empty without a place: of what was altered since it is the hash no more.
+    """
 
     place: int | None
     raw: bytes
     told: bytes
+    leaf: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -40,16 +44,21 @@ TOLD = """
         || to_json(d.value)::text || '}', ',' ORDER BY d.label) AS words
     FROM ledger_disclosure d WHERE {which} GROUP BY d.event_id
 """
-BETWEEN = """
-    SELECT l.index, e.bytes, t.words FROM ledger_leaf l JOIN ledger_event e ON e.id = l.event_id
-    LEFT JOIN ({told}) t ON t.event_id = e.id WHERE l.index >= %s AND l.index < %s ORDER BY l.index
-""".replace(
-    "{told}",
-    TOLD.replace("{which}", "d.event_id IN (SELECT event_id FROM ledger_leaf WHERE index >= %s AND index < %s)"),
-)
+# Ids follow each other nearly as leaves do, so that what is between two of them says little but what is asked for.
+SPAN = """
+    SELECT ids[1]::text, ids[array_upper(ids, 1)]::text FROM (
+        SELECT array_agg(event_id ORDER BY event_id) AS ids FROM ledger_leaf WHERE index >= %s AND index < %s
+    ) leaf
+"""
+SPANNED = """
+    FROM ledger_leaf l JOIN ledger_event e ON e.id = l.event_id AND e.id BETWEEN %s AND %s
+    LEFT JOIN ({told}) t ON t.event_id = e.id WHERE l.index >= %s AND l.index < %s
+""".replace("{told}", TOLD.replace("{which}", "d.event_id BETWEEN %s AND %s"))
+BETWEEN = f"SELECT l.index, e.bytes, t.words, l.hash {SPANNED} ORDER BY l.index"
 CHOSEN = """
-    SELECT l.index, e.bytes, t.words FROM ledger_event e LEFT JOIN ledger_leaf l ON l.event_id = e.id AND l.index < %s
-    LEFT JOIN ({told}) t ON t.event_id = e.id WHERE e.id = ANY(%s::uuid[]) ORDER BY l.index NULLS LAST, e.id
+    SELECT l.index, e.bytes, t.words, l.hash FROM ledger_event e
+    LEFT JOIN ledger_leaf l ON l.event_id = e.id AND l.index < %s LEFT JOIN ({told}) t ON t.event_id = e.id
+    WHERE e.id = ANY(%s::uuid[]) ORDER BY l.index NULLS LAST, e.id
 """.replace("{told}", TOLD.replace("{which}", "d.event_id = ANY(%s::uuid[])"))
 SEALED_IDS = (
     "SELECT l.event_id::text FROM ledger_leaf l JOIN ledger_event e ON e.id = l.event_id"
@@ -86,17 +95,32 @@ def entries(cursor: Any, head: Head, events: EventQuerySet | None) -> Generator[
 def blocks(cursor: Any, head: Head, events: EventQuerySet | None) -> Iterator[list[Entry]]:
     if events is None:
         for first in range(0, head.size, BLOCK):
-            last = min(first + BLOCK, head.size)
-            yield [entry(row) for row in copied(cursor, BETWEEN, [first, last, first, last])]
-        waiting, arguments = WAITING_IDS.format(chosen=""), [head.size]
-    else:
-        try:
-            chosen, given = events.order_by().values("pk").query.sql_with_params()
-        except EmptyResultSet:
-            return
-        yield from by_id(cursor, head, SEALED_IDS.format(chosen=chosen), [head.size, *given])
-        waiting, arguments = WAITING_IDS.format(chosen=f"AND e.id IN ({chosen})"), [head.size, *given]
-    yield from by_id(cursor, head, waiting, arguments)
+            yield between(cursor, first, min(first + BLOCK, head.size))
+        yield from waiting(cursor, head)
+        return
+    try:
+        chosen, given = events.order_by().values("pk").query.sql_with_params()
+    except EmptyResultSet:
+        return
+    yield from by_id(cursor, head, SEALED_IDS.format(chosen=chosen), [head.size, *given])
+    yield from waiting(cursor, head, f"AND e.id IN ({chosen})", given)
+
+
+def between(cursor: Any, first: int, end: int) -> list[Entry]:
+    """The entries from the leaf `first` to before `end`."""
+    return [entry(row) for row in copied(cursor, BETWEEN, spanned(cursor, first, end))]
+
+
+def spanned(cursor: Any, first: int, end: int) -> list[Any]:
+    """What SPANNED takes."""
+    cursor.execute(SPAN, [first, end])
+    ((lowest, highest),) = cursor.fetchall()
+    return [lowest, highest, lowest, highest, first, end]
+
+
+def waiting(cursor: Any, head: Head, chosen: str = "", given: Sequence[Any] = ()) -> Iterator[list[Entry]]:
+    """The entries that no checkpoint covers yet."""
+    yield from by_id(cursor, head, WAITING_IDS.format(chosen=chosen), [head.size, *given])
 
 
 @mechanical("opens a cursor over a SELECT, in a transaction that cannot write")
@@ -110,5 +134,5 @@ def by_id(cursor: Any, head: Head, query: str, arguments: list[Any]) -> Iterator
 
 
 def entry(row: tuple[bytes | None, ...]) -> Entry:
-    index, raw, told = row
-    return Entry(None if index is None else int.from_bytes(index, "big"), raw or b"", told or b"")
+    index, raw, told, leaf = row
+    return Entry(None if index is None else int.from_bytes(index, "big"), raw or b"", told or b"", leaf or b"")

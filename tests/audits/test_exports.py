@@ -7,24 +7,33 @@ import csv
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import zipfile
+from contextlib import closing
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import duckdb
 import psycopg2
 import pytest
+from django.conf import settings
 from django.db import connection
 
 from accounts.models import Role
 from accounts.services import add_team, grant_role
-from audits.exports import bundle, document, tables
+from audits.exports import bundle, document, lines, tables
 from audits.exports.copying import ahead, copied, snapshot
 from audits.exports.parquet import metadata
-from audits.exports.rows import Entry, Head, entries
+from audits.exports.rows import BLOCK, Entry, Head, entries, head_of
+from audits.exports.sealed import ends_of, sealed_lines
 from audits.exports.selection import Selection
 from audits.models import Export
+from bench.filling import fill
+from bench.filling import rows as made_up
 from ledger.canonical import disclosure_bytes, sha256
+from ledger.merkle import leaf_hash
 from ledger.models import Checkpoint, Event
 from tests.audits.exporting import CONSOLE, a_team_auditor, exported, wanted, written
 from tests.client.logs import SCRIPT, verifier
@@ -45,7 +54,8 @@ class TestLines:
         export, body = exported(cast.auditor, "jsonl")
         lines = [json.loads(line) for line in body.splitlines()]
         for line in lines:
-            assert sha256(line["bytes"].encode()) == line["sha256"]
+            sealed = "sha256:" + leaf_hash(line["bytes"].encode()).hex()
+            assert line["leaf_hash"] == (sealed if line["seal"] == "sealed" else None)
             content = json.loads(line["bytes"])
             for label, told in line["disclosures"].items():
                 salt = base64.urlsafe_b64decode(told["salt"] + "==")
@@ -111,6 +121,63 @@ class TestLines:
     def test_a_filter_that_can_choose_nothing_gives_no_entries(self, committing_db, cast):
         with snapshot() as cursor:
             assert list(entries(cursor, Head("x"), Event.objects.none())) == []
+
+
+class TestEverything:
+    """What the database writes is what is written here, entry by entry."""
+
+    @pytest.fixture
+    def log(self, committing_db, cast, settings):
+        """Three blocks' worth of entries; `log(statement, *given)` alters them as whoever owns the database may."""
+        url = urlsplit(os.environ["ADMIN_DATABASE_URL"])._replace(path=f"/{committing_db}").geturl()
+        started = datetime(2026, 1, 1, tzinfo=UTC)
+        fill(url, made_up(2 * BLOCK + 100, [("1", "Ada “Countess” Lovelace")], [1], started), settings.LOG_ORIGIN)
+
+        def alter(statement, *given):
+            with closing(psycopg2.connect(url)) as owner, owner, owner.cursor() as cursor:
+                cursor.execute("ALTER TABLE ledger_event DISABLE TRIGGER USER")
+                cursor.execute("ALTER TABLE ledger_disclosure DISABLE TRIGGER USER")
+                cursor.execute(statement, given)
+
+        return alter
+
+    def both(self):
+        with snapshot() as cursor:
+            head = head_of(cursor, settings.LOG_ORIGIN)
+            with closing(sealed_lines(cursor, head)) as read:
+                pieces = list(read)
+            assert ends_of(cursor, head) != ("", "")
+            sealed = [[entry for entry in block if entry.place is not None] for block in entries(cursor, head, None)]
+        assert [(one.first, one.end) for one in pieces] == [
+            (0, BLOCK), (BLOCK, 2 * BLOCK), (2 * BLOCK, head.size),
+        ]  # fmt: skip
+        return b"".join(one.text for one in pieces), b"".join(lines.lines(sealed))
+
+    def test_two_connections_write_the_same_also_of_what_is_no_text_any_more(self, log):
+        strange = '\x01\x1f\x7f \t\r\n \\ " / ☃ 😀'
+        log("UPDATE ledger_disclosure SET value = %s WHERE label = 'reason'", strange)
+        by_database, here = self.both()
+        assert by_database == here
+        assert json.dumps(strange, ensure_ascii=False).encode() in here
+        change = "UPDATE ledger_event SET bytes = %s WHERE id = (SELECT event_id FROM ledger_leaf WHERE index = %s)"
+        log(change, b"\xff\xfe no text", BLOCK + 7)
+        log(change, b"nothing \0 ends here", 5)
+        by_database, here = self.both()
+        assert by_database == here
+        assert "\ufffd\ufffd no text".encode() in here
+        assert b"nothing \\u0000 ends here" in here
+
+    def test_in_a_larger_transaction_it_sees_what_only_that_sees(self, db, cast, seal):
+        seal()
+        with snapshot() as cursor:
+            head = head_of(cursor, settings.LOG_ORIGIN)
+            (piece,) = sealed_lines(cursor, head)
+        assert piece.text.count(b"\n") == head.size > 20
+
+    def test_of_an_empty_log_there_is_nothing(self, db):
+        with snapshot() as cursor:
+            assert list(sealed_lines(cursor, Head("log"))) == []
+            assert ends_of(cursor, Head("log")) == ("", "")
 
 
 class TestCsv:

@@ -114,14 +114,14 @@ def test_links_between_documents_lead_somewhere():
     assert broken == []
 
 
-def test_the_program_in_the_documents_checks_an_export(tmp_path, db, cast):
+def test_the_program_in_the_documents_checks_an_export(tmp_path, db, cast, settings):
     """The reader's program is run as it is printed, on a good export and on an altered one."""
     import subprocess
     import sys
 
     from audits.exports.copying import snapshot
     from audits.exports.lines import lines
-    from audits.exports.rows import Head, entries
+    from audits.exports.rows import entries, head_of
 
     page = (ROOT / "docs" / "audit-log.md").read_text(encoding="utf-8")
     program = (
@@ -129,7 +129,7 @@ def test_the_program_in_the_documents_checks_an_export(tmp_path, db, cast):
     )
     (tmp_path / "check.py").write_text(program, encoding="utf-8")
     with snapshot() as cursor:
-        good = b"".join(lines(entries(cursor, Head("log"), None)))
+        good = b"".join(lines(entries(cursor, head_of(cursor, settings.LOG_ORIGIN), None)))
     reason = b'"value":"the cast"'
     for export, status in [
         (good, 0),
