@@ -24,28 +24,20 @@ from ledger.models import Checkpoint, Event, Leaf
 from ledger.notes import sign
 from ledger.receipts import body
 from tests.client.logs import run
+from tests.ledger.owning import OF_EVENT, Owner
 from tests.sealing import Sealer, log_key
 
 CONSOLE = SystemActor("console", frozenset({"accounts.add_team"}))
-LOG = (
-    "ledger_event", "ledger_disclosure", "ledger_leaf", "ledger_tile", "ledger_treehead", "ledger_checkpoint",
-    "ledger_record",
-)  # fmt: skip
-OF_EVENT = ("ledger_disclosure", "ledger_record", "ledger_search", "ledger_leaf", "ledger_pending")
 
 
-class Owner:
+class Audited(Owner):
     """The owner's hands on the tables, and what an auditor sees of it afterwards."""
 
     def __init__(self, cursor: Any, seal: Sealer, settings: Any, folder: Path) -> None:
-        self.cursor, self.seal, self.settings, self.folder = cursor, seal, settings, folder
-        for table in LOG:
-            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        super().__init__(cursor)
+        self.seal, self.settings, self.folder = seal, settings, folder
         self.origin = settings.LOG_ORIGIN
         self.size = Leaf.objects.count()
-
-    def does(self, statement: str, *arguments: Any) -> None:
-        self.cursor.execute(statement, arguments)
 
     def forgets(self, event: Any) -> None:
         for table in OF_EVENT:
@@ -85,7 +77,7 @@ def owner(committing_db, owner_cursor, seal, settings, tmp_path):
         if number % 4 == 0:
             seal()
     seal()
-    return Owner(owner_cursor, seal, settings, tmp_path)
+    return Audited(owner_cursor, seal, settings, tmp_path)
 
 
 def test_an_untouched_log_is_verified(owner):

@@ -12,23 +12,9 @@ from ledger.notes import Checkpoint, sign
 from ledger.sequencer import LogDamaged, Sequencer
 from ledger.tiles import TileStore
 from tests.jobs.workers import wait_for
-from tests.ledger.owning import Owner, refused, size_of
-from tests.ledger.whole import Log, acts, many, rows
+from tests.ledger.owning import refused, size_of
+from tests.ledger.whole import acts, many, rows
 from tests.sealing import connect, log_key
-
-
-@pytest.fixture
-def log(committing_db, seal) -> Log:
-    seal.copy()
-    found = Log(committing_db, seal.root)
-    found.seal()
-    return found
-
-
-@pytest.fixture
-def owner(owner_cursor) -> Owner:
-    return Owner(owner_cursor)
-
 
 # Rows that contradict each other
 

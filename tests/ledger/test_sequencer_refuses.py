@@ -12,23 +12,9 @@ import pytest
 from ledger.pledge import PledgeBroken
 from ledger.sequencer import Sequencer
 from tests.jobs.workers import wait_for
-from tests.ledger.owning import Owner, refused, size_of
+from tests.ledger.owning import refused, size_of
 from tests.ledger.whole import Log, acts, looping, many
 from tests.sealing import log_key
-
-
-@pytest.fixture
-def log(committing_db, seal) -> Log:
-    seal.copy()
-    found = Log(committing_db, seal.root)
-    found.seal()
-    return found
-
-
-@pytest.fixture
-def owner(owner_cursor) -> Owner:
-    return Owner(owner_cursor)
-
 
 # Put back, replaced
 
