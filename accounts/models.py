@@ -107,6 +107,8 @@ class User(AbstractBaseUser):
 
     # What the token of this request is limited to; None where the person came with a session.
     scopes: frozenset[str] | None = None
+    # What `keep_scopes` keeps; None where each question is asked anew.
+    kept: dict[str, Scope] | None = None
 
     class Meta:
         constraints = [
@@ -138,6 +140,17 @@ class User(AbstractBaseUser):
             return NOWHERE
         if perm in EVERYBODY:
             return Scope(True, frozenset())
+        if self.kept is None:
+            return self._granted(perm)
+        if perm not in self.kept:
+            self.kept[perm] = self._granted(perm)
+        return self.kept[perm]
+
+    def keep_scopes(self) -> None:
+        """Ask for each scope once from now on: for a page that only reads and asks the same for each of its parts."""
+        self.kept = {}
+
+    def _granted(self, perm: str) -> Scope:
         teams = set(self.grants.active().filter(role__permissions__contains=[perm]).values_list("team_id", flat=True))
         return Scope(None in teams, frozenset(team for team in teams if team is not None))
 

@@ -27,7 +27,9 @@ def readable(user: User) -> EventQuerySet:
 
 @require_GET
 def log(request: HttpRequest) -> HttpResponse:
-    asked = EventFilter(request.GET, queryset=readable(cast(User, request.user)), request=request)
+    user = cast(User, request.user)
+    user.keep_scopes()
+    asked = EventFilter(request.GET, queryset=readable(user), request=request)
     events = asked.found if asked.is_valid() else Event.objects.none()
     before, after = (place if is_event_id(place := request.GET.get(name, "")) else "" for name in ("before", "after"))
     context = {"page": reading.page(events, before=before, after=after), "filter": asked, "form": asked.form}

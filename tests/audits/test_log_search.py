@@ -17,7 +17,7 @@ from ledger.models import Event, Search
 
 pytestmark = pytest.mark.django_db
 # Each makes a few events go another way: looked through, rare, looked through more widely, beyond that by the index.
-REACHES = (Reach(), Reach(1, 1000, 1000), Reach(1, 0, 3), Reach(1, 0, 1), Reach(2, 1, 1000))
+REACHES = (Reach(), Reach(1, 1_000_000, 1000), Reach(1, 0, 3), Reach(1, 0, 1), Reach(2, 1, 1000))
 CONSOLE = SystemActor("console", frozenset({"accounts.add_team"}))
 
 
