@@ -1,4 +1,4 @@
-"""Requests, signatures and the gate under `/api/v1/`."""
+"""Requests and signatures under `/api/v1/`; the gate is in `answers`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from rest_framework.views import APIView
 
 from accounts.asking import asker
 from accounts.models import ApiToken, User
-from approvals import gate, services, workflow
+from approvals import gate, services
 from approvals import serializers as shapes
 from approvals.models import PolicyVersion, RequestQuerySet, ReviewRequest, Revision
 from approvals.signing import NONCE_LIVES
 from audits.receipts import sealed_answer, with_seal
 from ledger.canonical import sha256
-from ledger.refusals import Denied, Refusal
+from ledger.refusals import Refusal
 from registry.models import Evidence, Version
 
 
@@ -228,51 +228,6 @@ class Reauthentications(APIView):
         return response
 
 
-class Gate(APIView):
-    """May this version serve in this environment for this use? Always 200: the answer is in `allowed`."""
-
-    permissions = {"GET": "approvals.check_gate"}
-
-    @extend_schema(
-        summary="Ask the gate",
-        parameters=[
-            OpenApiParameter("version", int, description="A version's id"),
-            OpenApiParameter("digest", str, description="Or the digest of an artifact, `sha256:…`"),
-            OpenApiParameter("model", str, description="A model's slug, where several versions have these bytes"),
-            OpenApiParameter("environment", str, required=True, enum=workflow.ENVIRONMENTS),
-            OpenApiParameter("use", str, required=True),
-        ],
-        responses={200: shapes.GateSerializer},
-    )
-    def get(self, request: Request) -> Response:
-        query = GateQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        data, user = query.validated_data, asker(request)
-        if not user.may_somewhere("approvals.check_gate"):
-            raise Denied("approvals.check_gate")
-        if "version" not in data:
-            answer = gate.evaluate_digest(
-                data["digest"], data["environment"], data["use"], model=data.get("model"), visible_to=user
-            )
-        else:
-            version = get_object_or_404(gate.askable(user), pk=data["version"])
-            answer = gate.evaluate(version, data["environment"], data["use"])
-        return Response(answer.as_dict())
-
-
-class GateQuery(serializers.Serializer[Any]):
-    version = serializers.IntegerField(required=False)
-    digest = serializers.CharField(required=False, max_length=71)
-    model = serializers.CharField(required=False, max_length=60)
-    environment = serializers.ChoiceField(choices=workflow.ENVIRONMENTS)
-    use = serializers.CharField(max_length=60)
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if ("version" in attrs) == ("digest" in attrs):
-            raise serializers.ValidationError({"version": "Say which version: by `version` or by `digest`, not both."})
-        return attrs
-
-
 class PolicyList(ListAPIView[PolicyVersion]):
     permissions = {"GET": "approvals.view_request"}
     serializer_class = shapes.PolicySerializer
@@ -295,6 +250,5 @@ routes = [
     path("requests/<int:pk>/revocation/", RevocationView.as_view(), name="api-request-revocation"),
     path("requests/<int:pk>/manifest/", Manifest.as_view(), name="api-request-manifest"),
     path("reauthentications/", Reauthentications.as_view(), name="api-reauthentications"),
-    path("gate", Gate.as_view(), name="api-gate"),
     path("policies/", PolicyList.as_view(), name="api-policies"),
 ]

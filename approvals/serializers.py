@@ -10,6 +10,7 @@ from rest_framework import serializers
 from accounts.models import User
 from approvals import workflow
 from approvals.models import Comment, Decision, PolicyVersion, ReviewRequest, Revision, Revocation
+from approvals.workflow import attestation
 
 
 class PersonSerializer(serializers.ModelSerializer[User]):
@@ -125,6 +126,19 @@ class GateSerializer(serializers.Serializer[Any]):
     policy_digest = serializers.CharField(allow_null=True)
     evaluated_at = serializers.DateTimeField()
     valid_until = serializers.DateTimeField(allow_null=True)
+
+
+class EnvelopeSignatureSerializer(serializers.Serializer[Any]):
+    keyid = serializers.CharField(help_text="The `kid` of the key at `/.well-known/jwks.json`")
+    sig = serializers.CharField(help_text="Ed25519 over the envelope's pre-authentication encoding, in base64")
+
+
+class EnvelopeSerializer(serializers.Serializer[Any]):
+    """A DSSE envelope. Its payload is an in-toto Statement v1 with a SLSA verification summary v1."""
+
+    payloadType = serializers.ChoiceField(choices=[attestation.PAYLOAD_TYPE])
+    payload = serializers.CharField(help_text="The Statement, canonical JSON in base64")
+    signatures = EnvelopeSignatureSerializer(many=True)
 
 
 class RequestDetailSerializer(RequestSerializer):

@@ -4,8 +4,8 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
 from accounts import api as accounts_api
+from approvals import answers, records
 from approvals import api as approvals_api
-from approvals import records
 from audits import api as audits_api
 from audits import receipts, tiles
 from fairness import api as fairness_api
@@ -25,10 +25,12 @@ handler500 = "portal.errors.server_error"
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path(".well-known/jwks.json", answers.jwks, name="jwks"),
     path("theme/", set_theme, name="theme"),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/v1/", include(accounts_api.routes)),
     path("api/v1/", include(approvals_api.routes)),
+    path("api/v1/", include(answers.routes)),
     path("api/v1/", include(records.routes)),
     path("api/v1/", include(audits_api.routes)),
     path("api/v1/", include(receipts.routes)),

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 
 from approvals import gate, services
 from approvals.models import Decision, Reauthentication, ReviewRequest, Revocation
@@ -168,3 +169,19 @@ def test_many_answers_are_of_one_moment(cast):
             cursor.execute("SHOW transaction_isolation")
             assert cursor.fetchone() == ("repeatable read",)
     assert not gate.evaluate(request.version, request.environment, request.use).allowed
+
+
+def test_a_signed_answer_is_read_in_one_snapshot_that_writes_nothing(cast, api):
+    """Other tests stand in a transaction of their own, which takes the snapshot's place."""
+    request = world.a_request(cast)
+    asked = {"version": request.version_id, "environment": "production", "use": world.USE}
+    client = api(cast.auditor)
+    with CaptureQueriesContext(connection) as queries:
+        answer = client.get("/api/v1/gate", asked, headers={"Accept": "application/vnd.dsse.envelope.v1+json"})
+    assert (answer.status_code, set(answer.json())) == (200, {"payload", "payloadType", "signatures"})
+    said = [each["sql"] for each in queries]
+    begun = next(place for place, sql in enumerate(said) if "REPEATABLE READ READ ONLY" in sql)
+    read = [place for place, sql in enumerate(said) if "approvals_" in sql]
+    ended = next(place for place, sql in enumerate(said) if sql == "COMMIT" and place > begun)
+    assert begun < min(read)
+    assert max(read) < ended
