@@ -101,7 +101,7 @@ class Reach:
     are gathered at once, and events looked through where there would be more."""
 
     near: int = 1_000
-    rare: int = 20_000
+    rare: int = 5_000
     wide: int = 10_000
 
 

@@ -94,8 +94,10 @@ def entries(cursor: Any, head: Head, events: EventQuerySet | None) -> Generator[
 
 def blocks(cursor: Any, head: Head, events: EventQuerySet | None) -> Iterator[list[Entry]]:
     if events is None:
+        cursor.execute("SET LOCAL enable_nestloop = off")  # it expects one row between two ids, not thousands
         for first in range(0, head.size, BLOCK):
             yield between(cursor, first, min(first + BLOCK, head.size))
+        cursor.execute("SET LOCAL enable_nestloop TO DEFAULT")
         yield from waiting(cursor, head)
         return
     try:
