@@ -12,8 +12,8 @@ from tests.journeys.steps import Person
 
 pytestmark = pytest.mark.journey
 WAYS = {
-    "mouse": {"watched": False},
-    "keyboard only": {"keyboard": True},
+    "mouse": {},
+    "keyboard only": {"keyboard": True, "watched": False},
     "without JavaScript": {"script": False},
 }
 # The mouse has no way of its own: what it clicks, the keyboard presses.

@@ -103,9 +103,14 @@ def assert_fits(page: Page) -> None:
     assert wide <= 0, f"the page is {wide} px wider than the screen"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 320])
-def test_the_gallery_is_accessible_fits_and_keeps_to_the_policy(browser: Browser, scheme: Any, width: int) -> None:
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (1280, "light"), (320, "dark"),
+        pytest.param(1280, "dark", marks=pytest.mark.long), pytest.param(320, "light", marks=pytest.mark.long),
+    ],
+)  # fmt: skip
+def test_the_gallery_is_accessible_fits_and_keeps_to_the_policy(browser: Browser, width: int, scheme: Any) -> None:
     site = visit(browser, color_scheme=scheme, viewport={"width": width, "height": 900})
     page = site.open()
     assert_accessible(page)

@@ -102,6 +102,7 @@ def test_a_python_without_venv_is_a_sentence(project: Path, tmp_path: Path) -> N
     assert "apt install python3-venv" in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("status", [1, 0])
 def test_uv_is_used_where_it_works_and_pip_where_it_does_not(
     project: Path, tmp_path: Path, environment: Path, status: int
