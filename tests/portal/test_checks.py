@@ -206,10 +206,14 @@ def codes(found):
     return {one.id.removeprefix("countersign.") for one in found}
 
 
-def test_debugging_in_production_is_found(settings):
+def test_settings_are_judged_together(settings):
+    for name, value in GOOD.items():
+        setattr(settings, name, value)
+    assert codes(checks.configuration()) == set()
     settings.DEBUG = True
     settings.SECRET_KEY = "django-insecure-" + "x1y2z3" * 9
-    assert {"E001", "E002"} <= codes(checks.configuration())
+    settings.KEY_PEPPER, settings.PUBLIC_URL, settings.ALLOWED_HOSTS = "", "http://x.example", ["*"]
+    assert codes(checks.configuration()) == {"E001", "E002", "E003", "E004", "E005"}
 
 
 def test_the_database_is_judged(settings, db, cast):
