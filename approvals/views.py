@@ -108,7 +108,9 @@ def submit(request: HttpRequest, pk: int) -> HttpResponse:
     version, sent = get_object_or_404(versions, pk=pk), request.method == "POST"
     said_so = request.POST if sent else request.GET
     initial = {name: value for name in ("environment", "use") if (value := said_so.get(name))}
-    page = showing.prospect(version, asker(request), **initial)
+    page = showing.prospect(
+        version, asker(request), environment=initial.get("environment", ""), use=initial.get("use", "")
+    )
     form = SubmitForm(request.POST if sent else None, choices=page["choices"], initial=initial)
     status = 200
     if sent and form.is_valid():
