@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from django.db.models import Q
+from django.urls import reverse
 
 from accounts.models import Grant, User
 from approvals import workflow
@@ -12,6 +13,7 @@ from approvals.dossier import Dossier
 from approvals.models import ReviewRequest
 from approvals.showing.manifests import Shown
 from approvals.signing import reasons_against
+from approvals.workflow import findings as rules
 from ledger.events import database_time
 
 
@@ -28,22 +30,38 @@ def gate_lines(found: Dossier, standing: workflow.Standing, viewer: User | None)
 
     Without a viewer nothing is said of who may sign: looking back, nobody may.
     """
-    case = found.case
+    case, weighed = found.case, standing.weighed
     shown = []
     for rule in found.policy.evidence:
         one = replace(found.policy, evidence=(rule,))
-        gaps = list(workflow.evidence_gaps(one, case.evidence, case.artifact, case.decision_rule))
+        gap, lifted = weighed.gaps.get(rule.slug), weighed.lifted.get(f"evidence:{rule.slug}")
         limits = list(workflow.limitations(one, case.evidence))
-        if gaps:
-            shown.append(Shown(state="not_met", text=gaps[0].sentence))
+        if gap:
+            shown.append(Shown(state="not_met", text=gap.sentence))
+        elif lifted:
+            shown.append(accepted(lifted, rule.title))
         elif limits:
             shown.append(
                 Shown(state="accepted", title=rule.title, text=limits[0].sentence, who="Signers acknowledge it.")
             )
         else:
             shown.append(Shown(state="met", text=rule.title))
+    stands = [each for each in case.findings if each.state in rules.STANDING]
+    for finding in stands:
+        if lifted := weighed.lifted.get(finding.target):
+            shown.append(accepted(lifted, finding.named))
+    for reason in weighed.reasons:
+        shown.append(Shown(state="not_met", text=reason.sentence))
     shown += [requirement_line(found, each, viewer) for each in standing.requirements]
     return shown
+
+
+def accepted(acceptance: rules.Acceptance, title: str) -> Shown:
+    until = f"{acceptance.until:%-d %b %Y}"
+    return Shown(
+        state="accepted", title=title, text=acceptance.reason, who=f"A risk officer answers for it until {until}.",
+        url=reverse("risk-acceptance", args=[acceptance.id]),
+    )  # fmt: skip
 
 
 def requirement_line(found: Dossier, each: workflow.Fulfilment, viewer: User | None) -> Shown:
@@ -93,9 +111,8 @@ def headline(found: Dossier, standing: workflow.Standing) -> tuple[str, str]:
         return f"May serve in {where}", "ok"
     if standing.state in workflow.OPEN:
         lines = [each.state for each in standing.requirements]
-        case = found.case
-        gaps = len(list(workflow.evidence_gaps(found.policy, case.evidence, case.artifact, case.decision_rule)))
-        left = sum(state != "met" for state in lines) + gaps
-        total = len(lines) + len(found.policy.evidence)
+        against = len(standing.weighed.reasons)
+        left = sum(state != "met" for state in lines) + len(standing.weighed.gaps) + against
+        total = len(lines) + len(found.policy.evidence) + against
         return f"Cannot serve yet: {left} of {total} requirements {'is' if left == 1 else 'are'} open", "wait"
     return f"May not serve in {where}: {standing.state.replace('_', ' ')}", "no"

@@ -4,6 +4,8 @@ from approvals.workflow.manifest import Change, Line, differences, lines, manife
 from approvals.workflow.policy import EvidenceRule, InvalidPolicy, Policy, Requirement, Stage
 from approvals.workflow.signing import People, Person, Reason, may_sign, why_excluded
 from approvals.workflow.standing import (
+    APPROVED,
+    APPROVING,
     EXPIRING,
     OPEN,
     Case,
@@ -15,11 +17,14 @@ from approvals.workflow.standing import (
     limitations,
     standing,
     verdict_words,
+    weighing,
 )
 
 ENVIRONMENTS = ("development", "staging", "production")
 
 __all__ = [
+    "APPROVED",
+    "APPROVING",
     "ENVIRONMENTS",
     "EXPIRING",
     "OPEN",
@@ -46,5 +51,6 @@ __all__ = [
     "may_sign",
     "standing",
     "verdict_words",
+    "weighing",
     "why_excluded",
 ]

@@ -11,6 +11,7 @@ DISTINCT = ("submitter", "owner", "contributors", "evidence_producers", "earlier
 BOUND = ("artifact", "decision_rule", "dataset")
 VERDICTS = ("acknowledge", "within_only")
 DEACTIVATED = ("keeps", "suspends")
+OPTIONAL = {"findings", "conditions"}
 
 
 class InvalidPolicy(ValueError):
@@ -54,6 +55,14 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class FindingRule:
+    """Open findings of which severities stop an approval, and what one that is overdue does."""
+
+    block: tuple[str, ...] = ("critical", "high")
+    overdue: str = "suspends"
+
+
+@dataclass(frozen=True)
 class Policy:
     slug: str
     title: str
@@ -63,6 +72,8 @@ class Policy:
     deactivated_signer: str
     evidence: tuple[EvidenceRule, ...]
     stages: tuple[Stage, ...]
+    findings: FindingRule = FindingRule()
+    conditions: bool = False
 
     @property
     def requirements(self) -> Iterator[Requirement]:
@@ -84,6 +95,7 @@ class Policy:
             deactivated_signer=data["deactivated_signer"],
             evidence=tuple(_evidence(rule, f"evidence.{i}") for i, rule in enumerate(data["evidence"])),
             stages=tuple(_stage(stage, f"stages.{i}") for i, stage in enumerate(data["stages"])),
+            findings=FindingRule(**data.get("findings", {})), conditions=data.get("conditions", False),
         )  # fmt: skip
         names = [requirement.slug for requirement in policy.requirements]
         if not names or not all(stage.requirements for stage in policy.stages):
@@ -117,8 +129,8 @@ def _requirement(document: Mapping[str, Any], place: str) -> Requirement:
 
 
 def _keys(document: Mapping[str, Any], place: str, shape: type, extra: tuple[str, ...] = ()) -> dict[str, Any]:
-    wanted = {*shape.__dataclass_fields__, *extra}  # type: ignore[attr-defined]
-    if differing := sorted(wanted ^ set(document)):
+    wanted = {*shape.__dataclass_fields__, *extra} - OPTIONAL  # type: ignore[attr-defined]
+    if differing := sorted(wanted ^ (set(document) - OPTIONAL)):
         raise InvalidPolicy(f"{place}: {differing[0]} is {'missing' if differing[0] in wanted else 'not known'}")
     return dict(document)
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from approvals.workflow.findings import CONDITION, STANDING, Acceptance, Finding, Weighed, weigh
 from approvals.workflow.policy import EvidenceRule, Policy, Requirement
 from approvals.workflow.signing import People, Reason, a, excluded
 
 EXPIRING = timedelta(days=30)
 OPEN = ("in_review", "changes_requested")
 CLOSED = ("rejected", "withdrawn")
+# States of a request that was signed by all who had to, and outcomes of a decision that say so.
+APPROVED = ("approved", "conditionally_approved")
+APPROVING = ("approve", "approve_with_conditions")
 PASSING = ("within", "")
 ANEW = "A new request has to be made and signed."
 UNSEALED = "a signature waits for its seal in the log, which takes moments. If it lasts, tell whoever runs the portal."
@@ -66,6 +70,8 @@ class Case:
     people: People
     signatures: tuple[Signature, ...]
     revoked: bool = False
+    findings: tuple[Finding, ...] = ()
+    acceptances: tuple[Acceptance, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,11 @@ class Fulfilment:
 
 @dataclass(frozen=True)
 class Standing:
-    """`allowed` is the gate's answer; `obligations` are known limitations that hold even where it says yes."""
+    """`allowed` is the gate's answer; `obligations` are what is known and owed even where it says yes.
+
+    `conditional` is whether anybody who counts approved on conditions, or one is open. `valid_until` is when the
+    approval runs out, or before it the first condition, finding or accepted risk that it hangs on.
+    """
 
     allowed: bool
     state: str
@@ -91,6 +101,8 @@ class Standing:
     requirements: tuple[Fulfilment, ...]
     decided_at: datetime | None
     valid_until: datetime | None
+    weighed: Weighed
+    conditional: bool = False
 
     @property
     def open_requirements(self) -> list[str]:
@@ -108,10 +120,26 @@ def standing(case: Case, at: datetime) -> Standing:
     complete = all(each.state == "met" for each in requirements)
     decided = max(signature.at for signature in counted) if complete else None
     until = decided + timedelta(days=case.policy.valid_days) if decided else None
-    obligations = tuple(limitations(case.policy, case.evidence))
-    evidence = list(evidence_gaps(case.policy, case.evidence, case.artifact, case.decision_rule))
-    state, reasons = _verdict(case, requirements, counted, until, evidence, at)
-    return Standing(not reasons, state, tuple(reasons), obligations, requirements, decided, until)
+    weighed = weighing(case, at)
+    obligations = (*limitations(case.policy, case.evidence), *weighed.obligations)
+    state, reasons = _verdict(case, requirements, counted, until, [*weighed.gaps.values(), *weighed.reasons], at)
+    ends = min(until, weighed.ends) if until and weighed.ends else until
+    conditional = any(signature.outcome == "approve_with_conditions" for signature in counted) or any(
+        finding.kind == CONDITION and finding.state in STANDING for finding in case.findings
+    )
+    return Standing(
+        not reasons, state, tuple(reasons), obligations, requirements, decided, ends, weighed, conditional
+    )  # fmt: skip
+
+
+def weighing(case: Case, at: datetime) -> Weighed:
+    """What gaps in the evidence, findings and accepted risks add up to."""
+    gaps = {}
+    for rule in case.policy.evidence:
+        one = replace(case.policy, evidence=(rule,))
+        for gap in evidence_gaps(one, case.evidence, case.artifact, case.decision_rule):
+            gaps[rule.slug] = gap
+    return weigh(case.policy.findings, gaps, case.findings, case.acceptances, at)
 
 
 def counting(case: Case) -> Iterable[Signature]:
@@ -123,7 +151,7 @@ def counting(case: Case) -> Iterable[Signature]:
     given: set[tuple[str, str]] = set()
     for signature in sorted(case.signatures, key=lambda each: each.at):
         requirement = case.policy.requirement(signature.requirement)
-        if signature.outcome != "approve" or signature.digest != case.computed or requirement is None:
+        if signature.outcome not in APPROVING or signature.digest != case.computed or requirement is None:
             continue
         if signature.seal == "broken":
             continue
