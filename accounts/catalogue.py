@@ -48,6 +48,8 @@ PERMISSIONS: dict[str, str] = {
     "approvals.answer_finding": "answer findings",
     "approvals.judge_finding": "change a finding's severity, due day and owner, validate its closure, reopen it",
     "approvals.accept_risk": "accept a risk for a while, and end that",
+    "approvals.propose_policy": "propose policies, and which requests they govern",
+    "approvals.publish_policy": "publish or decline what somebody else proposed",
     "inference.view_endpoint": "see endpoints",
     "inference.add_endpoint": "add an endpoint",
     "inference.bind_endpoint": "bind an endpoint to a version",
@@ -93,9 +95,9 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "risk_officer": (
         "Risk officer",
         (
-            *READ, *CHALLENGE, *JUDGE, "approvals.accept_risk", "registry.set_risk_tier", "approvals.revoke_approval",
-            "audits.view_log", "audits.view_erasure", "audits.request_erasure", "audits.approve_erasure",
-            "audits.manage_legal_hold", "inference.revoke_key",
+            *READ, *CHALLENGE, *JUDGE, "approvals.accept_risk", "approvals.publish_policy", "registry.set_risk_tier",
+            "approvals.revoke_approval", "audits.view_log", "audits.view_erasure", "audits.request_erasure",
+            "audits.approve_erasure", "audits.manage_legal_hold", "inference.revoke_key",
         ),
     ),
     "auditor": (
@@ -105,7 +107,10 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
             "registry.download_artifact",
         ),
     ),
-    "policy_administrator": ("Policy administrator", (*READ,)),
+    "policy_administrator": (
+        "Policy administrator",
+        (*READ, "approvals.propose_policy", "approvals.publish_policy"),
+    ),
     "platform_administrator": (
         "Platform administrator",
         (

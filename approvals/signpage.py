@@ -149,16 +149,19 @@ def why_not(
     case: records.Dossier, requirement: workflow.Requirement, request: HttpRequest, outcome: str
 ) -> list[workflow.Reason]:
     """What stands in the way before anything is typed."""
+    at = database_time()
     if case.request.state != ReviewRequest.State.IN_REVIEW:
         word = case.request.get_state_display().lower()
         return [workflow.Reason("request_closed", f"This request is {word}: nothing can be signed on it now.")]
     if case.case.computed != case.case.frozen:
         sentence = "What was frozen has changed since, so signing it would not count. Ask for a new revision."
         return [workflow.Reason("revision_outdated", sentence)]
+    if stale := workflow.pin_ended(case.case, at):
+        return [stale]
     against = reasons_against(case, requirement, asker(request), outcome)
     if outcome == Decision.Outcome.APPROVE_WITH_CONDITIONS and not case.policy.conditions:
         return [workflow.Reason("conditions_not_allowed", "The policy takes no approval with conditions.")]
     if outcome in workflow.APPROVING and not against:
-        weighed = workflow.weighing(case.case, database_time())
+        weighed = workflow.weighing(case.case, at)
         against = [*weighed.reasons, *weighed.gaps.values()]
     return against

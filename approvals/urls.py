@@ -1,6 +1,6 @@
 from django.urls import path
 
-from approvals import signpage, views
+from approvals import policypages, signpage, views
 from approvals.findings import riskpages
 from approvals.findings import views as findings
 
@@ -25,6 +25,10 @@ urlpatterns = [
     path("findings/<int:pk>/reassess/", findings.reassess, name="finding-reassess"),
     path("findings/<int:pk>/close/", findings.close, name="finding-close"),
     path("findings/<int:pk>/reopen/", findings.reopen, name="finding-reopen"),
-    path("policies/", views.policies, name="policies"),
-    path("policies/<int:pk>/", views.policy, name="policy"),
+    path("policies/", policypages.policies, name="policies"),
+    path("policies/<int:pk>/", policypages.policy, name="policy"),
+    path("policies/new/", policypages.edit, name="policy-new"),
+    path("policies/frameworks/", policypages.all_frameworks, name="frameworks"),
+    path("policies/bindings/new/", policypages.bind, name="policy-binding-new"),
+    path("policies/proposals/<int:pk>/", policypages.proposal, name="policy-proposal"),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from django.db.models import Q
 from django.urls import reverse
@@ -25,7 +26,7 @@ def signing(found: Dossier, viewer: User) -> list[workflow.Fulfilment]:
     return [each for each in requirements if not reasons_against(found, each.requirement, viewer)]
 
 
-def gate_lines(found: Dossier, standing: workflow.Standing, viewer: User | None) -> list[Shown]:
+def gate_lines(found: Dossier, standing: workflow.Standing, viewer: User | None, at: datetime) -> list[Shown]:
     """The lines of the gate box: what evidence the policy wants, then who signs what.
 
     Without a viewer nothing is said of who may sign: looking back, nobody may.
@@ -94,7 +95,8 @@ NOBODY = (
 def eligible(found: Dossier, requirement: workflow.Requirement) -> list[User]:
     """People who hold the role in the model's team, had no hand in it and have not signed yet, by name."""
     team = found.request.version.model.team_id
-    holding = Grant.objects.active().filter(Q(team=None) | Q(team=team), role__slug=requirement.role)
+    where = Q(team=None) if requirement.scope == "house" else Q(team=None) | Q(team=team)
+    holding = Grant.objects.active().filter(where, role__slug=requirement.role)
     signed = {str(each.signer.opaque_id) for each in found.decisions if each.digest == found.case.computed}
     return [
         user
@@ -104,7 +106,7 @@ def eligible(found: Dossier, requirement: workflow.Requirement) -> list[User]:
     ]
 
 
-def headline(found: Dossier, standing: workflow.Standing) -> tuple[str, str]:
+def headline(found: Dossier, standing: workflow.Standing, at: datetime) -> tuple[str, str]:
     """The gate box's title and tone."""
     where = found.request.environment
     if standing.allowed:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from tests.approvals import world
+from tests.approvals import policies, world
 from tests.sealing import seal_now
 
 TEXT = "The cut-off was never tested on the newest quarter."
@@ -53,13 +54,11 @@ def an_answered_one(cast: Any, version: Any) -> Any:
     return finding
 
 
-def a_policy_with_conditions() -> Any:
-    """The default policy, but for that it takes approvals with conditions; new requests are pinned to it."""
+def a_policy_with_conditions(cast: Any) -> Any:
+    """The next version of the default policy, which takes approvals with conditions; new requests are pinned to it."""
     from approvals.models import PolicyVersion
-    from ledger.canonical import canonical, sha256
+    from approvals.workflow import write_policy
 
-    before = PolicyVersion.objects.latest("number")
-    document = canonical({**before.content, "version": before.number + 1, "conditions": True})
-    return PolicyVersion.objects.create(
-        policy=before.policy, number=before.number + 1, document=document, digest=sha256(document)
-    )
+    before = PolicyVersion.objects.get(policy__slug="validate-then-approve")
+    rules = replace(before.rules, version=before.number + 1, conditions=True)
+    return policies.a_policy(cast, write_policy(rules))

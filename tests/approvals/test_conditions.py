@@ -42,7 +42,7 @@ def codes(request, at=None):
 
 
 def test_it_counts_as_an_approval_and_says_what_is_owed(cast):
-    a_policy_with_conditions()
+    a_policy_with_conditions(cast)
     request = conditionally(cast)
     assert request.state == "conditionally_approved"
     condition = Finding.objects.get()
@@ -64,7 +64,7 @@ def test_it_counts_as_an_approval_and_says_what_is_owed(cast):
 
 
 def test_an_overdue_condition_suspends_until_the_second_line_says_that_it_is_fulfilled(cast):
-    a_policy_with_conditions()
+    a_policy_with_conditions(cast)
     request = conditionally(cast)
     condition, later = Finding.objects.get(), database_time() + timedelta(days=11)
     assert codes(request, later) == ["condition_overdue"]
@@ -82,7 +82,7 @@ def test_an_overdue_condition_suspends_until_the_second_line_says_that_it_is_ful
 
 
 def test_a_condition_outlives_a_new_revision_and_is_frozen_with_it(cast):
-    a_policy_with_conditions()
+    a_policy_with_conditions(cast)
     request = world.a_request(cast)
     world.sign(cast.validator, request, "validation", WITH, conditions=[a_condition(cast)])
     world.sign(cast.approver, request, "approval", "request_changes")
@@ -102,7 +102,7 @@ def test_a_condition_outlives_a_new_revision_and_is_frozen_with_it(cast):
 
 def test_what_is_refused(cast):
     plain = world.a_request(cast, environment="staging")
-    a_policy_with_conditions()
+    a_policy_with_conditions(cast)
     request = world.a_request(cast, plain.version)
     good = a_condition(cast)
     for code, of, outcome, conditions, field in [
@@ -123,7 +123,7 @@ def test_what_is_refused(cast):
 
 
 def test_signing_with_conditions_on_the_page_keeps_what_was_typed(cast, signed_in):
-    a_policy_with_conditions()
+    a_policy_with_conditions(cast)
     request = world.a_request(cast)
     client, page = signed_in(cast.validator), f"/requests/{request.pk}/sign/"
     assert "Sign with conditions" in text_of(client.get(f"/requests/{request.pk}/"))
@@ -148,7 +148,7 @@ def test_signing_with_conditions_on_the_page_keeps_what_was_typed(cast, signed_i
 
 
 def test_the_same_through_the_api(cast, api):
-    a_policy_with_conditions()
+    a_policy_with_conditions(cast)
     request = world.a_request(cast)
     client = api(cast.validator)
 

@@ -12,5 +12,5 @@ def seed(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0003_erasure_rights")]
+    dependencies = [("accounts", "0004_policy_rights")]
     operations = [migrations.RunPython(seed, migrations.RunPython.noop)]

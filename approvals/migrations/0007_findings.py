@@ -13,7 +13,7 @@ KEPT = ("finding", "findingstep", "riskacceptance", "acceptancewithdrawal")
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("approvals", "0003_append_only"),
+        ("approvals", "0006_bindings_append_only"),
         ("registry", "0003_text"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
