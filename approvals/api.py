@@ -23,6 +23,7 @@ from approvals import serializers as shapes
 from approvals.findings.conditions import Condition
 from approvals.models import RequestQuerySet, ReviewRequest, Revision
 from approvals.signing import NONCE_LIVES
+from approvals.standing_in import giver_of
 from audits.receipts import sealed_answer, with_seal
 from ledger.canonical import sha256
 from ledger.refusals import Refusal
@@ -144,7 +145,7 @@ class Decisions(APIView):
 
     @extend_schema(summary="List a request's decisions", responses={200: shapes.DecisionSerializer(many=True)})
     def get(self, request: Request, pk: int) -> Response:
-        rows = visible(request, pk).decisions.select_related("signer", "revision")
+        rows = visible(request, pk).decisions.select_related("signer", "revision", "on_behalf_of")
         return Response(shapes.DecisionSerializer(rows, many=True).data)
 
     @extend_schema(
@@ -153,6 +154,8 @@ class Decisions(APIView):
     def post(self, request: Request, pk: int) -> Response:
         """Needs a nonce from `/reauthentications/`, asked for by the same person with the same token or session."""
         found, data = visible(request, pk), given(shapes.DecisionInput, request)
+        chosen = data.pop("on_behalf_of")
+        data["on_behalf_of"] = giver_of(asker(request), found, str(chosen) if chosen else "")
         data["conditions"] = conditions_of(data["conditions"])
         made = services.sign(by=request.user, request=found, session_key=session_of(request), **data)
         return sealed_answer(shapes.DecisionSerializer(made).data, status=201)

@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 
-from accounts.models import Team
+from accounts.models import Team, User
 from approvals import workflow
 from approvals.models import Decision, Policy
 from registry.models import Model
@@ -87,6 +87,9 @@ class SignForm(forms.Form):
     requirement = forms.CharField(widget=forms.HiddenInput)
     outcome = forms.ChoiceField(choices=Decision.Outcome.choices, widget=forms.HiddenInput)
     digest = forms.CharField(widget=forms.HiddenInput)
+    on_behalf_of = forms.ChoiceField(
+        required=False, label="In whose place", help_text="Your signature then counts as yours and as theirs."
+    )
     acknowledged = forms.MultipleChoiceField(
         required=False, label="Known limitations that you acknowledge", widget=forms.CheckboxSelectMultiple
     )
@@ -99,14 +102,49 @@ class SignForm(forms.Form):
         help_text="It proves that it is you who signs, now.",
     )  # fmt: skip
 
-    def __init__(self, *args: Any, limitations: list[workflow.Reason], outcome: str, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, limitations: list[workflow.Reason], outcome: str, givers: list[User],
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(*args, **kwargs)
+        choices = [("", "for myself"), *((str(each.opaque_id), f"for {each.name}") for each in givers)]
+        self.fields["on_behalf_of"].choices = choices  # type: ignore[attr-defined]
+        if not givers:
+            del self.fields["on_behalf_of"]
         field = self.fields["acknowledged"]
         field.choices = [(each.code, each.sentence) for each in limitations]  # type: ignore[attr-defined]
         field.required = True
         field.error_messages["required"] = "Tick each one to say that you sign with it in view, or ask for changes."
-        if outcome not in workflow.APPROVING or not limitations:
+        if outcome not in (*workflow.APPROVING, workflow.EMERGENCY) or not limitations:
             del self.fields["acknowledged"]
+
+
+class RecuseForm(forms.Form):
+    reason = forms.CharField(
+        max_length=5000, label="Why", widget=area(2), help_text="Kept in the audit log and shown on the request."
+    )
+
+
+class DelegationForm(forms.Form):
+    """Whom one lets sign in one's place. `people` are those who could."""
+
+    taker = forms.ModelChoiceField(User.objects.none(), label="Who signs in your place")
+    team = forms.ModelChoiceField(
+        Team.objects.none(), required=False, label="For requests of", empty_label="every team"
+    )
+    ends_on = forms.DateField(
+        label="Until", widget=forms.DateInput(attrs={"type": "date"}), help_text="The end of that day (UTC)."
+    )
+    reason = forms.CharField(max_length=5000, label="Why", widget=area(2), help_text="Kept in the audit log.")
+    password = forms.CharField(
+        max_length=200, strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        help_text="It proves that it is you who hands this over.",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, people: Any, teams: Any, everywhere: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["taker"].queryset = people  # type: ignore[attr-defined]
+        self.fields["team"].queryset = teams  # type: ignore[attr-defined]
+        self.fields["team"].required = not everywhere
 
 
 class RequestFilter(forms.Form):

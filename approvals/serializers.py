@@ -53,6 +53,7 @@ class RequestSerializer(serializers.ModelSerializer[ReviewRequest]):
 
 class DecisionSerializer(serializers.ModelSerializer[Decision]):
     signer = PersonSerializer()
+    on_behalf_of = PersonSerializer(allow_null=True)
     revision = serializers.IntegerField(source="revision.number")
     evidence_opened = serializers.ListField(child=serializers.IntegerField())
     judged_by = serializers.JSONField()
@@ -61,7 +62,8 @@ class DecisionSerializer(serializers.ModelSerializer[Decision]):
     class Meta:
         model = Decision
         fields = [
-            "id", "revision", "requirement", "signer", "outcome", "meaning", "comment", "digest", "judged_by",
+            "id", "revision", "requirement", "signer", "on_behalf_of", "outcome", "meaning", "comment", "digest",
+            "judged_by",
             "authentication", "acknowledged", "evidence_opened", "conditions", "at",
         ]  # fmt: skip
 
@@ -204,7 +206,10 @@ class ConditionInput(serializers.Serializer[Any]):
 
 
 class DecisionInput(serializers.Serializer[Any]):
-    requirement = serializers.CharField(max_length=60)
+    requirement = serializers.CharField(max_length=60, help_text="Of an emergency approval: `emergency`")
+    on_behalf_of = serializers.UUIDField(
+        required=False, allow_null=True, default=None, help_text="Id of the person in whose place this is signed"
+    )
     outcome = serializers.ChoiceField(choices=Decision.Outcome.choices)
     comment = serializers.CharField(max_length=5000)
     digest = serializers.CharField(max_length=71)

@@ -11,6 +11,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from accounts.asking import asker
+from accounts.models import User
 from approvals import dossier as records
 from approvals import services, showing, workflow
 from approvals.findings.conditions import Condition
@@ -19,6 +20,7 @@ from approvals.findings.people import owners_of
 from approvals.forms import SignForm
 from approvals.models import Decision, ReviewRequest, Revision
 from approvals.signing import meaning_of, reasons_against
+from approvals.standing_in import giver_of, givers_of
 from approvals.views import said, seen
 from audits.receipts import say_seal
 from ledger.events import database_time
@@ -27,6 +29,7 @@ from ledger.refusals import Denied, Refusal
 VERBS = {
     "approve": ("Sign the {} of {}", "Sign {}"),
     "approve_with_conditions": ("Sign the {} of {} with conditions", "Sign {} with conditions"),
+    "emergency": ("Emergency approval of {}", "Sign emergency approval"),
     "request_changes": ("Ask for changes to {}", "Ask for changes"),
     "reject": ("Reject {}", "Sign rejection"),
 }
@@ -70,7 +73,8 @@ def decided(
     nonce = services.reauthenticate(by=asker(request), request=found, password=data["password"], **bound)
     made = services.sign(
         by=request.user, request=found, requirement=data["requirement"], outcome=data["outcome"],
-        comment=data["comment"], acknowledged=data.get("acknowledged", ()), nonce=nonce, conditions=conditions, **bound,
+        comment=data["comment"], acknowledged=data.get("acknowledged", ()), nonce=nonce, conditions=conditions,
+        on_behalf_of=giver_of(asker(request), found, data.get("on_behalf_of", "")), **bound,
     )  # fmt: skip
     say_seal(request, f"Signed: {made.get_outcome_display().lower()}, over {made.digest[:15]}….")
     return redirect(f"{found.get_absolute_url()}#decision-{made.pk}")
@@ -116,11 +120,16 @@ def shown(request: HttpRequest, found: ReviewRequest, asked: Any) -> dict[str, A
     requirement = case.policy.requirement(asked.get("requirement") or "") or (
         wanted[0].requirement if wanted else next(case.policy.requirements)
     )
+    if outcome == Decision.Outcome.EMERGENCY:
+        requirement = workflow.emergency_requirement(case.policy, asker(request).roles_in(found.team_id))
+    givers = givers_of(asker(request), found.team_id)
+    behalf = next((each for each in givers if str(each.opaque_id) == asked.get("on_behalf_of")), None)
     limitations = list(workflow.limitations(case.policy, case.case.evidence))
     initial = {"requirement": requirement.slug, "outcome": outcome, "digest": case.revision.digest}
     form = SignForm(
-        request.POST if request.method == "POST" else None, limitations=limitations, outcome=outcome, initial=initial
-    )
+        request.POST if request.method == "POST" else None, limitations=limitations, outcome=outcome, givers=givers,
+        initial={**initial, "on_behalf_of": str(behalf.opaque_id) if behalf else ""},
+    )  # fmt: skip
     approving, conditional = outcome in workflow.APPROVING, outcome == Decision.Outcome.APPROVE_WITH_CONDITIONS
     rows = Conditions(
         request.POST if request.method == "POST" else None, prefix="condition",
@@ -133,7 +142,8 @@ def shown(request: HttpRequest, found: ReviewRequest, asked: Any) -> dict[str, A
         "title": title.format(*((name, version) if approving else (version,))), "verb": verb.format(name),
         "meaning": meaning_of(requirement, outcome), "conditions": rows if conditional else None,
         "owed": workflow.weighing(case.case, database_time()).obligations,
-        "reasons": why_not(case, requirement, request, outcome), "deltas": showing.deltas(case, asker(request)),
+        "reasons": why_not(case, requirement, request, outcome, behalf), "givers": givers, "behalf": behalf,
+        "deltas": showing.deltas(case, asker(request)), "stepped_back": showing.stepped_back(found, asker(request)),
         "lines": showing.manifest_lines(
             case.revision.manifest,
             digest=case.revision.digest,
@@ -146,7 +156,7 @@ def shown(request: HttpRequest, found: ReviewRequest, asked: Any) -> dict[str, A
 
 
 def why_not(
-    case: records.Dossier, requirement: workflow.Requirement, request: HttpRequest, outcome: str
+    case: records.Dossier, requirement: workflow.Requirement, request: HttpRequest, outcome: str, behalf: User | None
 ) -> list[workflow.Reason]:
     """What stands in the way before anything is typed."""
     at = database_time()
@@ -158,10 +168,10 @@ def why_not(
         return [workflow.Reason("revision_outdated", sentence)]
     if stale := workflow.pin_ended(case.case, at):
         return [stale]
-    against = reasons_against(case, requirement, asker(request), outcome)
+    against = reasons_against(case, requirement, asker(request), outcome, behalf)
     if outcome == Decision.Outcome.APPROVE_WITH_CONDITIONS and not case.policy.conditions:
         return [workflow.Reason("conditions_not_allowed", "The policy takes no approval with conditions.")]
-    if outcome in workflow.APPROVING and not against:
+    if outcome in (*workflow.APPROVING, workflow.EMERGENCY) and not against:
         weighed = workflow.weighing(case.case, at)
         against = [*weighed.reasons, *weighed.gaps.values()]
     return against

@@ -33,7 +33,7 @@ STATES: dict[str, State] = {
     **_states("ok", "ok", "confirmed healthy carried_out", ok="OK", passed="Passed", within_bounds="Within bounds"),
     **_states("ok", "play", "deployed serving live"),
     **_states("wait", "ok", "approve_with_conditions", conditionally_approved="Approved with conditions"),
-    **_states("wait", "wait", "in_review in_validation waiting pending expiring retrying scheduled due_soon"),
+    **_states("wait", "wait", "in_review in_validation waiting pending expiring emergency retrying scheduled due_soon"),
     **_states("wait", "wait", "", requested="Waits for approval"),
     **_states("wait", "pen", "changes_requested request_changes"),
     **_states("wait", "lock", "locked blocked"),

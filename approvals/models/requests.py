@@ -150,6 +150,7 @@ class Decision(models.Model):
     class Outcome(models.TextChoices):
         APPROVE = "approve", "Approve"
         APPROVE_WITH_CONDITIONS = "approve_with_conditions", "Approve with conditions"
+        EMERGENCY = "emergency", "Emergency approval"
         REQUEST_CHANGES = "request_changes", "Request changes"
         REJECT = "reject", "Reject"
 

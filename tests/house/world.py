@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests import worlds
-from tests.approvals import policies
+from tests.approvals import policies, standing
 from tests.approvals import world as approvals
 from tests.cast import PASSWORD
 from tests.inference import world as serving
@@ -92,6 +92,7 @@ def build(cast: Any) -> World:
             "risk-acceptances": risk,
             "policies": request.policy_version,
             "proposals": proposal,
+            "delegations": standing.a_delegation(cast, cast.approver, cast.second_approver),
             "jobs": job,
             "people": cast.ci_bot,
             "grants": cast.ci_bot.grants.get(),
@@ -204,6 +205,12 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-gate", "GET"): lambda w, by: {
         "version": w.versions.pk, "environment": "production", "use": "mortgage-screening",
     },
+    ("api-delegations", "POST"): lambda w, by: {
+        "taker": str(w.cast.second_approver.opaque_id), "team": "credit", "reason": "On leave.",
+        "ends_at": standing.in_days(3).isoformat(), "password": PASSWORD,
+    },
+    ("api-delegation-ending", "POST"): None,
+    ("api-request-recusals", "POST"): lambda w, by: {"reason": "A friend made it."},
     ("api-policies", "POST"): lambda w, by: {"document": policies.a_document(title="Strict"), "note": "Stricter."},
     ("api-policy-dry-run", "POST"): lambda w, by: policies.a_document(),
     ("api-policy-bindings", "POST"): lambda w, by: {
