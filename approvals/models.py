@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -238,6 +239,12 @@ class Decision(models.Model):
             "authentication": str(self.authentication), "acknowledged": self.acknowledged,
             "evidence_opened": [str(pk) for pk in self.evidence_opened], "at": timestamp(self.at),
         }  # fmt: skip
+
+    @property
+    def credentials_changed_at(self) -> datetime | None:
+        """When the signer's password or mail address was last replaced, where that was within 30 days."""
+        at = self.judged_by.get("credentials_changed_at")
+        return datetime.fromisoformat(at) if at else None
 
     @property
     def team_id(self) -> int:

@@ -10,8 +10,8 @@ from typing import Any
 
 from accounts.models import User
 from accounts.services import check_password, count_attempt
+from approvals import credentials, workflow
 from approvals import dossier as records
-from approvals import workflow
 from approvals.models import Decision, EvidenceView, Reauthentication, ReviewRequest
 from ledger.actors import Actor
 from ledger.door import Done, governed
@@ -76,7 +76,7 @@ def sign(
     Raises Refusal `request_closed`, `unknown_requirement`, `unknown_outcome`, `changed_while_reading`,
     `revision_outdated`, `evidence_incomplete`, `not_acknowledged`, `reasoning_needed`, `reauthentication_needed`, an
     `artifact_…` of the storage, or why this person's signature cannot count: `own_work`, `role_missing`,
-    `already_signed`, `requirement_met`, `not_your_turn`, `humans_only`.
+    `already_signed`, `requirement_met`, `not_your_turn`, `humans_only`, `credentials_changed`.
     """
     assert isinstance(by, User)
     if request.state != ReviewRequest.State.IN_REVIEW:
@@ -120,10 +120,11 @@ def reasons_against(
 ) -> list[workflow.Reason]:
     """Why this account's signature could not count for the requirement now."""
     now = workflow.standing(found.case, database_time())
-    return workflow.may_sign(
+    reasons = workflow.may_sign(
         found.policy, requirement, as_person(user, found.request.team_id), found.case.people, signed=now.signed,
         open_requirements=now.open_requirements, approving=outcome == Decision.Outcome.APPROVE,
     )  # fmt: skip
+    return reasons or credentials.held_back(user)
 
 
 def judge(found: records.Dossier, requirement: workflow.Requirement, by: User, outcome: str) -> None:
@@ -170,6 +171,7 @@ def record(
         "role": requirement.role,
         "grants": [str(grant.pk) for grant in grants if grant.team_id in (None, team)],
         "people": {name: sorted(members) for name, members in vars(people).items()},
+        **credentials.on_record(by),
     }
     opened = EvidenceView.objects.filter(request=found.request, person=by, evidence__in=found.revision.evidence_ids)
     known = {reason.code for reason in workflow.limitations(found.policy, found.case.evidence)}
