@@ -254,7 +254,7 @@ class Grant(models.Model):
     @property
     def due_state(self) -> str:
         """For showing, of a grant read `with_due`: "overdue", "due_soon" or ""."""
-        left = self.due_at - timezone.now()
+        left = self.due_at - timezone.now()  # type: ignore[attr-defined]
         return "overdue" if left <= timedelta(0) else "due_soon" if left <= DUE_SOON else ""
 
 

@@ -41,6 +41,7 @@ class GrantForm(ReasonForm):
         if refusal.code in ("role_conflict", "conflict_reason_needed"):
             self.fields["accept_conflict"].widget = forms.CheckboxInput()
             self.fields["conflict_reason"].widget = forms.Textarea(attrs={"rows": 2})
+            self.fields["conflict_reason"].required = True
         field = "expires_on" if refusal.field == "expires_at" else refusal.field
         super().refuse(Refusal(refusal.code, refusal.sentence, field))
 

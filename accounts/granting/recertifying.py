@@ -40,7 +40,7 @@ def recertify(*, by: Actor, grant: Grant) -> Done[Recertification]:
     if not Grant.objects.active().filter(pk=grant.pk).exists():
         raise Refusal("grant_over", "This grant has ended already. There is nothing to confirm.")
     row = Recertification.objects.create(grant=grant, by=person)
-    due = Grant.objects.with_due().get(pk=grant.pk).due_at
+    due = Grant.objects.with_due().get(pk=grant.pk).due_at  # type: ignore[attr-defined]
     facts = {
         "account": str(grant.user.opaque_id), "role": grant.role.slug, "grant": str(grant.pk),
         "team": str(grant.team_id) if grant.team_id else None, "due_again": timestamp(due),

@@ -106,7 +106,8 @@ def change_address(request: HttpRequest, pk: int) -> HttpResponse:
     if form.is_valid():
         try:
             services.change_address(by=user, account=account, **form.cleaned_data)
-            messages.success(request, "The mail address is changed, and the old one was told.")
+            told = ", and the old one was told" if settings.MAIL_ON else ""
+            messages.success(request, f"The mail address is changed{told}.")
             return redirect("person", pk)
         except Refusal as refusal:
             form.refuse(refusal)

@@ -7,12 +7,14 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from accounts.asking import asker
+from accounts.granting.duties import duties
 from approvals.listing import inbox
 
 
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    found = inbox(asker(request))
-    count = len(found.mine)
+    found, access = inbox(asker(request)), duties(asker(request))
+    count = len(found.mine) + len(access)
     lead = f"{count} {'thing waits' if count == 1 else 'things wait'} for you" if count else "Nothing waits for you"
-    return render(request, "portal/inbox.html", {"inbox": found, "lead": lead, "inbox_count": count})
+    context = {"inbox": found, "duties": access, "lead": lead, "inbox_count": count}
+    return render(request, "portal/inbox.html", context)

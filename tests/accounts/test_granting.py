@@ -33,6 +33,7 @@ class TestTwoPeople:
         page = browser.post(f"{there}confirm/")
         assert page.status_code == 409
         assert "You proposed this grant" in page.content.decode()
+        assert "1 proposed grant waits" in other.get("/").content.decode()
         page = other.get(there).content.decode()
         assert "grant roles and sign decisions" in page
         assert "only for a week" in page
@@ -163,6 +164,7 @@ class TestRecertification:
         older, newer = self.old(cast.approver, 300), self.old(cast.validator, 160)
         own = self.old(cast.risk_officer, 400)
         browser = signed_in(cast.risk_officer)
+        assert "2 grants are due for recertification" in browser.get("/").content.decode()
         page = browser.get("/people/recertification/").content.decode()
         assert 0 < page.index("Arno Weiss") < page.index("Vera Lind")
         assert "Overdue" in page
