@@ -10,10 +10,12 @@ from django.urls import reverse
 
 from accounts.models import User
 from approvals import workflow
-from approvals.dossier import Dossier, as_item, contributors_of, current_policy, manifest_of
+from approvals.dossier import Dossier, as_item, bindings, contributors_of, governing, manifest_of
+from approvals.findings import reading
 from approvals.gate import evidence_of
-from approvals.models import EvidenceView, ReviewRequest, Revision
+from approvals.models import EvidenceView, PolicyVersion, ReviewRequest, Revision
 from approvals.showing.manifests import manifest_lines
+from ledger.events import database_time
 from ledger.models import Record
 from registry.models import Evidence, Version
 
@@ -80,16 +82,24 @@ def conversation(found: Dossier, until: datetime | None = None) -> list[dict[str
     return sorted(told, key=lambda each: each["at"])
 
 
-def prospect(version: Version, viewer: User, under_way: Dossier | None = None) -> dict[str, Any]:
+def prospect(
+    version: Version, viewer: User, under_way: Dossier | None = None, *, environment: str = "", use: str = ""
+) -> dict[str, Any]:
     """What a new request, or a new revision of one under way, would freeze now, and what would still be missing."""
-    policy = under_way.request.policy_version if under_way else current_policy()
-    evidence = evidence_of([version.pk])[version.pk]
+    at, bound = database_time(), bindings()
     request = under_way.request if under_way else None
+    environment, use = (request.environment, request.use) if request else (environment, use)
+    stays = request is not None and not (under_way and workflow.pin_ended(under_way.case, at))
+    policy = request.policy_version if request and stays else governing(bound, version, use)
+    rules = policy.rules.applying(version.model.tier, environment or "production", use)
+    evidence = evidence_of([version.pk])[version.pk]
+    steps = reading.standing(reading.read([version.pk]).newest.get(version.pk, []), request.pk if request else None)
     manifest = manifest_of(
         version, evidence, contributors_of([version.pk])[version.pk], policy,
-        environment=request.environment if request else "as chosen below",
-        use=request.use if request else "as written below", request_id=request.pk if request else None,
-        number=under_way.revision.number + 1 if under_way else 1, submitter=viewer,
+        environment=environment or "as chosen below", use=use or "as written below",
+        request_id=request.pk if request else None,
+        number=under_way.revision.number + 1 if under_way else 1, submitter=viewer, steps=steps,
+        acceptances=reading.holding(under_way.acceptances if under_way else (), at),
     )  # fmt: skip
     items = [as_item(each) for each in evidence]
     rule = workflow.manifest_digest(version.decision_rule)
@@ -98,12 +108,22 @@ def prospect(version: Version, viewer: User, under_way: Dossier | None = None) -
         "subject": version,
         "policy": policy,
         "lines": manifest_lines(manifest),
-        "gaps": list(workflow.evidence_gaps(policy.rules, items, version.artifact.digest, rule)),
-        "limitations": list(workflow.limitations(policy.rules, items)),
+        "gaps": list(workflow.evidence_gaps(rules, items, version.artifact.digest, rule, at)),
+        "limitations": list(workflow.limitations(rules, items)),
+        "pinned_anew": request is not None and not stays,
+        "other_policies": [] if request else for_uses(bound, version),
         "choices": [(each.pk, choice(each, item, under_way is not None and each.pk not in frozen))
                     for each, item in zip(evidence, items, strict=True)],
         "earlier": earlier(version, viewer, request.pk if request else None),
     }  # fmt: skip
+
+
+def for_uses(bound: Sequence[workflow.Binding[PolicyVersion]], version: Version) -> list[dict[str, Any]]:
+    """The uses for which another policy governs this version than for the rest."""
+    uses = sorted({each.use for each in bound if each.use})
+    general = governing(bound, version, "")
+    found = [{"use": use, "policy": governing(bound, version, use)} for use in uses]
+    return [each for each in found if each["policy"] != general]
 
 
 def choice(evidence: Evidence, item: workflow.EvidenceItem, new: bool) -> str:
@@ -113,7 +133,12 @@ def choice(evidence: Evidence, item: workflow.EvidenceItem, new: bool) -> str:
 
 def moments(found: Dossier, revisions: Sequence[Revision]) -> list[dict[str, Any]]:
     """The request's timeline, newest first."""
-    looks = {"approve": ("ok", "ok"), "request_changes": ("pen", "wait"), "reject": ("no", "no")}
+    looks = {
+        "approve": ("ok", "ok"),
+        "approve_with_conditions": ("ok", "wait"),
+        "request_changes": ("pen", "wait"),
+        "reject": ("no", "no"),
+    }
     told = [
         {"text": f"Revision {each.number} submitted", "at": each.submitted_at, "who": each.submitted_by, "icon": "info",
          "tone": "info", "url": reverse("request-manifest", args=[found.request.pk]) + f"?revision={each.number}"}
@@ -122,9 +147,10 @@ def moments(found: Dossier, revisions: Sequence[Revision]) -> list[dict[str, Any
     for each in found.decisions:
         requirement = found.policy.requirement(each.requirement)
         title = requirement.title.lower() if requirement else each.requirement
-        words = {"approve": f"Signed: {title}", "request_changes": "Changes requested", "reject": "Rejected"}[
-            each.outcome
-        ]
+        words = {
+            "approve": f"Signed: {title}", "approve_with_conditions": f"Signed with conditions: {title}",
+            "request_changes": "Changes requested", "reject": "Rejected",
+        }[each.outcome]  # fmt: skip
         outdated = "" if each.digest == found.revision.digest else f" (revision {each.revision.number}, outdated)"
         icon, tone = looks[each.outcome]
         told.append({"text": words + outdated, "at": each.at, "who": each.signer, "icon": icon, "tone": tone,

@@ -8,13 +8,15 @@ from django.views.decorators.http import require_GET
 
 from accounts.asking import asker
 from accounts.granting.duties import duties
+from approvals.findings.listing import waiting
 from approvals.listing import inbox
 
 
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    found, access = inbox(asker(request)), duties(asker(request))
-    count = len(found.mine) + len(access)
+    user = asker(request)
+    found, findings, access = inbox(user), waiting(user), duties(user)
+    count = len(found.mine) + len(findings) + len(access)
     lead = f"{count} {'thing waits' if count == 1 else 'things wait'} for you" if count else "Nothing waits for you"
-    context = {"inbox": found, "duties": access, "lead": lead, "inbox_count": count}
+    context = {"inbox": found, "findings": findings, "duties": access, "lead": lead, "inbox_count": count}
     return render(request, "portal/inbox.html", context)

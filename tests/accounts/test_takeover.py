@@ -29,13 +29,17 @@ from accounts.takeover.services import (
     send_reset_link,
 )
 from accounts.tasks import mail_reset_link
+from approvals.findings.acceptances import draft
+from approvals.publishing import publish
 from approvals.services import sign as sign_decision
 from ledger.actors import ANONYMOUS
 from ledger.models import Disclosure, Event
 from ledger.refusals import Denied, Refusal
 from portal.hiding import HideLinks, hide
 from tests.accounts.world import CONSOLE, post, refused, second_admin
+from tests.approvals import policies
 from tests.approvals import world as approvals
+from tests.approvals.findings_world import REASON, a_finding, in_days
 
 NEW = "a much better phrase"
 FORM = {"new_password": NEW, "again": NEW}
@@ -295,6 +299,14 @@ class TestHeldBack:
         )
         decision = approvals.sign(User.objects.get(pk=cast.validator.pk), other, "validation")
         assert "credentials_changed_at" not in decision.judged_by
+
+    def test_policies_and_accepted_risks_wait_too(self, cast, request_):
+        proposal, finding = policies.a_proposal(cast), a_finding(cast, request_.version)
+        credential_changed(cast.risk_officer, CredentialChange.Kind.MAIL_ADDRESS, caused_by=None)
+        refused("credentials_changed", publish, by=cast.risk_officer, proposal=proposal, digest=proposal.digest)
+        with pytest.raises(Refusal) as refusal:
+            draft(cast.risk_officer, request_, f"finding:{finding.pk}", REASON, in_days(9))
+        assert refusal.value.code == "credentials_changed"
 
     def test_an_earlier_change_by_the_confirmer_counts_too(self, cast):
         """Change the address, wait, let a link come by mail: whoever did that confirms nothing."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests import worlds
+from tests.approvals import policies
 from tests.approvals import world as approvals
 from tests.cast import PASSWORD
 from tests.inference import world as serving
@@ -41,6 +42,7 @@ def build(cast: Any) -> World:
     from fairness.services import request_bias_report
     from jobs.services import cancel, claim
     from ledger.models import Checkpoint, Event
+    from tests.approvals import findings_world as judged
     from tests.fairness.reporting import stored_report
 
     version = approvals.a_complete_version(cast)
@@ -56,6 +58,9 @@ def build(cast: Any) -> World:
     own_token(World(cast), cast.developer)
     proposal = looked_after(cast)
     approved = approvals.an_approval(cast, version, environment="staging")
+    finding = judged.a_finding(cast, version, "medium", request=request)
+    answered = judged.an_answered_one(cast, version)
+    risk = judged.a_risk(cast, approved, f"finding:{finding.pk}")
     endpoint = serving.an_endpoint(cast, version)
     key, key_text = serving.a_key(cast, endpoint)
     export = request_export(
@@ -68,6 +73,7 @@ def build(cast: Any) -> World:
     hold = place_hold(by=cast.risk_officer, kind="model", model=str(version.model.pk), reason="a lawsuit")
     choice = Choice("person", newcomer.email)
     erasure = request_erasure(by=cast.platform_admin, choice=choice, ground="objection", reason="she asked us to")
+    proposal = policies.a_proposal(cast)
     seal_now()
     size = Checkpoint.objects.latest("size").size
     assert size < 256
@@ -83,7 +89,10 @@ def build(cast: Any) -> World:
             "evidence": evidence,
             "reports": stored_report(cast, version, dataset),
             "requests": request,
+            "findings": finding,
+            "risk-acceptances": risk,
             "policies": request.policy_version,
+            "proposals": proposal,
             "jobs": job,
             "people": cast.ci_bot,
             "grants": cast.ci_bot.grants.get(),
@@ -102,6 +111,7 @@ def build(cast: Any) -> World:
                 ("person", newcomer.pk),
                 ("person", cast.second_approver.pk),
                 ("request", approved.pk),
+                ("finding", answered.pk),
                 ("audit-entry", Event.objects.latest("id").pk),
                 ("export", waiting.pk),
             ],
@@ -133,6 +143,12 @@ def looked_after(cast: Any) -> Any:
     return proposed(second, second, team=cast.team)
 
 
+def judged_day() -> Any:
+    from tests.approvals.findings_world import in_days
+
+    return in_days(20)
+
+
 def own_token(world: World, actor: Any) -> Any:
     from accounts.services import create_own_token
 
@@ -157,6 +173,8 @@ def found_by(world: World, name: str, path: str, actor: Any) -> Any:
             return own_token(world, actor).pk if actor is not None else world.robot_token.pk
         if "receipts" in path.split("/"):
             return own_receipt(world, actor)
+        if path.startswith("policies/proposals"):
+            return world.proposals.pk
         if path.startswith("people/grants"):
             return world.grants.pk
         if path.startswith("people/tokens"):
@@ -204,12 +222,33 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-request-comments", "POST"): lambda w, by: {"text": "Why?"},
     ("api-request-withdrawal", "POST"): lambda w, by: {"reason": "Too early."},
     ("api-request-revocation", "POST"): lambda w, by: {"reason": "Found a mistake."},
+    ("api-findings", "POST"): lambda w, by: {
+        "version": w.versions.pk, "severity": "low", "title": "A trifle", "text": "A word is wrong.",
+        "due": str(judged_day()),
+    },
+    ("api-finding-answers", "POST"): lambda w, by: {"text": "Done, see the report."},
+    ("api-finding-reassessments", "POST"): lambda w, by: {"severity": "low", "reason": "Small sums."},
+    ("api-finding-closures", "POST"): lambda w, by: {"reason": "Settled."},
+    ("api-finding-reopenings", "POST"): lambda w, by: {"reason": "It came back."},
+    ("api-request-risk-acceptances", "POST"): lambda w, by: {
+        "target": f"finding:{w.findings.pk}", "reason": "Small sums.", "until": str(judged_day()),
+        "digest": "sha256:none", "nonce": "none",
+    },
+    ("api-risk-acceptance-withdrawal", "POST"): lambda w, by: {"reason": "Changed my mind."},
     ("api-reauthentications", "POST"): lambda w, by: {
         "request": w.requests.pk, "digest": w.requests.latest.digest, "password": PASSWORD,
     },
     ("api-gate", "GET"): lambda w, by: {
         "version": w.versions.pk, "environment": "production", "use": "mortgage-screening",
     },
+    ("api-policies", "POST"): lambda w, by: {"document": policies.a_document(title="Strict"), "note": "Stricter."},
+    ("api-policy-dry-run", "POST"): lambda w, by: policies.a_document(),
+    ("api-policy-bindings", "POST"): lambda w, by: {
+        "policy": "validate-then-approve", "team": "credit", "note": "As it is.",
+    },
+    ("api-proposal-publication", "POST"): lambda w, by: {"digest": w.proposals.digest},
+    ("api-proposal-declining", "POST"): lambda w, by: {"answer": "Too strict."},
+    ("api-proposal-withdrawal", "POST"): None,
     ("api-bias-reports", "POST"): lambda w, by: {"dataset": w.datasets.pk, "source": "model"},
     ("api-explanation-reports", "POST"): lambda w, by: {"dataset": w.datasets.pk},
     ("api-job-cancellation", "POST"): lambda w, by: {"reason": "Wrong data."},

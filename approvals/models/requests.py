@@ -1,10 +1,10 @@
-"""Policies, requests and what was said and signed about them. Whatever was decided is append-only in the database."""
+"""Requests and what was said and signed about them. Whatever was decided is append-only in the database."""
 
 from __future__ import annotations
 
 import json
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 from django.conf import settings
@@ -15,65 +15,11 @@ from django.db.models.functions import Now
 from django.urls import reverse
 
 from approvals import workflow
+from approvals.models.policies import PolicyVersion
+from approvals.workflow.manifest import FORMAT
 from ledger.canonical import timestamp
 
 PERSON = settings.AUTH_USER_MODEL
-
-
-class Policy(models.Model):
-    """A policy by name; its versions say what it asks for."""
-
-    slug = models.SlugField(max_length=60, unique=True)
-    title = models.CharField(max_length=120)
-
-    class Meta:
-        ordering = ["title"]
-        verbose_name_plural = "policies"
-
-    def __str__(self) -> str:
-        return self.title
-
-
-class PolicyVersionQuerySet(models.QuerySet["PolicyVersion"]):
-    def visible_to(self, user: Any) -> PolicyVersionQuerySet:
-        """Policies hold for every team: whoever may see requests anywhere sees them all."""
-        return self if user.may_somewhere("approvals.view_request") else self.none()
-
-
-class PolicyVersion(models.Model):
-    """One published text of a policy, as canonical bytes. It never changes; requests are pinned to it."""
-
-    policy = models.ForeignKey(Policy, models.PROTECT, related_name="versions")
-    number = models.PositiveIntegerField()
-    document = models.BinaryField()
-    digest = models.CharField(max_length=71, unique=True)
-    published_at = models.DateTimeField(db_default=Now())
-
-    objects = PolicyVersionQuerySet.as_manager()
-
-    class Meta:
-        constraints = [models.UniqueConstraint("policy", "number", name="policy_number")]
-        ordering = ["policy", "-number"]
-
-    def __str__(self) -> str:
-        return f"{self.policy}, version {self.number}"
-
-    def get_absolute_url(self) -> str:
-        return reverse("policy", args=[self.pk])
-
-    @property
-    def content(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(bytes(self.document))
-        return content
-
-    @property
-    def rules(self) -> workflow.Policy:
-        return rules_of(bytes(self.document))
-
-
-@lru_cache(maxsize=256)
-def rules_of(document: bytes) -> workflow.Policy:
-    return workflow.Policy.from_document(json.loads(document))
 
 
 class RequestQuerySet(models.QuerySet["ReviewRequest"]):
@@ -99,6 +45,7 @@ class ReviewRequest(models.Model):
         IN_REVIEW = "in_review", "In review"
         CHANGES_REQUESTED = "changes_requested", "Changes requested"
         APPROVED = "approved", "Approved"
+        CONDITIONALLY_APPROVED = "conditionally_approved", "Approved with conditions"
         REJECTED = "rejected", "Rejected"
         WITHDRAWN = "withdrawn", "Withdrawn"
 
@@ -106,7 +53,8 @@ class ReviewRequest(models.Model):
     environment = models.CharField(max_length=20, choices=[(name, name.capitalize()) for name in workflow.ENVIRONMENTS])
     use = models.SlugField(max_length=60)
     policy_version = models.ForeignKey(PolicyVersion, models.PROTECT, related_name="requests")
-    state = models.CharField(max_length=20, choices=State, default=State.IN_REVIEW)
+    policy_pinned_at = models.DateTimeField(db_default=Now())
+    state = models.CharField(max_length=30, choices=State, default=State.IN_REVIEW)
     submitted_by = models.ForeignKey(PERSON, models.PROTECT, related_name="+")
     submitted_at = models.DateTimeField(db_default=Now())
     # When it was approved, rejected or withdrawn. The newest of these speaks for a version, environment and use.
@@ -122,7 +70,9 @@ class ReviewRequest(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(state__in=("in_review", "changes_requested"), closed_at=None)
-                | Q(state__in=("approved", "rejected", "withdrawn"), closed_at__isnull=False),
+                | Q(
+                    state__in=("approved", "conditionally_approved", "rejected", "withdrawn"), closed_at__isnull=False
+                ),
                 name="request_closed_at",
             ),
         ]  # fmt: skip
@@ -146,6 +96,7 @@ class ReviewRequest(models.Model):
             "policy": self.policy_version.digest, "submitted_by": str(self.submitted_by.opaque_id),
             "submitted_at": timestamp(self.submitted_at),
             "closed_at": timestamp(self.closed_at) if self.closed_at else None,
+            "policy_pinned_at": timestamp(self.policy_pinned_at),
         }  # fmt: skip
 
     @property
@@ -171,6 +122,10 @@ class Revision(models.Model):
     manifest_bytes = models.BinaryField()
     digest = models.CharField(max_length=71, unique=True)
     evidence_ids = ArrayField(models.BigIntegerField())
+    # From format 2 on: steps of the findings and conditions that were open, and the risks that were accepted.
+    format = models.CharField(max_length=40, default=FORMAT)
+    step_ids = ArrayField(models.BigIntegerField(), default=list)
+    acceptance_ids = ArrayField(models.BigIntegerField(), default=list)
     note = models.TextField(blank=True)
     submitted_by = models.ForeignKey(PERSON, models.PROTECT, related_name="+")
     submitted_at = models.DateTimeField(db_default=Now())
@@ -195,6 +150,7 @@ class Decision(models.Model):
 
     class Outcome(models.TextChoices):
         APPROVE = "approve", "Approve"
+        APPROVE_WITH_CONDITIONS = "approve_with_conditions", "Approve with conditions"
         REQUEST_CHANGES = "request_changes", "Request changes"
         REJECT = "reject", "Reject"
 
@@ -203,7 +159,7 @@ class Decision(models.Model):
     requirement = models.SlugField(max_length=60)
     signer = models.ForeignKey(PERSON, models.PROTECT, related_name="+")
     on_behalf_of = models.ForeignKey(PERSON, models.PROTECT, null=True, related_name="+")
-    outcome = models.CharField(max_length=20, choices=Outcome)
+    outcome = models.CharField(max_length=30, choices=Outcome)
     meaning = models.TextField()
     comment = models.TextField()
     digest = models.CharField(max_length=71)
@@ -214,6 +170,8 @@ class Decision(models.Model):
     # Codes of the known limitations that the signer acknowledged, and ids of the evidence that they had opened.
     acknowledged = ArrayField(models.CharField(max_length=60))
     evidence_opened = ArrayField(models.BigIntegerField())
+    # Of each condition the digest of its words, its owner's opaque id and its due day.
+    conditions = models.JSONField(default=list)
     at = models.DateTimeField(db_default=Now())
 
     objects = OfRequestQuerySet.as_manager()
@@ -221,9 +179,10 @@ class Decision(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                "revision", "requirement", "signer", condition=Q(outcome="approve"), name="one_signature_a_requirement"
+                "revision", "requirement", "signer", condition=Q(outcome__in=workflow.APPROVING),
+                name="one_signature_a_requirement",
             )
-        ]
+        ]  # fmt: skip
         ordering = ["id"]
 
     def __str__(self) -> str:
@@ -238,6 +197,8 @@ class Decision(models.Model):
             "outcome": self.outcome, "meaning": self.meaning, "digest": self.digest, "judged_by": self.judged_by,
             "authentication": str(self.authentication), "acknowledged": self.acknowledged,
             "evidence_opened": [str(pk) for pk in self.evidence_opened], "at": timestamp(self.at),
+            # Decisions from before there were conditions have records without the word.
+            **({"conditions": self.conditions} if self.conditions else {}),
         }  # fmt: skip
 
     @property

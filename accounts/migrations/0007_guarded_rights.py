@@ -15,7 +15,7 @@ def seed(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0004_guarded_access")]
+    dependencies = [("accounts", "0006_guarded_access")]
     operations = [
         migrations.RunPython(seed, migrations.RunPython.noop),
         *(append_only(f"accounts_{name}") for name in KEPT),

@@ -1,0 +1,33 @@
+"""What the approvals floor keeps: policies and what binds them, requests, and what was decided about them."""
+
+from approvals.findings.models import AcceptanceWithdrawal, Finding, FindingStep, RiskAcceptance
+from approvals.models.policies import Policy, PolicyBinding, PolicyVersion, Proposal
+from approvals.models.requests import (
+    Comment,
+    Decision,
+    EvidenceView,
+    Reauthentication,
+    RequestQuerySet,
+    ReviewRequest,
+    Revision,
+    Revocation,
+)
+
+__all__ = [
+    "AcceptanceWithdrawal",
+    "Comment",
+    "Decision",
+    "EvidenceView",
+    "Finding",
+    "FindingStep",
+    "Policy",
+    "PolicyBinding",
+    "PolicyVersion",
+    "Proposal",
+    "Reauthentication",
+    "RequestQuerySet",
+    "ReviewRequest",
+    "Revision",
+    "Revocation",
+    "RiskAcceptance",
+]
