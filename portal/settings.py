@@ -271,7 +271,7 @@ SPECTACULAR_SETTINGS = {
         "HoldStateEnum": "audits.erasing.models.STATES",
         "EnvironmentEnum": "approvals.workflow.ENVIRONMENTS",
         "ReviewEnvironmentEnum": "approvals.forms.ENVIRONMENTS",
-        "ProposalStateEnum": "accounts.granting.models.PROPOSAL_STATES",
+        "GrantProposalStateEnum": "accounts.granting.models.PROPOSAL_STATES",
         "RecordStateEnum": "registry.api.records.STATES",
         "RequestStateEnum": "approvals.models.ReviewRequest.State",
         "RiskTierEnum": "registry.models.Model.Tier",

@@ -81,7 +81,7 @@ class Permissions(APIView):
         return Response(HoldersList({"results": found}).data)
 
 
-class ProposalSerializer(serializers.ModelSerializer[ProposedGrant]):
+class GrantProposalSerializer(serializers.ModelSerializer[ProposedGrant]):
     account = serializers.IntegerField(source="user_id", read_only=True)
     role = serializers.SlugRelatedField[Any](slug_field="slug", read_only=True)
     state = serializers.ChoiceField(choices=PROPOSAL_STATES, read_only=True)
@@ -95,11 +95,11 @@ class ProposalSerializer(serializers.ModelSerializer[ProposedGrant]):
         read_only_fields = fields
 
 
-class ProposalList(ListAPIView[ProposedGrant]):
+class GrantProposalList(ListAPIView[ProposedGrant]):
     """Grants that one administrator asks for and another has to confirm; past ones included."""
 
     permissions = {"GET": None, "POST": "accounts.grant_role"}
-    serializer_class = ProposalSerializer
+    serializer_class = GrantProposalSerializer
     queryset = ProposedGrant.objects.none()
 
     def get_queryset(self) -> ProposedGrantQuerySet:
@@ -112,26 +112,28 @@ class ProposalList(ListAPIView[ProposedGrant]):
         return super().get(request, *args, **kwargs)
 
     @extend_schema(
-        summary="Propose a grant, for oneself or somebody else", request=GrantInput, responses={201: ProposalSerializer}
+        summary="Propose a grant, for oneself or somebody else",
+        request=GrantInput,
+        responses={201: GrantProposalSerializer},
     )
     def post(self, request: Request) -> Response:
         made = services.propose_grant(by=asker(request), **given(GrantInput, request))
-        return Response(ProposalSerializer(made).data, 201)
+        return Response(GrantProposalSerializer(made).data, 201)
 
 
 def proposed(request: Request, pk: int) -> ProposedGrant:
     return get_object_or_404(ProposedGrant.objects.visible_to(asker(request)).with_parts(), pk=pk)
 
 
-class ProposalDetail(APIView):
+class GrantProposalDetail(APIView):
     permissions = {"GET": "accounts.view_people"}
 
-    @extend_schema(summary="Look at a proposed grant", responses={200: ProposalSerializer})
+    @extend_schema(summary="Look at a proposed grant", responses={200: GrantProposalSerializer})
     def get(self, request: Request, pk: int) -> Response:
-        return Response(ProposalSerializer(proposed(request, pk)).data)
+        return Response(GrantProposalSerializer(proposed(request, pk)).data)
 
 
-class ProposalConfirming(APIView):
+class GrantProposalConfirming(APIView):
     """By another administrator than whoever proposed it, and never by whoever would receive it."""
 
     permissions = {"POST": "accounts.grant_role"}
@@ -142,14 +144,16 @@ class ProposalConfirming(APIView):
         return Response(GrantSerializer(grant).data, 201)
 
 
-class ProposalDeclining(APIView):
+class GrantProposalDeclining(APIView):
     permissions = {"POST": "accounts.grant_role"}
 
-    @extend_schema(summary="Decline a proposed grant", request=AccessReasonInput, responses={200: ProposalSerializer})
+    @extend_schema(
+        summary="Decline a proposed grant", request=AccessReasonInput, responses={200: GrantProposalSerializer}
+    )
     def post(self, request: Request, pk: int) -> Response:
         found = proposed(request, pk)
         declined = services.decline_grant(by=asker(request), proposal=found, **given(AccessReasonInput, request))
-        return Response(ProposalSerializer(declined).data)
+        return Response(GrantProposalSerializer(declined).data)
 
 
 class DueGrantSerializer(HeldGrantSerializer):
@@ -207,10 +211,10 @@ class GrantDropping(APIView):
 
 routes = [
     path("permissions/", Permissions.as_view(), name="api-permissions"),
-    path("grant-proposals/", ProposalList.as_view(), name="api-grant-proposals"),
-    path("grant-proposals/<int:pk>/", ProposalDetail.as_view(), name="api-grant-proposal"),
-    path("grant-proposals/<int:pk>/confirming/", ProposalConfirming.as_view(), name="api-grant-proposal-confirming"),
-    path("grant-proposals/<int:pk>/declining/", ProposalDeclining.as_view(), name="api-grant-proposal-declining"),
+    path("grant-proposals/", GrantProposalList.as_view(), name="api-grant-proposals"),
+    path("grant-proposals/<int:pk>/", GrantProposalDetail.as_view(), name="api-grant-proposal"),
+    path("grant-proposals/<int:pk>/confirming/", GrantProposalConfirming.as_view(), name="api-grant-proposal-confirming"),
+    path("grant-proposals/<int:pk>/declining/", GrantProposalDeclining.as_view(), name="api-grant-proposal-declining"),
     path("grants/due/", DueGrants.as_view(), name="api-grants-due"),
     path("grants/<int:pk>/recertification/", GrantRecertification.as_view(), name="api-grant-recertification"),
     path("grants/<int:pk>/dropping/", GrantDropping.as_view(), name="api-grant-dropping"),

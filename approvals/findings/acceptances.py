@@ -60,8 +60,8 @@ def draft(by: User, request: ReviewRequest, target: str, reason: str, until: dat
     """The text of an acceptance as it would be signed now. Reads only.
 
     Raises Refusal `request_closed`, `unknown_target`, `nothing_to_accept`, `reason_needed`, `until_too_late`,
-    `due_passed`, `renewals_used_up` or `humans_only`, `role_missing`, `own_work`, `credentials_changed` for somebody who may
-    not sign it.
+    `due_passed`, `renewals_used_up` or `humans_only`, `role_missing`, `own_work`, `credentials_changed` for somebody
+    who may not sign it.
     """
     if not by.is_person:
         raise Refusal("humans_only", HUMANS)
