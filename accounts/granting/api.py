@@ -213,7 +213,9 @@ routes = [
     path("permissions/", Permissions.as_view(), name="api-permissions"),
     path("grant-proposals/", GrantProposalList.as_view(), name="api-grant-proposals"),
     path("grant-proposals/<int:pk>/", GrantProposalDetail.as_view(), name="api-grant-proposal"),
-    path("grant-proposals/<int:pk>/confirming/", GrantProposalConfirming.as_view(), name="api-grant-proposal-confirming"),
+    path(
+        "grant-proposals/<int:pk>/confirming/", GrantProposalConfirming.as_view(), name="api-grant-proposal-confirming"
+    ),
     path("grant-proposals/<int:pk>/declining/", GrantProposalDeclining.as_view(), name="api-grant-proposal-declining"),
     path("grants/due/", DueGrants.as_view(), name="api-grants-due"),
     path("grants/<int:pk>/recertification/", GrantRecertification.as_view(), name="api-grant-recertification"),
