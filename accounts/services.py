@@ -1,4 +1,4 @@
-"""Every write of the accounts floor."""
+"""Accounts, passwords and tokens. Roles are granted in `granting`, credentials looked after in `takeover`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -21,13 +21,22 @@ from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Now
 from redis.exceptions import RedisError
 
-from accounts.catalogue import PERMISSIONS, conflict
-from accounts.models import ApiToken, Grant, Role, Team, User
+from accounts.catalogue import PERMISSIONS
+from accounts.granting.services import grant_role, revoke_grant
+from accounts.models import ApiToken, Team, User
+from accounts.reasons import require_reason
 from ledger.actors import ANONYMOUS, Actor, current_origin
 from ledger.canonical import timestamp
 from ledger.door import Done, governed, mechanical
 from ledger.events import database_time
-from ledger.refusals import Denied, Refusal
+from ledger.refusals import Refusal
+
+__all__ = [
+    "accept_invitation", "add_account", "add_team", "change_password", "check_password", "close_session",
+    "count_attempt", "create_own_token", "deactivate_account", "grant_role", "invite", "invited", "issue_service_token",
+    "limit_attempts", "require_reason", "revoke_grant", "revoke_own_token", "revoke_service_token", "set_password",
+    "sign_in", "touch_token",
+]  # fmt: skip
 
 TOKEN_SHAPE = re.compile(r"^cst_([0-9a-z]{8})_([A-Za-z0-9_-]{43})$")
 TOKEN_MAX_DAYS = 365
@@ -227,56 +236,6 @@ def deactivate_account(*, by: Actor, account: User, reason: str) -> Done[User]:
     account.save(update_fields=["is_active"])
     ApiToken.objects.filter(user=account, revoked_at=None).update(revoked_at=Now())
     return Done(account, facts={"account": str(account.opaque_id)}, discloses={"reason": reason})
-
-
-@governed(permission="accounts.grant_role", event="role.granted", on="account")
-def grant_role(
-    *, by: Actor, account: User, role: Role, team: Team | None, reason: str, expires_at: datetime | None = None,
-    accept_conflict: bool = False,
-) -> Done[Grant]:  # fmt: skip
-    """Raises Refusal `own_grant`, `reason_needed`, `expiry_past`, `already_granted`, `account_inactive`, or
-    `role_conflict` where roles that should be apart would meet and `accept_conflict` does not say that this is meant.
-    """
-    if not by.has_perm("accounts.grant_role", team):
-        raise Denied("accounts.grant_role")
-    if not account.is_active:
-        raise Refusal("account_inactive", "This account has been deactivated. It cannot be given a role.")
-    if isinstance(by, User) and by.pk == account.pk:
-        raise Refusal("own_grant", "Nobody grants a role to themselves. Ask another platform administrator.")
-    require_reason(reason)
-    if expires_at is not None and expires_at <= database_time():
-        raise Refusal("expiry_past", "The grant would end before it begins. Choose a later day.", "expires_at")
-    if account.grants.active().filter(role=role, team=team).exists():
-        raise Refusal("already_granted", "This role is granted already. Revoke it first to change its terms.", "role")
-    meets = conflict(role.slug, account.roles_in(team.pk if team else None))
-    if meets and not accept_conflict:
-        raise Refusal("role_conflict", f"{meets} Tick the box if this is meant.", "accept_conflict")
-    grant = Grant.objects.create(
-        user=account, role=role, team=team, reason=reason, expires_at=expires_at,
-        granted_by=by if isinstance(by, User) else None,
-    )  # fmt: skip
-    facts = {
-        "account": str(account.opaque_id), "role": role.slug, "grant": str(grant.pk),
-        "team": str(team.pk) if team else None, "conflict": bool(meets),
-        "expires": timestamp(expires_at) if expires_at else None,
-    }  # fmt: skip
-    return Done(grant, facts=facts, discloses={"reason": reason})
-
-
-@governed(permission="accounts.grant_role", event="role.revoked", on="grant")
-def revoke_grant(*, by: Actor, grant: Grant, reason: str) -> Done[Grant]:
-    require_reason(reason)
-    if grant.revoked_at is not None:
-        raise Refusal("already_revoked", "This grant has been revoked already.")
-    grant.revoked_at = database_time()
-    grant.save(update_fields=["revoked_at"])
-    facts = {"account": str(grant.user.opaque_id), "role": grant.role.slug, "grant": str(grant.pk)}
-    return Done(grant, facts=facts, discloses={"reason": reason})
-
-
-def require_reason(reason: str, field: str = "reason") -> None:
-    if len(reason.strip()) < 3:
-        raise Refusal("reason_needed", "Say why, in a few words. The reason is kept in the audit log.", field)
 
 
 @governed(permission="accounts.manage_own_access", event="token.created", on="account")

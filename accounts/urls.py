@@ -1,5 +1,7 @@
 from django.urls import path
 
+from accounts.granting import views as granting
+from accounts.takeover import views as takeover
 from accounts.views import own, people
 
 urlpatterns = [
@@ -13,9 +15,7 @@ urlpatterns = [
     path("people/", people.people, name="people"),
     path("people/new/", people.add_person, name="person-new"),
     path("people/service-accounts/new/", people.add_service_account, name="service-account-new"),
-    path("people/permissions/", people.permissions, name="permissions"),
     path("people/<int:pk>/", people.person, name="person"),
-    path("people/<int:pk>/roles/new/", people.grant, name="grant-new"),
     path("people/<int:pk>/deactivate/", people.deactivate, name="person-deactivate"),
     path("people/<int:pk>/invite/", people.invite, name="person-invite"),
     path("people/<int:pk>/tokens/new/", people.issue_token, name="service-token-new"),
@@ -23,4 +23,6 @@ urlpatterns = [
     path("people/tokens/<int:pk>/revoke/", people.revoke_token, name="service-token-revoke"),
     path("teams/", people.teams, name="teams"),
     path("teams/new/", people.add_team, name="team-new"),
+    *granting.urlpatterns,
+    *takeover.urlpatterns,
 ]

@@ -10,8 +10,8 @@ from typing import Any
 
 from accounts.models import User
 from accounts.services import check_password, count_attempt
+from approvals import credentials, workflow
 from approvals import dossier as records
-from approvals import workflow
 from approvals.findings.conditions import MEANING as ON_CONDITIONS
 from approvals.findings.conditions import Condition, attach, checked
 from approvals.models import Decision, Delegation, EvidenceView, Reauthentication, ReviewRequest
@@ -91,7 +91,8 @@ def sign(
     `revision_outdated`, `policy_superseded`, `policy_pin_expired`, `evidence_incomplete`, `not_acknowledged`,
     `reasoning_needed`, `reauthentication_needed`, an `artifact_…` of the storage, `finding_open`, `finding_overdue`,
     `condition_overdue`, `risk_acceptance_expired`, one of `conditions.checked`, or why this person's signature cannot
-    count: `own_work`, `role_missing`, `already_signed`, `requirement_met`, `not_your_turn`, `humans_only`.
+    count: `own_work`, `role_missing`, `already_signed`, `requirement_met`, `not_your_turn`, `humans_only`,
+    `credentials_changed`.
     """
     assert isinstance(by, User)
     if request.state != ReviewRequest.State.IN_REVIEW:
@@ -165,7 +166,7 @@ def reasons_against(
     )  # fmt: skip
     if outcome == Decision.Outcome.EMERGENCY:
         reasons += workflow.why_no_emergency(found.case, person.accounts, now.reasons, at)
-    return reasons
+    return reasons or [reason for each in (user, behalf) if each for reason in credentials.held_back(each)]
 
 
 def fit_to_approve(found: records.Dossier, acknowledged: Collection[str]) -> None:
@@ -212,6 +213,7 @@ def record(
         "grants": [str(grant.pk) for grant in grants if grant.team_id in where],
         "people": {name: sorted(members) for name, members in vars(people).items()},
         **({"delegation": str(delegation.pk)} if delegation else {}),
+        **credentials.on_record(by),
     }
     opened = EvidenceView.objects.filter(request=found.request, person=by, evidence__in=found.revision.evidence_ids)
     known = {reason.code for reason in workflow.limitations(found.policy, found.case.evidence)}

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from accounts.models import Team, User
 from accounts.services import check_password, count_attempt, require_reason
-from approvals import workflow
+from approvals import credentials, workflow
 from approvals.models import Decision, Delegation, Recusal, ReviewRequest
 from ledger.actors import Actor
 from ledger.door import Done, governed
@@ -21,7 +21,8 @@ def delegate(*, by: User, taker: User, team: Team | None, ends_at: datetime, rea
     """Let `taker` sign in one's place, for one team or (None) everywhere, until `ends_at`.
 
     A wrong password counts towards the lock of the account. Raises Refusal `humans_only`, `to_yourself`,
-    `taker_cannot_sign`, `ends_invalid`, `reason_needed`, `wrong_credentials` or `account_locked`.
+    `taker_cannot_sign`, `credentials_changed`, `ends_invalid`, `reason_needed`, `wrong_credentials` or
+    `account_locked`.
     """
     count_attempt(by)
     return make_delegation(by=by, team=team, taker=taker, ends_at=ends_at, reason=reason, password=password)
@@ -34,6 +35,8 @@ def make_delegation(
     """What `delegate` does once the attempt has been counted."""
     assert isinstance(by, User)
     check_password(User.objects.select_for_update(no_key=True).get(pk=by.pk), password)
+    for reason in credentials.held_back(by):
+        raise Refusal(reason.code, reason.sentence)
     if not (by.is_person and taker.is_person):
         raise Refusal("humans_only", "Only people sign, and only people stand in for them.", "taker")
     if taker == by:

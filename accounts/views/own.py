@@ -16,6 +16,7 @@ from accounts import services
 from accounts.access import abilities
 from accounts.asking import asker
 from accounts.forms import ChangePasswordForm, NewPasswordForm, SignInForm, TokenForm
+from accounts.takeover.holding import why_held
 from ledger.actors import ANONYMOUS
 from ledger.refusals import Refusal
 
@@ -77,11 +78,13 @@ def invitation(request: HttpRequest, text: str) -> HttpResponse:
 
 @require_GET
 def account(request: HttpRequest) -> HttpResponse:
-    grants = asker(request).grants.active().select_related("role", "team", "granted_by").order_by("role__name")
-    tokens = asker(request).tokens.order_by("-pk")
-    return render(
-        request, "accounts/account.html", {"grants": grants, "tokens": tokens, "abilities": abilities(asker(request))}
-    )
+    user = asker(request)
+    grants = user.grants.active().with_due().select_related("role", "team", "granted_by", "proposal__decided_by")
+    context = {
+        "grants": grants.order_by("role__name"), "tokens": user.tokens.order_by("-pk"), "abilities": abilities(user),
+        "held": why_held(user),
+    }  # fmt: skip
+    return render(request, "accounts/account.html", context)
 
 
 @sensitive_post_parameters()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -200,6 +201,12 @@ class Decision(models.Model):
             # Decisions from before there were conditions have records without the word.
             **({"conditions": self.conditions} if self.conditions else {}),
         }  # fmt: skip
+
+    @property
+    def credentials_changed_at(self) -> datetime | None:
+        """When the signer's password or mail address was last replaced, where that was within 30 days."""
+        at = self.judged_by.get("credentials_changed_at")
+        return datetime.fromisoformat(at) if at else None
 
     @property
     def team_id(self) -> int:

@@ -150,6 +150,7 @@ def test_on_the_pages(cast, signed_in):
     assert "Sign in the place of Vera Lind" in text_of(
         other.get(f"/requests/{request.pk}/sign/?requirement=validation")
     )
+    sign_page = f"/requests/{request.pk}/sign/"
     sent = a_signature(request, on_behalf_of=str(cast.validator.opaque_id))
     assert other.post(sign_page, sent).status_code == 302
     assert "in the place of Vera Lind" in text_of(other.get(request.get_absolute_url()))

@@ -56,6 +56,7 @@ def build(cast: Any) -> World:
     cancel(by=cast.developer, job=cancelled, reason="wrong data")
     newcomer = add_account(by=cast.platform_admin, name="Nina Neu", email="newcomer@example.org")
     own_token(World(cast), cast.developer)
+    proposal = looked_after(cast)
     approved = approvals.an_approval(cast, version, environment="staging")
     finding = judged.a_finding(cast, version, "medium", request=request)
     answered = judged.an_answered_one(cast, version)
@@ -96,6 +97,7 @@ def build(cast: Any) -> World:
             "jobs": job,
             "people": cast.ci_bot,
             "grants": cast.ci_bot.grants.get(),
+            "grant-proposals": proposal,
             "robot_token": robot_token,
             "endpoints": endpoint,
             "keys": key,
@@ -108,6 +110,7 @@ def build(cast: Any) -> World:
             "more": [
                 ("job", cancelled.pk),
                 ("person", newcomer.pk),
+                ("person", cast.second_approver.pk),
                 ("request", approved.pk),
                 ("finding", answered.pk),
                 ("audit-entry", Event.objects.latest("id").pk),
@@ -116,6 +119,29 @@ def build(cast: Any) -> World:
             "events": Event.objects.sealed().filter(team_id=cast.team.pk).latest("id"),
         },
     )
+
+
+def looked_after(cast: Any) -> Any:
+    """Access in all its states: a grant that is due, credentials just changed, and a grant that another proposes."""
+    from datetime import timedelta
+
+    from django.db.models.functions import Now
+
+    from accounts.models import Grant, Role
+    from accounts.services import add_account, grant_role
+    from accounts.takeover.services import change_address
+    from ledger.actors import SystemActor
+    from tests.accounts.world import proposed
+
+    Grant.objects.filter(user=cast.ci_bot).update(granted_at=Now() - timedelta(days=200))
+    change_address(
+        by=cast.platform_admin, account=cast.second_approver, email="ada.moreau@example.org", reason="she married"
+    )
+    console = SystemActor("console", frozenset({"accounts.grant_role"}))
+    second = add_account(by=cast.platform_admin, name="Paul Zweit", email="paul@example.org")
+    administrator = Role.objects.get(slug="platform_administrator")
+    grant_role(by=console, account=second, role=administrator, team=None, reason="the second one")
+    return proposed(second, second, team=cast.team)
 
 
 def judged_day() -> Any:
@@ -175,6 +201,17 @@ BODIES: dict[tuple[str, str], Body | None] = {
         "account": w.cast.ci_bot.pk, "role": "reviewer", "team": w.cast.team.pk, "reason": "reads along",
     },
     ("api-grant-revocation", "POST"): lambda w, by: {"reason": "no longer"},
+    ("api-grant-recertification", "POST"): None,
+    ("api-grant-dropping", "POST"): lambda w, by: {"reason": "no longer"},
+    ("api-grant-proposals", "POST"): lambda w, by: {
+        "account": w.cast.ci_bot.pk, "role": "reviewer", "team": w.cast.team.pk, "reason": "reads along",
+    },
+    ("api-grant-proposal-confirming", "POST"): None,
+    ("api-grant-proposal-declining", "POST"): lambda w, by: {"reason": "not now"},
+    ("api-person-link", "POST"): lambda w, by: {"reason": "forgot it"},
+    ("api-person-address", "POST"): lambda w, by: {"email": "bot@example.org", "reason": "another desk"},
+    ("api-person-credentials", "POST"): lambda w, by: {"reason": "called her"},
+    ("api-me-address", "POST"): lambda w, by: {"email": "elsewhere@example.org", "password": PASSWORD},
     ("api-requests", "POST"): lambda w, by: {
         "version": w.versions.pk, "environment": "staging", "use": "mortgage-screening", "note": "Please look.",
     },
