@@ -16,6 +16,10 @@ from django.db.models.functions import Lower, Now
 from django.utils import timezone
 
 from accounts.catalogue import EVERYBODY
+from accounts.factors.models import BrowserSession as BrowserSession
+from accounts.factors.models import Factor as Factor
+from accounts.factors.models import RecoveryCode as RecoveryCode
+from accounts.factors.models import SpentChallenge as SpentChallenge
 from ledger.actors import ANONYMOUS, Identity
 
 

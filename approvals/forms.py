@@ -4,6 +4,8 @@ from typing import Any
 
 from django import forms
 
+from accounts.factors.forms import INSTEAD, code_field, hidden
+from accounts.factors.passkeys import LONGEST
 from approvals import workflow
 from approvals.models import Decision
 
@@ -93,12 +95,23 @@ class SignForm(forms.Form):
         help_text="Kept with the signature. What did you look at, and what convinced you?",
     )  # fmt: skip
     password = forms.CharField(
-        max_length=200, strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        max_length=200, strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", **INSTEAD}),
         help_text="It proves that it is you who signs, now.",
     )  # fmt: skip
+    code = code_field("Code", "Beside the password: what your authenticator app shows now.", **INSTEAD)
+    passkey = hidden(LONGEST)
+    ticket = hidden(2000)
 
-    def __init__(self, *args: Any, limitations: list[workflow.Reason], outcome: str, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, limitations: list[workflow.Reason], outcome: str, app: bool, needed: bool, **kwargs: Any
+    ) -> None:
+        """`app`: the signer has an authenticator app; `needed`: a password alone is too little."""
         super().__init__(*args, **kwargs)
+        asked = not self.data.get("passkey")
+        self.fields["password"].required, self.fields["code"].required = asked, asked and needed
+        if not app:
+            del self.fields["code"]
         field = self.fields["acknowledged"]
         field.choices = [(each.code, each.sentence) for each in limitations]  # type: ignore[attr-defined]
         field.required = True

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from accounts.factors.checking import Answer, Proof, check_second
 from accounts.models import User
-from accounts.services import check_password, count_attempt
+from accounts.services import check_password, clear_attempts, count_attempt, refuse_locked
 from approvals import dossier as records
 from approvals import workflow
 from approvals.models import Decision, EvidenceView, Reauthentication, ReviewRequest
@@ -20,6 +22,7 @@ from ledger.models import Event
 from ledger.refusals import Refusal
 from registry.storage import local
 
+NONE = Answer()
 NONCE_LIVES = timedelta(minutes=2)
 OUTCOMES = tuple(Decision.Outcome.values)
 
@@ -28,37 +31,83 @@ def hashed(text: str) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def reauthenticate(*, by: User, request: ReviewRequest, digest: str, password: str, session_key: str) -> str:
+def reauthenticate(
+    *, by: User, request: ReviewRequest, digest: str, session_key: str, password: str = "", second: Answer = NONE
+) -> str:
     """A nonce that lets this person, in this session, sign this digest once within two minutes.
 
-    A wrong password counts towards the lock of the account. Raises Refusal `humans_only`, `changed_while_reading`,
-    `wrong_credentials` or `account_locked`.
+    Takes a password, a password and a code from an app, or a passkey, whose challenge is made from the digest. What is
+    wrong counts towards the lock of the account. Raises Refusal `humans_only`, `changed_while_reading`,
+    `second_factor_needed` where the policy wants more than a password, `account_locked`, `wrong_credentials`, or why
+    the second factor does not count: `wrong_code`, `code_used`, `factor_unreadable`, `wrong_passkey`,
+    `challenge_ended`, `challenge_used`.
     """
-    count_attempt(by)
-    return prove_identity(by=by, request=request, digest=digest, password=password, session_key=session_key)
+    if not too_little(request, second):
+        count_attempt(by)
+    bound = {"digest": digest, "session_key": session_key}
+    return prove_identity(by=by, request=request, password=password, second=second, **bound)
 
 
 @governed(permission="approvals.reauthenticate", event="signer.reauthenticated", on="request", lock=False)
-def prove_identity(*, by: Actor, request: ReviewRequest, digest: str, password: str, session_key: str) -> Done[str]:
+def prove_identity(
+    *, by: Actor, request: ReviewRequest, digest: str, session_key: str, password: str, second: Answer
+) -> Done[str]:
     """What `reauthenticate` does once the attempt has been counted."""
     assert isinstance(by, User)
     if not by.is_person:
         raise Refusal("humans_only", "Only a person signs. A service account may submit and attach evidence.")
     if digest != request.latest.digest:
         raise changed_while_reading()
+    proof = proved(by, request, digest, password, replace(second, session=session_key))
+    nonce, now = secrets.token_urlsafe(32), database_time()
+    row = Reauthentication.objects.create(
+        request=request, person=by, session=hashed(session_key), digest=digest, nonce=hashed(nonce),
+        expires_at=now + NONCE_LIVES, method=proof.method, assertion=proof.assertion,
+    )  # fmt: skip
+    facts: dict[str, Any] = {"request": str(request.pk), "digest": digest, "method": proof.method, **proof.facts}
+    if proof.assertion:
+        facts["assertion"] = proof.assertion
+    return Done(nonce, on=row, facts=facts)
+
+
+def proved(by: User, request: ReviewRequest, digest: str, password: str, second: Answer) -> Proof:
+    """How they proved who they are, by what the policy of the request asks for."""
+    if too_little(request, second):  # said before the password is looked at, so no guess of it goes uncounted
+        raise second_factor_needed()
+    account = User.objects.select_for_update(no_key=True).get(pk=by.pk)
+    if second.passkey:
+        refuse_locked(account)
+        proof = check_second(account, second, purpose="signature", subject=digest)
+        clear_attempts(account)
+        return proof
     try:
-        check_password(User.objects.select_for_update(no_key=True).get(pk=by.pk), password)
+        check_password(account, password)
     except Refusal as refusal:
         if refusal.code != "wrong_credentials":
             raise
         raise Refusal(refusal.code, "This is not your password, so nothing was signed. Type it again.") from refusal
-    nonce, now = secrets.token_urlsafe(32), database_time()
-    row = Reauthentication.objects.create(
-        request=request, person=by, session=hashed(session_key), digest=digest, nonce=hashed(nonce),
-        expires_at=now + NONCE_LIVES,
-    )  # fmt: skip
-    facts = {"request": str(request.pk), "digest": digest, "method": "password"}
-    return Done(nonce, on=row, facts=facts)
+    if not second.code:
+        return Proof("password")
+    proof = check_second(account, second, purpose="signature", subject=digest)
+    clear_attempts(account)
+    return replace(proof, method=f"password+{proof.method}")
+
+
+def too_little(request: ReviewRequest, second: Answer) -> bool:
+    """Whether only a password is given where the policy wants more."""
+    return wants_second_factor(request) and not (second.passkey or second.code)
+
+
+def wants_second_factor(request: ReviewRequest) -> bool:
+    return bool(getattr(request.policy_version.rules, "factor", "password") == "second_factor")
+
+
+def second_factor_needed() -> Refusal:
+    sentence = (
+        "Under this policy a password alone does not sign. Sign with a passkey, or give the code of your authenticator "
+        "app beside the password; you add either on your account page."
+    )
+    return Refusal("second_factor_needed", sentence)
 
 
 def changed_while_reading() -> Refusal:
@@ -74,9 +123,9 @@ def sign(
     """Record what this person decided about the request's latest revision, for one requirement of its policy.
 
     Raises Refusal `request_closed`, `unknown_requirement`, `unknown_outcome`, `changed_while_reading`,
-    `revision_outdated`, `evidence_incomplete`, `not_acknowledged`, `reasoning_needed`, `reauthentication_needed`, an
-    `artifact_…` of the storage, or why this person's signature cannot count: `own_work`, `role_missing`,
-    `already_signed`, `requirement_met`, `not_your_turn`, `humans_only`.
+    `revision_outdated`, `evidence_incomplete`, `not_acknowledged`, `reasoning_needed`, `reauthentication_needed`,
+    `second_factor_needed`, an `artifact_…` of the storage, or why this person's signature cannot count: `own_work`,
+    `role_missing`, `already_signed`, `requirement_met`, `not_your_turn`, `humans_only`.
     """
     assert isinstance(by, User)
     if request.state != ReviewRequest.State.IN_REVIEW:
@@ -100,6 +149,8 @@ def sign(
     if outcome == Decision.Outcome.APPROVE:
         fit_to_approve(found, acknowledged)
     proof = used(nonce, by, request, digest, session_key)
+    if proof.method == "password" and wants_second_factor(request):
+        raise second_factor_needed()
     decision = record(found, wanted, by, outcome, comment.strip(), acknowledged, proof)
     conclude(request, decision)
     facts = {

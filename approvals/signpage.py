@@ -11,11 +11,12 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from accounts.asking import asker
+from accounts.models import Factor
+from approvals import challenges, services, showing, workflow
 from approvals import dossier as records
-from approvals import services, showing, workflow
 from approvals.forms import SignForm
 from approvals.models import Decision, ReviewRequest, Revision
-from approvals.signing import MEANINGS, reasons_against
+from approvals.signing import MEANINGS, reasons_against, second_factor_needed, wants_second_factor
 from approvals.views import said, seen
 from audits.receipts import say_seal
 from ledger.refusals import Denied, Refusal
@@ -25,10 +26,15 @@ VERBS = {
     "request_changes": ("Ask for changes to {}", "Ask for changes"),
     "reject": ("Reject {}", "Sign rejection"),
 }
-ON_PASSWORD = ("wrong_credentials", "account_locked")
+# Refusals that say that it was not proved who signs, and the field they stand beside.
+UNPROVED = {
+    "wrong_credentials": "password", "account_locked": "password", "wrong_code": "code", "code_used": "code",
+    "factor_unreadable": "code", "wrong_passkey": None, "challenge_ended": None, "challenge_used": None,
+    "second_factor_needed": None,
+}  # fmt: skip
 
 
-@sensitive_post_parameters("password")
+@sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
 def sign(request: HttpRequest, pk: int) -> HttpResponse:
     found = seen(request, pk)
@@ -54,7 +60,8 @@ def sign(request: HttpRequest, pk: int) -> HttpResponse:
 def decided(request: HttpRequest, found: ReviewRequest, data: dict[str, Any]) -> HttpResponse:
     """Prove who it is, sign, and go back to the request."""
     bound = {"digest": data["digest"], "session_key": f"session:{request.session.session_key}"}
-    nonce = services.reauthenticate(by=asker(request), request=found, password=data["password"], **bound)
+    second = challenges.answer(request, data.get("code", ""), data["ticket"], data["passkey"])
+    nonce = services.reauthenticate(by=asker(request), request=found, password=data["password"], second=second, **bound)
     made = services.sign(
         by=request.user, request=found, requirement=data["requirement"], outcome=data["outcome"],
         comment=data["comment"], acknowledged=data.get("acknowledged", ()), nonce=nonce, **bound,
@@ -75,8 +82,9 @@ def already(request: HttpRequest, found: ReviewRequest, refusal: Refusal) -> boo
 
 
 def beside(form: SignForm, refusal: Refusal) -> int:
-    if refusal.code in ON_PASSWORD:
-        form.add_error("password", refusal.sentence)
+    if refusal.code in UNPROVED:
+        field = UNPROVED[refusal.code]
+        form.add_error(field if field in form.fields else None, refusal.sentence)
         return 403
     return said(form, refusal)
 
@@ -105,9 +113,11 @@ def shown(request: HttpRequest, found: ReviewRequest, asked: Any) -> dict[str, A
     )
     limitations = list(workflow.limitations(case.policy, case.case.evidence))
     initial = {"requirement": requirement.slug, "outcome": outcome, "digest": case.revision.digest}
+    kinds = set(asker(request).factors.standing().values_list("kind", flat=True))
     form = SignForm(
-        request.POST if request.method == "POST" else None, limitations=limitations, outcome=outcome, initial=initial
-    )
+        request.POST if request.method == "POST" else None, limitations=limitations, outcome=outcome, initial=initial,
+        app=Factor.Kind.TOTP in kinds, needed=wants_second_factor(found),
+    )  # fmt: skip
     title, verb = VERBS[outcome]
     name, version = requirement.title.lower(), f"{found.version.model.name} {found.version.number}"
     return {
@@ -122,7 +132,7 @@ def shown(request: HttpRequest, found: ReviewRequest, asked: Any) -> dict[str, A
             of=found,
         ),
         "every_line": workflow.lines(case.revision.manifest),
-        "earlier": showing.earlier(found.version, asker(request), found.pk),
+        "earlier": showing.earlier(found.version, asker(request), found.pk), "passkey": Factor.Kind.PASSKEY in kinds,
     }  # fmt: skip
 
 
@@ -136,6 +146,9 @@ def why_not(
     if case.case.computed != case.case.frozen:
         sentence = "What was frozen has changed since, so signing it would not count. Ask for a new revision."
         return [workflow.Reason("revision_outdated", sentence)]
+    if wants_second_factor(case.request) and not asker(request).factors.standing().exists():
+        needed = second_factor_needed()
+        return [workflow.Reason(needed.code, needed.sentence)]
     against = reasons_against(case, requirement, asker(request), outcome)
     if outcome == Decision.Outcome.APPROVE and not against:
         facts = case.case

@@ -20,7 +20,7 @@ from tests.house.world import build, found_by
 pytestmark = pytest.mark.django_db
 # Machines ask these; and these are reached by a redirect, by a link in somebody's hand, or by a form on every page.
 NO_PAGES = {"healthz", "readyz", "jwks"}
-UNLINKED = {"sign-in", "invitation"}
+UNLINKED = {"sign-in", "sign-in-second", "invitation"}
 SAME = {"second_developer", "second_approver"}  # they see what the first of their role sees
 # Parts of pages, and files.
 PARTS = {"job-live", "export-live"}
