@@ -20,7 +20,7 @@ from ledger.models import Event
 from ledger.refusals import Refusal
 from tests.accounts import device as devices
 from tests.accounts.device import HOST, code
-from tests.approvals import world
+from tests.approvals import policies, world
 
 pytestmark = pytest.mark.django_db
 
@@ -190,6 +190,40 @@ def test_the_sign_page_takes_a_passkey_or_a_code(cast, request_, signed_in):
     signed = browser.post(path, {**lie, "passkey": device.get(challenge["options"])}, **HOST)
     assert signed.status_code == 302, signed.content.decode()
     assert Reauthentication.objects.get().method == "passkey"
+
+
+def test_a_policy_that_wants_two_factors_takes_no_mere_password(cast, signed_in):
+    policies.a_policy(cast, policies.a_document(factor="second_factor"), everywhere=True)
+    request = world.a_request(cast)
+    browser, path = signed_in(cast.approver), f"/requests/{request.pk}/sign/"
+    page = browser.get(path, **HOST).content.decode()
+    assert "You cannot sign this" in page
+    assert "you add either on your account page" in page
+    for password in (cast.password, "wrong horse battery"):
+        with pytest.raises(Refusal) as caught:
+            proof(cast.approver, request, password=password)
+        assert caught.value.code == "second_factor_needed", "whether the password is right is not told"
+    assert User.objects.get(pk=cast.approver.pk).failed_sign_ins == 0
+    assert Event.objects.latest("id").content["facts"]["code"] == "second_factor_needed"
+    secret, _ = devices.add_app(cast.approver)
+    form = {"requirement": "approval", "outcome": "approve", "digest": request.latest.digest}
+    form |= {"comment": world.REASONING, "password": cast.password}
+    assert browser.post(path, form, **HOST).status_code == 422, "the code is asked for"
+    assert browser.post(path, {**form, "code": code(secret)}, **HOST).status_code == 302
+    assert Reauthentication.objects.get().method == "password+totp"
+
+
+def test_a_proof_by_password_does_not_sign_where_two_factors_are_wanted(cast):
+    """As if the proof had been given under a weaker rule: the signature asks again."""
+    policies.a_policy(cast, policies.a_document(factor="second_factor"), everywhere=True)
+    request = world.a_request(cast)
+    secret, _ = devices.add_app(cast.approver)
+    nonce = proof(cast.approver, request, Answer(code=code(secret)), cast.password)
+    Reauthentication.objects.update(method="password")
+    with pytest.raises(Refusal) as caught:
+        world.sign(cast.approver, request, "approval", nonce=nonce)
+    assert caught.value.code == "second_factor_needed"
+    assert not Decision.objects.exists()
 
 
 def test_without_a_passkey_there_is_no_challenge(cast, request_, api):
