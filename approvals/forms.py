@@ -108,12 +108,17 @@ class SignForm(forms.Form):
     def __init__(
         self, *args: Any, limitations: list[workflow.Reason], outcome: str, app: bool, needed: bool, **kwargs: Any
     ) -> None:
-        """`app`: the signer has an authenticator app; `needed`: a password alone is too little."""
+        """`app`: the signer has an authenticator app; `needed`: a password alone is too little.
+
+        Where it is and they have no app, only a passkey is left: then neither password nor code is asked for.
+        """
         super().__init__(*args, **kwargs)
-        asked = not self.data.get("passkey")
+        asked, self.passkey_only = not self.data.get("passkey"), needed and not app
         self.fields["password"].required, self.fields["code"].required = asked, asked and needed
         if not app:
             del self.fields["code"]
+        if self.passkey_only:
+            del self.fields["password"]
         field = self.fields["acknowledged"]
         field.choices = [(each.code, each.sentence) for each in limitations]  # type: ignore[attr-defined]
         field.required = True

@@ -62,7 +62,8 @@ def decided(request: HttpRequest, found: ReviewRequest, data: dict[str, Any]) ->
     """Prove who it is, sign, and go back to the request."""
     bound = {"digest": data["digest"], "session_key": f"session:{request.session.session_key}"}
     second = challenges.answer(request, data.get("code", ""), data["ticket"], data["passkey"])
-    nonce = services.reauthenticate(by=asker(request), request=found, password=data["password"], second=second, **bound)
+    given = {"password": data.get("password", ""), "second": second}
+    nonce = services.reauthenticate(by=asker(request), request=found, **given, **bound)
     made = services.sign(
         by=request.user, request=found, requirement=data["requirement"], outcome=data["outcome"],
         comment=data["comment"], acknowledged=data.get("acknowledged", ()), nonce=nonce, **bound,

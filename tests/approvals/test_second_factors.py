@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -211,6 +212,21 @@ def test_a_policy_that_wants_two_factors_takes_no_mere_password(cast, signed_in)
     assert browser.post(path, form, **HOST).status_code == 422, "the code is asked for"
     assert browser.post(path, {**form, "code": code(secret)}, **HOST).status_code == 302
     assert Reauthentication.objects.get().method == "password+totp"
+
+
+def test_whoever_has_a_passkey_alone_is_asked_for_nothing_else(cast, signed_in):
+    policies.a_policy(cast, policies.a_document(factor="second_factor"), everywhere=True)
+    request, device, browser = world.a_request(cast), devices.add_passkey(cast.approver), signed_in(cast.approver)
+    path = f"/requests/{request.pk}/sign/"
+    page = browser.get(path, **HOST).content.decode()
+    assert "Under this policy a password alone does not sign." in page
+    assert not re.search(r'name="(password|code)"', page)
+    form = {"requirement": "approval", "outcome": "approve", "digest": request.latest.digest}
+    form["comment"] = world.REASONING
+    assert "Under this policy a password alone" in browser.post(path, form, **HOST).content.decode()
+    challenge = browser.get(f"/api/v1/requests/{request.pk}/challenge/", **HOST).json()
+    form |= {"ticket": challenge["ticket"], "passkey": device.get(challenge["options"])}
+    assert browser.post(path, form, **HOST).status_code == 302
 
 
 def test_a_proof_by_password_does_not_sign_where_two_factors_are_wanted(cast):
