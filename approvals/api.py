@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.http import Http404, HttpResponse, HttpResponseBase
@@ -20,12 +21,15 @@ from accounts.asking import asker
 from accounts.models import ApiToken, User
 from approvals import challenges, gate, services
 from approvals import serializers as shapes
+from approvals.findings.conditions import Condition
 from approvals.models import RequestQuerySet, ReviewRequest, Revision
-from approvals.signing import NONCE_LIVES, changed_while_reading
+from approvals.proving import NONCE_LIVES, changed_while_reading
 from audits.receipts import sealed_answer, with_seal
 from ledger.canonical import sha256
 from ledger.refusals import Denied, Refusal
 from registry.models import Evidence, Version
+
+DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
 
 
 def session_of(request: Request) -> str:
@@ -60,6 +64,16 @@ def evidence_named(ids: list[int] | None, user: User) -> list[Evidence] | None:
     if len(found) < len(set(ids)):
         raise Refusal("evidence_not_usable", "Some of the evidence chosen is not there. Check the numbers.", "evidence")
     return found
+
+
+def conditions_of(rows: list[dict[str, Any]]) -> list[Condition]:
+    """Raises Refusal `owner_cannot_answer` for an account that is not there."""
+    people = {each.opaque_id: each for each in User.objects.filter(opaque_id__in=[row["owner"] for row in rows])}
+    for place, row in enumerate(rows):
+        if row["owner"] not in people:
+            sentence = "There is no such account in the model's team. Check its id."
+            raise Refusal("owner_cannot_answer", sentence, f"conditions.{place}.owner")
+    return [Condition(row["text"], people[row["owner"]], row["due"]) for row in rows]
 
 
 class RequestList(ListAPIView[ReviewRequest]):
@@ -142,6 +156,7 @@ class Decisions(APIView):
     def post(self, request: Request, pk: int) -> Response:
         """Needs a nonce from `/reauthentications/`, asked for by the same person with the same token or session."""
         found, data = visible(request, pk), given(shapes.DecisionInput, request)
+        data["conditions"] = conditions_of(data["conditions"])
         made = services.sign(by=request.user, request=found, session_key=session_of(request), **data)
         return sealed_answer(shapes.DecisionSerializer(made).data, status=201)
 
@@ -211,22 +226,30 @@ def manifest_file(request: Any, of: ReviewRequest, number: str | None) -> HttpRe
 
 
 class ChallengeView(APIView):
-    """What a passkey is asked to sign: a challenge made from the digest of the latest revision. Nothing is kept."""
+    """What a passkey is asked to sign: a challenge made from the digest of the latest revision, or of the text of a
+    risk acceptance. Nothing is kept.
+    """
 
     permissions = {"GET": "approvals.reauthenticate"}
 
     @extend_schema(
         summary="Get a challenge for a passkey",
-        parameters=[OpenApiParameter("digest", str, description="What you have read; refused where it is outdated")],
+        parameters=[
+            OpenApiParameter("digest", str, description="What you have read; refused where it is outdated"),
+            OpenApiParameter("purpose", str, enum=["decision", "risk_acceptance"], description="What the digest is of"),
+        ],
         responses={200: shapes.ChallengeSerializer},
     )
     def get(self, request: Request, pk: int) -> Response:
         found = visible(request, pk)
         if not request.user.has_perm("approvals.reauthenticate", found):
             raise Denied("approvals.reauthenticate")
-        digest = found.latest.digest
-        if request.query_params.get("digest", digest) != digest:
+        latest = found.latest.digest
+        digest = request.query_params.get("digest", latest)
+        if digest != latest and request.query_params.get("purpose") != "risk_acceptance":
             raise changed_while_reading()
+        if not DIGEST.match(digest):
+            raise Refusal("digest_invalid", "A digest is `sha256:` and 64 hexadecimal digits.", "digest")
         made = challenges.for_signing(request._request, asker(request), digest, session_of(request))
         return Response(made, headers={"Cache-Control": "no-store"})
 

@@ -1,20 +1,17 @@
-"""Signing: a fresh proof of identity bound to one digest, and one decision over it."""
+"""Signing: one decision over one digest, by whoever has just proved who they are (see `proving`)."""
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-from collections.abc import Collection
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from accounts.factors.checking import Answer, Proof, check_second
 from accounts.models import User
-from accounts.services import check_password, clear_attempts, count_attempt, refuse_locked
 from approvals import dossier as records
 from approvals import workflow
+from approvals.findings.conditions import MEANING as ON_CONDITIONS
+from approvals.findings.conditions import Condition, attach, checked
 from approvals.models import Decision, EvidenceView, Reauthentication, ReviewRequest
+from approvals.proving import changed_while_reading, used
 from ledger.actors import Actor
 from ledger.door import Done, governed
 from ledger.events import database_time
@@ -22,111 +19,22 @@ from ledger.models import Event
 from ledger.refusals import Refusal
 from registry.storage import local
 
-NONE = Answer()
-NONCE_LIVES = timedelta(minutes=2)
 OUTCOMES = tuple(Decision.Outcome.values)
-
-
-def hashed(text: str) -> str:
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-
-
-def reauthenticate(
-    *, by: User, request: ReviewRequest, digest: str, session_key: str, password: str = "", second: Answer = NONE
-) -> str:
-    """A nonce that lets this person, in this session, sign this digest once within two minutes.
-
-    Takes a password, a password and a code from an app, or a passkey, whose challenge is made from the digest. What is
-    wrong counts towards the lock of the account. Raises Refusal `humans_only`, `changed_while_reading`,
-    `second_factor_needed` where the policy wants more than a password, `account_locked`, `wrong_credentials`, or why
-    the second factor does not count: `wrong_code`, `code_used`, `factor_unreadable`, `wrong_passkey`,
-    `challenge_ended`, `challenge_used`.
-    """
-    if not too_little(request, second):
-        count_attempt(by)
-    bound = {"digest": digest, "session_key": session_key}
-    return prove_identity(by=by, request=request, password=password, second=second, **bound)
-
-
-@governed(permission="approvals.reauthenticate", event="signer.reauthenticated", on="request", lock=False)
-def prove_identity(
-    *, by: Actor, request: ReviewRequest, digest: str, session_key: str, password: str, second: Answer
-) -> Done[str]:
-    """What `reauthenticate` does once the attempt has been counted."""
-    assert isinstance(by, User)
-    if not by.is_person:
-        raise Refusal("humans_only", "Only a person signs. A service account may submit and attach evidence.")
-    if digest != request.latest.digest:
-        raise changed_while_reading()
-    proof = proved(by, request, digest, password, replace(second, session=session_key))
-    nonce, now = secrets.token_urlsafe(32), database_time()
-    row = Reauthentication.objects.create(
-        request=request, person=by, session=hashed(session_key), digest=digest, nonce=hashed(nonce),
-        expires_at=now + NONCE_LIVES, method=proof.method, assertion=proof.assertion,
-    )  # fmt: skip
-    facts: dict[str, Any] = {"request": str(request.pk), "digest": digest, "method": proof.method, **proof.facts}
-    if proof.assertion:
-        facts["assertion"] = proof.assertion
-    return Done(nonce, on=row, facts=facts)
-
-
-def proved(by: User, request: ReviewRequest, digest: str, password: str, second: Answer) -> Proof:
-    """How they proved who they are, by what the policy of the request asks for."""
-    if too_little(request, second):  # said before the password is looked at, so no guess of it goes uncounted
-        raise second_factor_needed()
-    account = User.objects.select_for_update(no_key=True).get(pk=by.pk)
-    if second.passkey:
-        refuse_locked(account)
-        proof = check_second(account, second, purpose="signature", subject=digest)
-        clear_attempts(account)
-        return proof
-    try:
-        check_password(account, password)
-    except Refusal as refusal:
-        if refusal.code != "wrong_credentials":
-            raise
-        raise Refusal(refusal.code, "This is not your password, so nothing was signed. Type it again.") from refusal
-    if not second.code:
-        return Proof("password")
-    proof = check_second(account, second, purpose="signature", subject=digest)
-    clear_attempts(account)
-    return replace(proof, method=f"password+{proof.method}")
-
-
-def too_little(request: ReviewRequest, second: Answer) -> bool:
-    """Whether only a password is given where the policy wants more."""
-    return wants_second_factor(request) and not (second.passkey or second.code)
-
-
-def wants_second_factor(request: ReviewRequest) -> bool:
-    return request.policy_version.rules.factor == "second_factor"
-
-
-def second_factor_needed() -> Refusal:
-    sentence = (
-        "Under this policy a password alone does not sign. Sign with a passkey, or give the code of your authenticator "
-        "app beside the password; you add either on your account page."
-    )
-    return Refusal("second_factor_needed", sentence)
-
-
-def changed_while_reading() -> Refusal:
-    sentence = "A newer revision was submitted while you were reading. Look at what changed, then sign that one."
-    return Refusal("changed_while_reading", sentence)
 
 
 @governed(permission="approvals.sign_decision", event="decision.signed", on="request")
 def sign(
     *, by: Actor, request: ReviewRequest, requirement: str, outcome: str, comment: str, digest: str, nonce: str,
-    session_key: str, acknowledged: Collection[str] = (),
+    session_key: str, acknowledged: Collection[str] = (), conditions: Sequence[Condition] = (),
 ) -> Done[Decision]:  # fmt: skip
     """Record what this person decided about the request's latest revision, for one requirement of its policy.
 
     Raises Refusal `request_closed`, `unknown_requirement`, `unknown_outcome`, `changed_while_reading`,
     `revision_outdated`, `policy_superseded`, `policy_pin_expired`, `evidence_incomplete`, `not_acknowledged`,
-    `reasoning_needed`, `reauthentication_needed`, `second_factor_needed`, an `artifact_…` of the storage, or why this
-    person's signature cannot count: `own_work`, `role_missing`, `already_signed`, `requirement_met`, `not_your_turn`,
-    `humans_only`.
+    `reasoning_needed`, `reauthentication_needed`, `second_factor_needed`, an `artifact_…` of the storage,
+    `finding_open`, `finding_overdue`, `condition_overdue`, `risk_acceptance_expired`, one of `conditions.checked`, or
+    why this person's signature cannot count: `own_work`, `role_missing`, `already_signed`, `requirement_met`,
+    `not_your_turn`, `humans_only`.
     """
     assert isinstance(by, User)
     if request.state != ReviewRequest.State.IN_REVIEW:
@@ -149,20 +57,23 @@ def sign(
         raise Refusal(stale.code, stale.sentence)
     if len(comment.strip()) < 3:
         raise Refusal("reasoning_needed", "Say why, in a few words. It is kept with the signature.", "comment")
-    if outcome == Decision.Outcome.APPROVE:
+    agreed = checked(found.policy, request.team_id, outcome, conditions)
+    if outcome in workflow.APPROVING:
         fit_to_approve(found, acknowledged)
     proof = used(nonce, by, request, digest, session_key)
-    if proof.method == "password" and wants_second_factor(request):
-        raise second_factor_needed()
-    decision = record(found, wanted, by, outcome, comment.strip(), acknowledged, proof)
-    conclude(request, decision)
+    decision = record(found, wanted, by, outcome, comment.strip(), acknowledged, proof, agreed)
+    tracked = attach(decision, agreed)
+    conclude(request, decision, tracked)
     facts = {
         "decision": str(decision.pk), "requirement": requirement, "outcome": outcome, "digest": digest,
         "meaning": decision.meaning, "authentication": str(decision.authentication), "judged_by": decision.judged_by,
         "acknowledged": decision.acknowledged, "evidence_opened": [str(pk) for pk in decision.evidence_opened],
-        "state": request.state,
+        "state": request.state, **({"conditions": decision.conditions} if agreed else {}),
     }  # fmt: skip
-    return Done(decision, facts=facts, discloses={"comment": decision.comment}, changed=[decision])
+    told = {f"condition_{place}": each.text for place, each in enumerate(agreed, 1)}
+    return Done(
+        decision, facts=facts, discloses={"comment": decision.comment, **told}, changed=[decision, *tracked]
+    )  # fmt: skip
 
 
 def as_person(user: User, team: int) -> workflow.Person:
@@ -177,7 +88,7 @@ def reasons_against(
     now = workflow.standing(found.case, database_time())
     return workflow.may_sign(
         found.policy, requirement, as_person(user, found.request.team_id), found.case.people, signed=now.signed,
-        open_requirements=now.open_requirements, approving=outcome == Decision.Outcome.APPROVE,
+        open_requirements=now.open_requirements, approving=outcome in workflow.APPROVING,
     )  # fmt: skip
 
 
@@ -188,11 +99,13 @@ def judge(found: records.Dossier, requirement: workflow.Requirement, by: User, o
 
 
 def fit_to_approve(found: records.Dossier, acknowledged: Collection[str]) -> None:
-    """Evidence complete and readable, every known limitation acknowledged."""
-    case = found.case
-    for gap in workflow.gaps(case, database_time()):
+    """Evidence complete and readable, no finding in the way, every known limitation acknowledged."""
+    weighed = workflow.weighing(found.case, database_time())
+    for reason in weighed.reasons:
+        raise Refusal(reason.code, reason.sentence)
+    for gap in weighed.gaps.values():
         raise Refusal("evidence_incomplete", gap.sentence)
-    for limitation in workflow.limitations(found.policy, case.evidence):
+    for limitation in workflow.limitations(found.policy, found.case.evidence):
         if limitation.code not in acknowledged:
             sentence = f"{limitation.sentence} Acknowledge it before you sign, or ask for changes."
             raise Refusal("not_acknowledged", sentence, "acknowledged")
@@ -201,23 +114,9 @@ def fit_to_approve(found: records.Dossier, acknowledged: Collection[str]) -> Non
             pass
 
 
-def used(nonce: str, by: User, request: ReviewRequest, digest: str, session_key: str) -> Reauthentication:
-    """Use up a nonce. Raises Refusal `reauthentication_needed` unless it is this person's, session's and digest's."""
-    row = Reauthentication.objects.select_for_update().filter(
-        nonce=hashed(nonce), person=by, request=request, digest=digest, session=hashed(session_key), used_at=None
-    ).first()  # fmt: skip
-    now = database_time()
-    if row is None or row.expires_at <= now:
-        sentence = "Prove again who you are: type your password. A proof lasts two minutes and for one signature."
-        raise Refusal("reauthentication_needed", sentence)
-    row.used_at = now
-    row.save(update_fields=["used_at"])
-    return row
-
-
 def record(
     found: records.Dossier, requirement: workflow.Requirement, by: User, outcome: str, comment: str,
-    acknowledged: Collection[str], proof: Reauthentication,
+    acknowledged: Collection[str], proof: Reauthentication, conditions: Sequence[Condition],
 ) -> Decision:  # fmt: skip
     team, people = found.request.team_id, found.case.people
     where = (None,) if requirement.scope == "house" else (None, team)
@@ -229,13 +128,14 @@ def record(
     }
     opened = EvidenceView.objects.filter(request=found.request, person=by, evidence__in=found.revision.evidence_ids)
     known = {reason.code for reason in workflow.limitations(found.policy, found.case.evidence)}
-    meaning = requirement.meaning if outcome == Decision.Outcome.APPROVE else MEANINGS[outcome]
+    meaning = meaning_of(requirement, outcome)
     authentication = Event.objects.about(proof).get(event="signer.reauthenticated")
     return Decision.objects.create(
         request=found.request, revision=found.revision, requirement=requirement.slug, signer=by, outcome=outcome,
         meaning=meaning, comment=comment, digest=found.revision.digest, judged_by=judged_by,
         authentication=authentication.pk, acknowledged=sorted(known & set(acknowledged)),
         evidence_opened=sorted(opened.values_list("evidence_id", flat=True)),
+        conditions=[each.as_fact() for each in conditions],
     )  # fmt: skip
 
 
@@ -245,14 +145,23 @@ MEANINGS = {
 }
 
 
-def conclude(request: ReviewRequest, made: Decision) -> None:
+def meaning_of(requirement: workflow.Requirement, outcome: str) -> str:
+    """What a signature with this outcome says."""
+    if outcome == Decision.Outcome.APPROVE_WITH_CONDITIONS:
+        return f"{requirement.meaning} {ON_CONDITIONS}"
+    return requirement.meaning if outcome == Decision.Outcome.APPROVE else MEANINGS[outcome]
+
+
+def conclude(request: ReviewRequest, made: Decision, tracked: Sequence[Any]) -> None:
     """Bring the request's state to what the decisions, with the one just made, now add up to."""
     if made.outcome == Decision.Outcome.REQUEST_CHANGES:
         request.state = ReviewRequest.State.CHANGES_REQUESTED
     elif made.outcome == Decision.Outcome.REJECT:
         request.state, request.closed_at = ReviewRequest.State.REJECTED, database_time()
     else:
-        now = workflow.standing(records.open_dossier(request, made).case, database_time())
+        now = workflow.standing(records.open_dossier(request, [made, *tracked]).case, database_time())
         if all(each.state == "met" for each in now.requirements):
-            request.state, request.closed_at = ReviewRequest.State.APPROVED, database_time()
+            given = ReviewRequest.State
+            request.state = given.CONDITIONALLY_APPROVED if now.conditional else given.APPROVED
+            request.closed_at = database_time()
     request.save(update_fields=["state", "closed_at"])

@@ -11,12 +11,15 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from accounts.asking import asker
-from accounts.models import Factor
 from approvals import challenges, services, showing, workflow
 from approvals import dossier as records
+from approvals.findings.conditions import Condition
+from approvals.findings.forms import Conditions
+from approvals.findings.people import owners_of
 from approvals.forms import SignForm
 from approvals.models import Decision, ReviewRequest, Revision
-from approvals.signing import MEANINGS, reasons_against, second_factor_needed, wants_second_factor
+from approvals.proving import second_factor_needed, wants_second_factor
+from approvals.signing import meaning_of, reasons_against
 from approvals.views import said, seen
 from audits.receipts import say_seal
 from ledger.events import database_time
@@ -24,15 +27,10 @@ from ledger.refusals import Denied, Refusal
 
 VERBS = {
     "approve": ("Sign the {} of {}", "Sign {}"),
+    "approve_with_conditions": ("Sign the {} of {} with conditions", "Sign {} with conditions"),
     "request_changes": ("Ask for changes to {}", "Ask for changes"),
     "reject": ("Reject {}", "Sign rejection"),
 }
-# Refusals that say that it was not proved who signs, and the field they stand beside.
-UNPROVED = {
-    "wrong_credentials": "password", "account_locked": "password", "wrong_code": "code", "code_used": "code",
-    "factor_unreadable": "code", "wrong_passkey": None, "challenge_ended": None, "challenge_used": None,
-    "second_factor_needed": None,
-}  # fmt: skip
 
 
 @sensitive_post_parameters()
@@ -46,10 +44,10 @@ def sign(request: HttpRequest, pk: int) -> HttpResponse:
         return render(request, "approvals/sign.html", page)
     page = shown(request, found, request.POST)
     form: SignForm = page["form"]
-    status = 422
-    if form.is_valid():
+    rows, status = page["conditions"], 422
+    if form.is_valid() and (rows is None or rows.is_valid()):
         try:
-            return decided(request, found, form.cleaned_data)
+            return decided(request, found, form.cleaned_data, written(rows))
         except Refusal as refusal:
             if already(request, found, refusal):
                 return redirect(found)
@@ -58,15 +56,21 @@ def sign(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "approvals/sign.html", page, status=status)
 
 
-def decided(request: HttpRequest, found: ReviewRequest, data: dict[str, Any]) -> HttpResponse:
+def written(rows: Any) -> list[Condition]:
+    """The conditions typed into the page; rows without words are none."""
+    filled = [row.cleaned_data for row in rows or () if row.cleaned_data.get("text")]
+    return [Condition(each["text"], each["owner"], each["due"]) for each in filled]
+
+
+def decided(
+    request: HttpRequest, found: ReviewRequest, data: dict[str, Any], conditions: list[Condition]
+) -> HttpResponse:
     """Prove who it is, sign, and go back to the request."""
     bound = {"digest": data["digest"], "session_key": f"session:{request.session.session_key}"}
-    second = challenges.answer(request, data.get("code", ""), data["ticket"], data["passkey"])
-    given = {"password": data.get("password", ""), "second": second}
-    nonce = services.reauthenticate(by=asker(request), request=found, **given, **bound)
+    nonce = services.reauthenticate(by=asker(request), request=found, **challenges.given(request, data), **bound)
     made = services.sign(
         by=request.user, request=found, requirement=data["requirement"], outcome=data["outcome"],
-        comment=data["comment"], acknowledged=data.get("acknowledged", ()), nonce=nonce, **bound,
+        comment=data["comment"], acknowledged=data.get("acknowledged", ()), nonce=nonce, conditions=conditions, **bound,
     )  # fmt: skip
     say_seal(request, f"Signed: {made.get_outcome_display().lower()}, over {made.digest[:15]}….")
     return redirect(f"{found.get_absolute_url()}#decision-{made.pk}")
@@ -84,11 +88,7 @@ def already(request: HttpRequest, found: ReviewRequest, refusal: Refusal) -> boo
 
 
 def beside(form: SignForm, refusal: Refusal) -> int:
-    if refusal.code in UNPROVED:
-        field = UNPROVED[refusal.code]
-        form.add_error(field if field in form.fields else None, refusal.sentence)
-        return 403
-    return said(form, refusal)
+    return 403 if challenges.unproved(form, refusal) else said(form, refusal)
 
 
 def after(page: dict[str, Any], request: HttpRequest, found: ReviewRequest, refusal: Refusal) -> dict[str, Any]:
@@ -115,17 +115,22 @@ def shown(request: HttpRequest, found: ReviewRequest, asked: Any) -> dict[str, A
     )
     limitations = list(workflow.limitations(case.policy, case.case.evidence))
     initial = {"requirement": requirement.slug, "outcome": outcome, "digest": case.revision.digest}
-    kinds = set(asker(request).factors.standing().values_list("kind", flat=True))
     form = SignForm(
         request.POST if request.method == "POST" else None, limitations=limitations, outcome=outcome, initial=initial,
-        app=Factor.Kind.TOTP in kinds, needed=wants_second_factor(found),
+        **challenges.asked(request, found),
+    )  # fmt: skip
+    approving, conditional = outcome in workflow.APPROVING, outcome == Decision.Outcome.APPROVE_WITH_CONDITIONS
+    rows = Conditions(
+        request.POST if request.method == "POST" else None, prefix="condition",
+        form_kwargs={"owners": owners_of(found.team_id)},
     )  # fmt: skip
     title, verb = VERBS[outcome]
     name, version = requirement.title.lower(), f"{found.version.model.name} {found.version.number}"
     return {
         "found": case.request, "dossier": case, "form": form, "requirement": requirement, "outcome": outcome,
-        "title": title.format(*((name, version) if outcome == "approve" else (version,))), "verb": verb.format(name),
-        "meaning": requirement.meaning if outcome == "approve" else MEANINGS[outcome],
+        "title": title.format(*((name, version) if approving else (version,))), "verb": verb.format(name),
+        "meaning": meaning_of(requirement, outcome), "conditions": rows if conditional else None,
+        "owed": workflow.weighing(case.case, database_time()).obligations,
         "reasons": why_not(case, requirement, request, outcome), "deltas": showing.deltas(case, asker(request)),
         "lines": showing.manifest_lines(
             case.revision.manifest,
@@ -134,7 +139,7 @@ def shown(request: HttpRequest, found: ReviewRequest, asked: Any) -> dict[str, A
             of=found,
         ),
         "every_line": workflow.lines(case.revision.manifest),
-        "earlier": showing.earlier(found.version, asker(request), found.pk), "passkey": Factor.Kind.PASSKEY in kinds,
+        "earlier": showing.earlier(found.version, asker(request), found.pk), 
     }  # fmt: skip
 
 
@@ -155,6 +160,9 @@ def why_not(
         needed = second_factor_needed()
         return [workflow.Reason(needed.code, needed.sentence)]
     against = reasons_against(case, requirement, asker(request), outcome)
-    if outcome == Decision.Outcome.APPROVE and not against:
-        against = list(workflow.gaps(case.case, at))
+    if outcome == Decision.Outcome.APPROVE_WITH_CONDITIONS and not case.policy.conditions:
+        return [workflow.Reason("conditions_not_allowed", "The policy takes no approval with conditions.")]
+    if outcome in workflow.APPROVING and not against:
+        weighed = workflow.weighing(case.case, at)
+        against = [*weighed.reasons, *weighed.gaps.values()]
     return against

@@ -18,8 +18,15 @@ def code_field(label: str, help_text: str, **attributes: str) -> forms.CharField
     return forms.CharField(label=label, help_text=help_text, max_length=30, widget=widget)
 
 
+class Forgetful(forms.HiddenInput):
+    """A hidden field that is never filled in by the server: an answer that was sent is not sent again."""
+
+    def format_value(self, value: Any) -> None:
+        return None
+
+
 def hidden(most: int) -> forms.CharField:
-    return forms.CharField(required=False, max_length=most, widget=forms.HiddenInput)
+    return forms.CharField(required=False, max_length=most, widget=Forgetful)
 
 
 def carry(form: forms.Form, **values: str) -> None:
@@ -33,7 +40,7 @@ class PasskeyForm(ActForm):
     """What static/passkeys.js fills in: the passkey's answer. Fields marked INSTEAD may then be empty."""
 
     passkey = hidden(LONGEST)
-    ticket = hidden(2000)
+    ticket = forms.CharField(required=False, max_length=2000, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -42,8 +49,8 @@ class PasskeyForm(ActForm):
                 field.required = False
 
     def carry(self, ticket: str) -> None:
-        """Show the form with this ticket, and without an answer that was sent before."""
-        carry(self, ticket=ticket, passkey="")
+        """Show the form with this ticket."""
+        carry(self, ticket=ticket)
 
 
 class SecondForm(PasskeyForm):

@@ -1,5 +1,6 @@
 """What the approvals floor keeps: policies and what binds them, requests, and what was decided about them."""
 
+from approvals.findings.models import AcceptanceWithdrawal, Finding, FindingStep, RiskAcceptance
 from approvals.models.policies import Policy, PolicyBinding, PolicyVersion, Proposal
 from approvals.models.requests import (
     Comment,
@@ -13,9 +14,12 @@ from approvals.models.requests import (
 )
 
 __all__ = [
+    "AcceptanceWithdrawal",
     "Comment",
     "Decision",
     "EvidenceView",
+    "Finding",
+    "FindingStep",
     "Policy",
     "PolicyBinding",
     "PolicyVersion",
@@ -25,4 +29,5 @@ __all__ = [
     "ReviewRequest",
     "Revision",
     "Revocation",
+    "RiskAcceptance",
 ]

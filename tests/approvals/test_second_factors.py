@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from html import unescape
 
 import pytest
 from cryptography.exceptions import InvalidSignature
@@ -20,8 +21,9 @@ from approvals.models import Decision, Reauthentication
 from ledger.models import Event
 from ledger.refusals import Refusal
 from tests.accounts import device as devices
-from tests.accounts.device import HOST, code
+from tests.accounts.device import HOST, code, value_of
 from tests.approvals import policies, world
+from tests.approvals.findings_world import REASON, a_finding, in_days
 
 pytestmark = pytest.mark.django_db
 
@@ -187,7 +189,9 @@ def test_the_sign_page_takes_a_passkey_or_a_code(cast, request_, signed_in):
     old = browser.get(f"/api/v1/requests/{request_.pk}/challenge/?digest=sha256:other", **HOST)
     assert old.json()["code"] == "changed_while_reading"
     lie = {**form, "ticket": challenge["ticket"], "passkey": replace(device, rp="evil").get(challenge["options"])}
-    assert "did not prove" in browser.post(path, lie, **HOST).content.decode()
+    again = browser.post(path, lie, **HOST).content.decode()
+    assert "did not prove" in again
+    assert '"rawId' not in again.replace("&quot;", '"'), "an answer that failed is not sent again"
     signed = browser.post(path, {**lie, "passkey": device.get(challenge["options"])}, **HOST)
     assert signed.status_code == 302, signed.content.decode()
     assert Reauthentication.objects.get().method == "passkey"
@@ -227,6 +231,31 @@ def test_whoever_has_a_passkey_alone_is_asked_for_nothing_else(cast, signed_in):
     challenge = browser.get(f"/api/v1/requests/{request.pk}/challenge/", **HOST).json()
     form |= {"ticket": challenge["ticket"], "passkey": device.get(challenge["options"])}
     assert browser.post(path, form, **HOST).status_code == 302
+
+
+def test_a_risk_is_accepted_with_a_passkey_over_its_text(cast, signed_in):
+    policies.a_policy(cast, policies.a_document(factor="second_factor"), everywhere=True)
+    request, device, browser = (
+        world.a_request(cast),
+        devices.add_passkey(cast.risk_officer),
+        signed_in(cast.risk_officer),
+    )
+    finding, path = a_finding(cast, request.version), f"/requests/{request.pk}/risk-acceptances/new/"
+    form = {"target": f"finding:{finding.pk}", "until": in_days(30).isoformat(), "reason": REASON}
+    page = browser.post(path, form, **HOST).content.decode()
+    form["digest"] = value_of(page, "digest")
+    assert "Sign with a passkey" in page
+    assert not re.search(r'name="password"', page)
+    assert "a password alone does not sign" in browser.post(path, form, **HOST).content.decode()
+    asked = browser.get(unescape(re.search(r'data-challenge="([^"]*)"', page)[1]), **HOST).json()
+    assert asked["digest"] == form["digest"]
+    form |= {"ticket": asked["ticket"], "passkey": device.get(asked["options"])}
+    assert browser.post(path, form, **HOST).status_code == 302
+    told = Event.objects.filter(event="signer.reauthenticated").latest("id").content["facts"]
+    assert (told["method"], told["purpose"]) == ("passkey", "risk_acceptance")
+    verify(Event.objects.filter(event="factor.added").latest("id").content["facts"], told, form["digest"])
+    wrong = browser.get(f"/api/v1/requests/{request.pk}/challenge/?purpose=risk_acceptance&digest=x", **HOST)
+    assert wrong.json()["code"] == "digest_invalid"
 
 
 def test_a_proof_by_password_does_not_sign_where_two_factors_are_wanted(cast):

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0004_policy_rights"),
+        ("accounts", "0005_finding_rights"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("approvals", "0006_bindings_append_only"),
+        ("approvals", "0007_findings"),
     ]
 
     operations = [
