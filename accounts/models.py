@@ -18,6 +18,10 @@ from django.db.models.functions import Coalesce, Lower, Now
 from django.utils import timezone
 
 from accounts.catalogue import EVERYBODY
+from accounts.factors.models import BrowserSession as BrowserSession
+from accounts.factors.models import Factor as Factor
+from accounts.factors.models import RecoveryCode as RecoveryCode
+from accounts.factors.models import SpentChallenge as SpentChallenge
 from accounts.granting.models import ProposedGrant as ProposedGrant
 from accounts.granting.models import Recertification as Recertification
 from accounts.takeover.models import CredentialChange as CredentialChange

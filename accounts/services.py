@@ -18,13 +18,14 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.db.models import Case, F, Q, Value, When
-from django.db.models.functions import Now
+from django.db.models.functions import Greatest, Now
 from redis.exceptions import RedisError
 
 from accounts.catalogue import PERMISSIONS
 from accounts.granting.services import grant_role, revoke_grant
 from accounts.models import ApiToken, Team, User
 from accounts.reasons import require_reason
+from accounts.sessions import close
 from ledger.actors import ANONYMOUS, Actor, current_origin
 from ledger.canonical import timestamp
 from ledger.door import Done, governed, mechanical
@@ -58,8 +59,8 @@ class Invitations(PasswordResetTokenGenerator):
 invitations = Invitations()
 
 
-def sign_in(*, email: str, password: str) -> User:
-    """The account of these credentials, with `session.opened` in the log.
+def sign_in(*, email: str, password: str, browser: str = "") -> tuple[User, bool]:
+    """The account of these credentials, and whether it is in: whoever has a second factor has to give it yet.
 
     Raises Refusal `rate_limited`, `wrong_credentials`, `account_locked` or `demo_account`. An unknown address costs
     the same time and gets the same sentence as a wrong password.
@@ -68,7 +69,9 @@ def sign_in(*, email: str, password: str) -> User:
     account = User.objects.filter(email__iexact=email.strip(), kind=User.Kind.PERSON).first()
     if account is not None:
         count_attempt(account)
-    return open_session(by=ANONYMOUS, account=account, password=password)
+        if account.factors.standing().exists():
+            return begin_session(by=ANONYMOUS, account=account, password=password), False
+    return open_session(by=ANONYMOUS, account=account, password=password, browser=browser), True
 
 
 def limit_attempts(address: str) -> None:
@@ -110,27 +113,61 @@ def check_password(account: User | None, password: str) -> None:
     if account is None or not account.is_active:
         make_password(password)
         raise Refusal("wrong_credentials", "Mail address or password is wrong. Check both and try again.")
-    locked = Refusal(
+    refuse_locked(account)
+    if not account.check_password(password):
+        if account.failed_sign_ins >= settings.SIGN_IN_FAILURES_BEFORE_LOCK:
+            raise locked()
+        raise Refusal("wrong_credentials", "Mail address or password is wrong. Check both and try again.")
+    if account.factors.standing().exists():
+        # Only both factors clear the count: whoever knows the password could otherwise guess codes without end.
+        User.objects.filter(pk=account.pk).update(
+            failed_sign_ins=Greatest(F("failed_sign_ins") - 1, 0), locked_until=None
+        )
+    else:
+        clear_attempts(account)
+
+
+def locked() -> Refusal:
+    return Refusal(
         "account_locked",
         f"Too many wrong passwords. Signing in is locked for {settings.SIGN_IN_LOCK_MINUTES} minutes; wait, or ask a "
         "platform administrator for help.",
     )
+
+
+def refuse_locked(account: User) -> None:
+    """Raises Refusal `account_locked`."""
     if account.failed_sign_ins > settings.SIGN_IN_FAILURES_BEFORE_LOCK:
-        raise locked
-    if not account.check_password(password):
-        if account.failed_sign_ins >= settings.SIGN_IN_FAILURES_BEFORE_LOCK:
-            raise locked
-        raise Refusal("wrong_credentials", "Mail address or password is wrong. Check both and try again.")
+        raise locked()
+
+
+def clear_attempts(account: User) -> None:
     User.objects.filter(pk=account.pk).update(failed_sign_ins=0, locked_until=None)
 
 
 @governed(permission="accounts.sign_in", event="session.opened", on="account")
-def open_session(*, by: Actor, account: User | None, password: str) -> Done[User]:
+def open_session(*, by: Actor, account: User | None, password: str, browser: str = "") -> Done[User]:
+    entered = admitted(account, password)
+    if entered.factors.standing().exists():  # added in this moment
+        raise Refusal("second_factor_needed", "Sign in again: this account has a second factor now.")
+    facts = {"account": str(entered.opaque_id), "method": "password"}
+    return Done(entered, facts=facts, discloses={"browser": browser})
+
+
+@governed(permission="accounts.sign_in", event="sign_in.begun", on="account")
+def begin_session(*, by: Actor, account: User, password: str) -> Done[User]:
+    """The first of two steps; `accounts.factors.services.finish` is the second."""
+    entered = admitted(account, password)
+    return Done(entered, facts={"account": str(entered.opaque_id), "method": "password"})
+
+
+def admitted(account: User | None, password: str) -> User:
+    """Raises Refusal `wrong_credentials`, `account_locked` or `demo_account`."""
     check_password(account, password)
     assert account is not None
     if account.is_demo and not (settings.EMBEDDED or settings.TESTING):
         raise Refusal("demo_account", "Demo accounts work only in the embedded demo. Sign in with your own account.")
-    return Done(account, facts={"account": str(account.opaque_id), "method": "password"})
+    return account
 
 
 @governed(permission="accounts.manage_own_access", event="session.closed", on="account", lock=False)
@@ -139,11 +176,14 @@ def close_session(*, by: Actor, account: User) -> Done[None]:
 
 
 @governed(permission="accounts.manage_own_access", event="password.changed", on="account")
-def change_password(*, by: Actor, account: User, old: str, new: str) -> Done[User]:
-    """Call `count_attempt` first. Raises Refusal `wrong_credentials`, `account_locked` or `weak_password`."""
+def change_password(*, by: Actor, account: User, old: str, new: str, keep: str = "") -> Done[User]:
+    """All sessions end but the one whose key is `keep`.
+
+    Call `count_attempt` first. Raises Refusal `wrong_credentials`, `account_locked` or `weak_password`.
+    """
     check_password(account, old)
     set_password(account, new)
-    return Done(account)
+    return Done(account, facts={"sessions_ended": close(account.browser_sessions.open().exclude(key=keep))})
 
 
 def set_password(account: User, new: str) -> None:

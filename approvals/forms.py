@@ -4,6 +4,8 @@ from typing import Any
 
 from django import forms
 
+from accounts.factors.forms import INSTEAD, code_field, hidden
+from accounts.factors.passkeys import LONGEST
 from accounts.models import Team, User
 from approvals import workflow
 from approvals.models import Decision, Policy
@@ -81,7 +83,33 @@ class RevokeForm(forms.Form):
         return name
 
 
-class SignForm(forms.Form):
+class ProofForm(forms.Form):
+    """Who signs: a password, a password and a code, or what static/passkeys.js fills in of a passkey."""
+
+    password = forms.CharField(
+        max_length=200, strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", **INSTEAD}),
+        help_text="It proves that it is you who signs, now.",
+    )  # fmt: skip
+    code = code_field("Code", "Beside the password: what your authenticator app shows now.", **INSTEAD)
+    passkey = hidden(LONGEST)
+    ticket = hidden(2000)
+
+    def __init__(self, *args: Any, app: bool, passkeys: bool, needed: bool, **kwargs: Any) -> None:
+        """`app`, `passkeys`: what the signer has; `needed`: a password alone is too little.
+
+        Where it is and they have no app, only a passkey is left: then neither password nor code is asked for.
+        """
+        super().__init__(*args, **kwargs)
+        answered, self.passkeys, self.passkey_only = bool(self.data.get("passkey")), passkeys, needed and not app
+        self.fields["password"].required, self.fields["code"].required = not answered, needed and not answered
+        if not app:
+            del self.fields["code"]
+        if self.passkey_only:
+            del self.fields["password"]
+
+
+class SignForm(ProofForm):
     """One decision. `requirement`, `outcome` and `digest` are what the page showed; the digest is checked again."""
 
     requirement = forms.CharField(widget=forms.HiddenInput)
@@ -97,10 +125,7 @@ class SignForm(forms.Form):
         max_length=5000, label="Your reasoning", widget=area(4),
         help_text="Kept with the signature. What did you look at, and what convinced you?",
     )  # fmt: skip
-    password = forms.CharField(
-        max_length=200, strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-        help_text="It proves that it is you who signs, now.",
-    )  # fmt: skip
+    field_order = ("requirement", "outcome", "digest", "on_behalf_of", "acknowledged", "comment", "password", "code")
 
     def __init__(self, *args: Any, limitations: list[workflow.Reason], outcome: str, givers: list[User],
         **kwargs: Any,

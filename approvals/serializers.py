@@ -191,7 +191,30 @@ class ReauthenticationInput(serializers.Serializer[Any]):
     purpose = serializers.ChoiceField(
         choices=["decision", "risk_acceptance"], default="decision", help_text="What the digest is of"
     )
-    password = serializers.CharField(max_length=200, trim_whitespace=False, write_only=True)
+    password = serializers.CharField(
+        max_length=200, trim_whitespace=False, write_only=True, default="", allow_blank=True,
+        help_text="Left out where a passkey is given",
+    )  # fmt: skip
+    code = serializers.CharField(
+        max_length=30,
+        write_only=True,
+        default="",
+        allow_blank=True,
+        help_text="Beside the password: what the app shows",
+    )
+    ticket = serializers.CharField(
+        max_length=2000, write_only=True, default="", help_text="Of the challenge that the passkey answered"
+    )
+    passkey = serializers.JSONField(
+        write_only=True, default=None, help_text="The passkey's answer, as `PublicKeyCredential.toJSON()` gives it"
+    )
+
+
+class ChallengeSerializer(serializers.Serializer[Any]):
+    digest = serializers.CharField(help_text="What is signed; the challenge is made from it")
+    ticket = serializers.CharField(help_text="To be sent back with the passkey's answer")
+    options = serializers.JSONField(help_text="For `navigator.credentials.get({publicKey: …})`")
+    expires_in = serializers.IntegerField(help_text="Seconds")
 
 
 class NonceSerializer(serializers.Serializer[Any]):

@@ -13,7 +13,8 @@ from approvals import workflow
 from approvals.findings import reading
 from approvals.gate import checked_environment
 from approvals.models import Comment, EvidenceView, ReviewRequest, Revision, Revocation
-from approvals.signing import reauthenticate, sign
+from approvals.proving import reauthenticate
+from approvals.signing import sign
 from approvals.standing_in import delegate, end_delegation, recuse
 from ledger.actors import Actor
 from ledger.canonical import canonical

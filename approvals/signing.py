@@ -1,20 +1,17 @@
-"""Signing: a fresh proof of identity bound to one digest, and one decision over it."""
+"""Signing: one decision over one digest, by whoever has just proved who they are (see `proving`)."""
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections.abc import Collection, Sequence
-from datetime import timedelta
 from typing import Any
 
 from accounts.models import User
-from accounts.services import check_password, count_attempt
 from approvals import credentials, workflow
 from approvals import dossier as records
 from approvals.findings.conditions import MEANING as ON_CONDITIONS
 from approvals.findings.conditions import Condition, attach, checked
 from approvals.models import Decision, Delegation, EvidenceView, Reauthentication, ReviewRequest
+from approvals.proving import changed_while_reading, used
 from approvals.standing_in import delegation_of
 from ledger.actors import Actor
 from ledger.door import Done, governed
@@ -23,58 +20,7 @@ from ledger.models import Event
 from ledger.refusals import Refusal
 from registry.storage import local
 
-NONCE_LIVES = timedelta(minutes=2)
 OUTCOMES = tuple(Decision.Outcome.values)
-
-
-def hashed(text: str) -> str:
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-
-
-def reauthenticate(
-    *, by: User, request: ReviewRequest, digest: str, password: str, session_key: str, purpose: str = "decision"
-) -> str:
-    """A nonce that lets this person, in this session, sign this digest once within two minutes.
-
-    `purpose` is what the digest is of: `decision` for the manifest, `risk_acceptance` for the text of one.
-
-    A wrong password counts towards the lock of the account. Raises Refusal `humans_only`, `changed_while_reading`,
-    `wrong_credentials` or `account_locked`.
-    """
-    count_attempt(by)
-    return prove_identity(
-        by=by, request=request, digest=digest, password=password, session_key=session_key, purpose=purpose
-    )
-
-
-@governed(permission="approvals.reauthenticate", event="signer.reauthenticated", on="request", lock=False)
-def prove_identity(
-    *, by: Actor, request: ReviewRequest, digest: str, password: str, session_key: str, purpose: str = "decision"
-) -> Done[str]:
-    """What `reauthenticate` does once the attempt has been counted."""
-    assert isinstance(by, User)
-    if not by.is_person:
-        raise Refusal("humans_only", "Only a person signs. A service account may submit and attach evidence.")
-    if purpose == "decision" and digest != request.latest.digest:
-        raise changed_while_reading()
-    try:
-        check_password(User.objects.select_for_update(no_key=True).get(pk=by.pk), password)
-    except Refusal as refusal:
-        if refusal.code != "wrong_credentials":
-            raise
-        raise Refusal(refusal.code, "This is not your password, so nothing was signed. Type it again.") from refusal
-    nonce, now = secrets.token_urlsafe(32), database_time()
-    row = Reauthentication.objects.create(
-        request=request, person=by, session=hashed(session_key), digest=digest, nonce=hashed(nonce),
-        expires_at=now + NONCE_LIVES,
-    )  # fmt: skip
-    facts = {"request": str(request.pk), "digest": digest, "method": "password", "purpose": purpose}
-    return Done(nonce, on=row, facts=facts)
-
-
-def changed_while_reading() -> Refusal:
-    sentence = "A newer revision was submitted while you were reading. Look at what changed, then sign that one."
-    return Refusal("changed_while_reading", sentence)
 
 
 @governed(permission="approvals.sign_decision", event="decision.signed", on="request")
@@ -89,10 +35,11 @@ def sign(
 
     Raises Refusal `request_closed`, `unknown_requirement`, `unknown_outcome`, `changed_while_reading`,
     `revision_outdated`, `policy_superseded`, `policy_pin_expired`, `evidence_incomplete`, `not_acknowledged`,
-    `reasoning_needed`, `reauthentication_needed`, an `artifact_…` of the storage, `finding_open`, `finding_overdue`,
-    `condition_overdue`, `risk_acceptance_expired`, one of `conditions.checked`, or why this person's signature cannot
-    count: `own_work`, `role_missing`, `already_signed`, `requirement_met`, `not_your_turn`, `humans_only`,
-    `credentials_changed`.
+    `reasoning_needed`, `reauthentication_needed`, `second_factor_needed`, an `artifact_…` of the storage,
+    `finding_open`, `finding_overdue`, `condition_overdue`, `risk_acceptance_expired`, one of `conditions.checked`, or
+    why this person's signature cannot count: `own_work`, `recused`, `role_missing`, `already_signed`,
+    `requirement_met`, `not_your_turn`, `humans_only`, `credentials_changed`, `no_delegation`, `no_emergency`,
+    `emergency_used`.
     """
     assert isinstance(by, User)
     if request.state != ReviewRequest.State.IN_REVIEW:
@@ -183,20 +130,6 @@ def fit_to_approve(found: records.Dossier, acknowledged: Collection[str]) -> Non
     for artifact in (found.request.version.artifact, *(each.artifact for each in found.evidence)):
         with local(artifact, verify=True):
             pass
-
-
-def used(nonce: str, by: User, request: ReviewRequest, digest: str, session_key: str) -> Reauthentication:
-    """Use up a nonce. Raises Refusal `reauthentication_needed` unless it is this person's, session's and digest's."""
-    row = Reauthentication.objects.select_for_update().filter(
-        nonce=hashed(nonce), person=by, request=request, digest=digest, session=hashed(session_key), used_at=None
-    ).first()  # fmt: skip
-    now = database_time()
-    if row is None or row.expires_at <= now:
-        sentence = "Prove again who you are: type your password. A proof lasts two minutes and for one signature."
-        raise Refusal("reauthentication_needed", sentence)
-    row.used_at = now
-    row.save(update_fields=["used_at"])
-    return row
 
 
 def record(

@@ -12,13 +12,14 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.asking import asker
 from accounts.models import User
+from approvals import challenges, services, showing, workflow
 from approvals import dossier as records
-from approvals import services, showing, workflow
 from approvals.findings.conditions import Condition
 from approvals.findings.forms import Conditions
 from approvals.findings.people import owners_of
 from approvals.forms import SignForm
 from approvals.models import Decision, ReviewRequest, Revision
+from approvals.proving import second_factor_needed, wants_second_factor
 from approvals.signing import meaning_of, reasons_against
 from approvals.standing_in import giver_of, givers_of
 from approvals.views import said, seen
@@ -33,10 +34,9 @@ VERBS = {
     "request_changes": ("Ask for changes to {}", "Ask for changes"),
     "reject": ("Reject {}", "Sign rejection"),
 }
-ON_PASSWORD = ("wrong_credentials", "account_locked")
 
 
-@sensitive_post_parameters("password")
+@sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
 def sign(request: HttpRequest, pk: int) -> HttpResponse:
     found = seen(request, pk)
@@ -70,7 +70,7 @@ def decided(
 ) -> HttpResponse:
     """Prove who it is, sign, and go back to the request."""
     bound = {"digest": data["digest"], "session_key": f"session:{request.session.session_key}"}
-    nonce = services.reauthenticate(by=asker(request), request=found, password=data["password"], **bound)
+    nonce = services.reauthenticate(by=asker(request), request=found, **challenges.given(request, data), **bound)
     made = services.sign(
         by=request.user, request=found, requirement=data["requirement"], outcome=data["outcome"],
         comment=data["comment"], acknowledged=data.get("acknowledged", ()), nonce=nonce, conditions=conditions,
@@ -92,10 +92,7 @@ def already(request: HttpRequest, found: ReviewRequest, refusal: Refusal) -> boo
 
 
 def beside(form: SignForm, refusal: Refusal) -> int:
-    if refusal.code in ON_PASSWORD:
-        form.add_error("password", refusal.sentence)
-        return 403
-    return said(form, refusal)
+    return 403 if challenges.unproved(form, refusal) else said(form, refusal)
 
 
 def after(page: dict[str, Any], request: HttpRequest, found: ReviewRequest, refusal: Refusal) -> dict[str, Any]:
@@ -129,6 +126,7 @@ def shown(request: HttpRequest, found: ReviewRequest, asked: Any) -> dict[str, A
     form = SignForm(
         request.POST if request.method == "POST" else None, limitations=limitations, outcome=outcome, givers=givers,
         initial={**initial, "on_behalf_of": str(behalf.opaque_id) if behalf else ""},
+        **challenges.asked(request, found),
     )  # fmt: skip
     approving, conditional = outcome in workflow.APPROVING, outcome == Decision.Outcome.APPROVE_WITH_CONDITIONS
     rows = Conditions(
@@ -151,7 +149,7 @@ def shown(request: HttpRequest, found: ReviewRequest, asked: Any) -> dict[str, A
             of=found,
         ),
         "every_line": workflow.lines(case.revision.manifest),
-        "earlier": showing.earlier(found.version, asker(request), found.pk),
+        "earlier": showing.earlier(found.version, asker(request), found.pk), 
     }  # fmt: skip
 
 
@@ -168,6 +166,9 @@ def why_not(
         return [workflow.Reason("revision_outdated", sentence)]
     if stale := workflow.pin_ended(case.case, at):
         return [stale]
+    if wants_second_factor(case.request) and not asker(request).factors.standing().exists():
+        needed = second_factor_needed()
+        return [workflow.Reason(needed.code, needed.sentence)]
     against = reasons_against(case, requirement, asker(request), outcome, behalf)
     if outcome == Decision.Outcome.APPROVE_WITH_CONDITIONS and not case.policy.conditions:
         return [workflow.Reason("conditions_not_allowed", "The policy takes no approval with conditions.")]

@@ -30,6 +30,8 @@ DEBUG = False
 SECRET_KEY = secret("SECRET_KEY")
 # Peppers the digests of inference keys: a stolen table alone cannot be tried against leaked keys.
 KEY_PEPPER = secret("KEY_PEPPER", default="" if PRODUCTION else SECRET_KEY)
+# Seals the secrets of authenticator apps. Of its own, so that SECRET_KEY can be changed without them.
+FACTOR_KEY = secret("FACTOR_KEY", default=SECRET_KEY)
 
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
 GATEWAY_URL = env.str("GATEWAY_URL", default="http://127.0.0.1:8001").rstrip("/")

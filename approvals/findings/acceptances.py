@@ -17,7 +17,7 @@ from approvals.findings.models import AcceptanceWithdrawal, Finding, FindingStep
 from approvals.findings.people import HUMANS, hands_on
 from approvals.findings.services import hold, still_to_come
 from approvals.models import ReviewRequest
-from approvals.signing import used
+from approvals.proving import used
 from approvals.workflow import findings as rules
 from ledger.actors import Actor
 from ledger.canonical import canonical, sha256

@@ -261,6 +261,9 @@ class Reauthentication(models.Model):
     session = models.CharField(max_length=71)
     digest = models.CharField(max_length=71)
     nonce = models.CharField(max_length=71, unique=True)
+    # password, password+totp or passkey; and of a passkey its assertion over the digest, public parts only.
+    method = models.CharField(max_length=20, default="password")
+    assertion = models.JSONField(null=True)
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True)

@@ -20,7 +20,7 @@ from tests.house.world import build, found_by
 pytestmark = pytest.mark.django_db
 # Machines ask these; and these are reached by a redirect, by a link in somebody's hand, or by a form on every page.
 NO_PAGES = {"healthz", "readyz", "jwks"}
-UNLINKED = {"sign-in", "invitation", "password-reset"}
+UNLINKED = {"sign-in", "sign-in-second", "invitation", "password-reset"}
 OPEN = {"sign-in", "forgot-password"}  # to everybody
 SAME = {"second_developer", "second_approver"}  # they see what the first of their role sees
 # Parts of pages, and files.

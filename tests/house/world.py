@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.test import Client
+
 from tests import worlds
 from tests.approvals import policies, standing
 from tests.approvals import world as approvals
@@ -57,6 +59,8 @@ def build(cast: Any) -> World:
     newcomer = add_account(by=cast.platform_admin, name="Nina Neu", email="newcomer@example.org")
     own_token(World(cast), cast.developer)
     proposal = looked_after(cast)
+    Client().post("/sign-in/", {"email": cast.developer.email, "password": PASSWORD})  # a session in the list
+    own_factor(cast.developer)
     approved = approvals.an_approval(cast, version, environment="staging")
     finding = judged.a_finding(cast, version, "medium", request=request)
     answered = judged.an_answered_one(cast, version)
@@ -157,6 +161,14 @@ def own_token(world: World, actor: Any) -> Any:
     return create_own_token(by=actor, account=actor, name=name, scopes=["registry.view_model"], days=1)[0]
 
 
+def own_factor(actor: Any) -> Any:
+    from accounts.models import Factor
+    from tests.accounts.device import add_app
+
+    add_app(actor, f"app {next(worlds.NUMBERS)}")
+    return Factor.objects.filter(user=actor).latest("id")
+
+
 def own_receipt(world: World, actor: Any) -> Any:
     from ledger.models import Event
 
@@ -170,6 +182,8 @@ def found_by(world: World, name: str, path: str, actor: Any) -> Any:
     """What a path argument stands for, or KeyError, which is a hole."""
     if name == "pk":
         first = path.removeprefix("api/v1/").partition("/")[0]
+        if path.startswith("account/factors"):
+            return own_factor(actor).pk if actor is not None else 1
         if first in ("tokens", "account"):
             return own_token(world, actor).pk if actor is not None else world.robot_token.pk
         if "receipts" in path.split("/"):
