@@ -44,6 +44,7 @@ PERMISSIONS: dict[str, str] = {
     "approvals.sign_decision": "sign decisions that the policy gives to their role",
     "approvals.revoke_approval": "revoke an approval",
     "approvals.check_gate": "ask the gate",
+    "approvals.export_pack": "take out evidence packs of requests",
     "inference.view_endpoint": "see endpoints",
     "inference.add_endpoint": "add an endpoint",
     "inference.bind_endpoint": "bind an endpoint to a version",
@@ -69,15 +70,15 @@ BUILD = (
 CHALLENGE = (
     "registry.download_artifact", "registry.read_rows", "registry.attach_evidence", "registry.upload_artifact",
     "fairness.request_report", "jobs.cancel_job", "approvals.comment", "approvals.reauthenticate",
-    "approvals.sign_decision",
+    "approvals.sign_decision", "approvals.export_pack",
 )  # fmt: skip
 
 ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "model_owner": (
         "Model owner",
         (
-            *READ, *BUILD, "inference.add_endpoint", "inference.bind_endpoint", "inference.issue_key",
-            "inference.revoke_key",
+            *READ, *BUILD, "approvals.export_pack", "inference.add_endpoint", "inference.bind_endpoint",
+            "inference.issue_key", "inference.revoke_key",
         ),
     ),
     "developer": ("Developer", (*READ, *BUILD)),
@@ -96,7 +97,7 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
         "Auditor",
         (
             *READ, "audits.view_log", "audits.export_log", "audits.view_erasure", "accounts.view_people",
-            "registry.download_artifact",
+            "registry.download_artifact", "approvals.export_pack",
         ),
     ),
     "policy_administrator": ("Policy administrator", (*READ,)),

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from django.urls import reverse
 
 from approvals import workflow
+from approvals.pack.models import EvidencePack as EvidencePack
 from ledger.canonical import timestamp
 
 PERSON = settings.AUTH_USER_MODEL

@@ -1,6 +1,7 @@
 from django.urls import path
 
 from approvals import signpage, views
+from approvals.pack.views import urlpatterns as packs
 
 urlpatterns = [
     path("requests/", views.requests, name="requests"),
@@ -13,6 +14,7 @@ urlpatterns = [
     path("requests/<int:pk>/manifest/", views.manifest, name="request-manifest"),
     path("requests/<int:pk>/evidence/<int:evidence>/", views.evidence, name="request-evidence"),
     path("versions/<int:pk>/requests/new/", views.submit, name="request-new"),
+    *packs,
     path("policies/", views.policies, name="policies"),
     path("policies/<int:pk>/", views.policy, name="policy"),
 ]

@@ -86,7 +86,7 @@ def told(request: HttpRequest, found: ReviewRequest, form: CommentForm) -> dict[
     }  # fmt: skip
 
 
-ACTS = ("submit_request", "withdraw_request", "comment", "revoke_approval")
+ACTS = ("submit_request", "withdraw_request", "comment", "revoke_approval", "export_pack")
 
 
 @require_POST

@@ -23,7 +23,7 @@ NO_PAGES = {"healthz", "readyz", "jwks"}
 UNLINKED = {"sign-in", "invitation"}
 SAME = {"second_developer", "second_approver"}  # they see what the first of their role sees
 # Parts of pages, and files.
-PARTS = {"job-live", "export-live"}
+PARTS = {"job-live", "export-live", "pack-live"}
 
 
 def pages() -> list[Route]:
