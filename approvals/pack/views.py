@@ -52,7 +52,10 @@ def live(request: HttpRequest, pk: int) -> HttpResponse:
 
 def context_of(found: EvidencePack) -> dict[str, Any]:
     keys = PublicKey.objects.exclude(role=PublicKey.Role.WITNESS).order_by("since", "pk")
-    return {"pack": found, "job": found.job, "found": found.request, "keys": [key.vkey for key in keys]}
+    return {
+        "pack": found, "job": found.job, "found": found.request, "keys": [key.vkey for key in keys],
+        "section": "requests",
+    }  # fmt: skip
 
 
 @require_GET

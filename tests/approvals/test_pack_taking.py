@@ -23,7 +23,7 @@ from tests.approvals.packing import packed, unzipped
 from tests.sealing import seal_now
 
 
-def test_by_the_pages_and_the_worker(committing_db, cast, seal, signed_in):
+def test_by_the_pages_and_the_worker(committing_db, cast, seal, signed_in, owner_cursor):
     request = approvals.an_approval(cast)
     browser = signed_in(cast.approver)
     assert f"/requests/{request.pk}/pack/" in browser.get(f"/requests/{request.pk}/").content.decode()
@@ -54,6 +54,18 @@ def test_by_the_pages_and_the_worker(committing_db, cast, seal, signed_in):
     assert taken["facts"] == {
         "request": str(request.pk), "sha256": pack.digest, "size": len(data), "index": sha256(index),
     }  # fmt: skip
+    decision = request.decisions.latest("id")
+    proof = decision.authentication
+    for table, statement, one, code in (
+        ("record", "DELETE FROM ledger_record WHERE object_id = %s", str(decision.pk), "record_missing"),
+        ("leaf", "UPDATE ledger_leaf SET hash = sha256('') WHERE event_id = %s", proof, "proof_unavailable"),
+    ):
+        owner_cursor.execute(f"ALTER TABLE ledger_{table} DISABLE TRIGGER USER")
+        owner_cursor.execute(statement, [str(one)])
+        lost = request_pack(by=cast.auditor, request=request)
+        write_pack(lost.job_id)
+        lost = EvidencePack.objects.with_parts().get(pk=lost.pk)
+        assert (lost.state, lost.file, lost.job.error_code) == ("failed", "", code)
     late = request_pack(by=cast.auditor, request=request)
     deactivate_account(by=cast.platform_admin, account=cast.auditor, reason="left")
     write_pack(late.job_id)
@@ -61,6 +73,24 @@ def test_by_the_pages_and_the_worker(committing_db, cast, seal, signed_in):
     assert (late.state, late.file, late.job.error_code) == ("failed", "", "permission_denied")
     assert Event.objects.filter(event="evidence_pack.made").count() == 1
     default_storage.delete(pack.file)
+
+
+def test_through_the_api(cast, api):
+    request = approvals.a_request(cast)
+    asking, address = api(cast.auditor), f"/api/v1/requests/{request.pk}/pack/"
+    made = asking.post(address)
+    assert (made.status_code, made["Location"]) == (202, made.json()["url"])
+    told = asking.get(made["Location"]).json()
+    assert (told["state"], told["digest"], told["tree"], told["content_url"]) == ("queued", "", None, None)
+    assert [each["id"] for each in asking.get(address).json()] == [told["id"]]
+    early = asking.get(f"{told['url']}content/")
+    assert (early.status_code, early.json()["code"]) == (409, "pack_not_ready")
+    narrow = api(cast.auditor, ["approvals.view_request", "approvals.export_pack"])
+    for answer in (narrow.post(address), narrow.get(f"{told['url']}content/")):
+        assert answer.status_code == 403
+        assert "registry.download_artifact" in answer.json()["detail"]
+    assert EvidencePack.objects.count() == 1
+    assert api(cast.developer).get(address).status_code == 403
 
 
 def test_who_may_not_gets_none_and_what_is_not_sealed_makes_none(cast):
