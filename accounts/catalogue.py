@@ -45,6 +45,8 @@ PERMISSIONS: dict[str, str] = {
     "approvals.revoke_approval": "revoke an approval",
     "approvals.check_gate": "ask the gate",
     "approvals.export_pack": "take out evidence packs of requests",
+    "approvals.propose_policy": "propose policies, and which requests they govern",
+    "approvals.publish_policy": "publish or decline what somebody else proposed",
     "inference.view_endpoint": "see endpoints",
     "inference.add_endpoint": "add an endpoint",
     "inference.bind_endpoint": "bind an endpoint to a version",
@@ -88,7 +90,8 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "risk_officer": (
         "Risk officer",
         (
-            *READ, *CHALLENGE, "registry.set_risk_tier", "approvals.revoke_approval", "audits.view_log",
+            *READ, *CHALLENGE, "registry.set_risk_tier", "approvals.revoke_approval", "approvals.publish_policy",
+            "audits.view_log",
             "audits.view_erasure", "audits.request_erasure", "audits.approve_erasure", "audits.manage_legal_hold",
             "inference.revoke_key",
         ),
@@ -100,7 +103,10 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
             "registry.download_artifact", "approvals.export_pack",
         ),
     ),
-    "policy_administrator": ("Policy administrator", (*READ,)),
+    "policy_administrator": (
+        "Policy administrator",
+        (*READ, "approvals.propose_policy", "approvals.publish_policy"),
+    ),
     "platform_administrator": (
         "Platform administrator",
         (

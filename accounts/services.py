@@ -274,9 +274,9 @@ def revoke_grant(*, by: Actor, grant: Grant, reason: str) -> Done[Grant]:
     return Done(grant, facts=facts, discloses={"reason": reason})
 
 
-def require_reason(reason: str) -> None:
+def require_reason(reason: str, field: str = "reason") -> None:
     if len(reason.strip()) < 3:
-        raise Refusal("reason_needed", "Say why, in a few words. The reason is kept in the audit log.", "reason")
+        raise Refusal("reason_needed", "Say why, in a few words. The reason is kept in the audit log.", field)
 
 
 @governed(permission="accounts.manage_own_access", event="token.created", on="account")

@@ -21,7 +21,7 @@ from rest_framework.views import APIView
 from accounts.asking import asker
 from approvals import dossier, gate, workflow
 from approvals import serializers as shapes
-from approvals.models import ReviewRequest
+from approvals.models import PolicyVersion, ReviewRequest
 from approvals.workflow import attestation
 from approvals.workflow.attestation import Resource
 from ledger.canonical import digest_of
@@ -102,10 +102,10 @@ def ask(asked: Mapping[str, Any], user: Any) -> gate.GateResult:
 
 def signed(answer: gate.GateResult, asked: Mapping[str, Any]) -> dict[str, Any]:
     """The envelope of an answer. Raises ValidationError where what was asked about is no digest of bytes."""
-    version = Version.objects.select_related("artifact").filter(pk=answer.version_id).first()
+    version = Version.objects.select_related("artifact", "model").filter(pk=answer.version_id).first()
     if version is None and not DIGEST.match(asked["digest"]):
         raise serializers.ValidationError({"digest": "Write it as `sha256:` and 64 hexadecimal digits in lower case."})
-    policy, inputs = dossier.current_policy(), list[Resource]()
+    policy, inputs = policy_asked(version, asked["use"]), list[Resource]()
     if answer.request_id is not None:
         found = dossier.open_dossier(ReviewRequest.objects.get(pk=answer.request_id))
         policy, inputs = found.request.policy_version, inputs_of(found)
@@ -123,6 +123,13 @@ def signed(answer: gate.GateResult, asked: Mapping[str, Any]) -> dict[str, Any]:
     )
     key = portal_key()
     return attestation.envelope(body, key.verifier.public, key.private.sign(attestation.pae(body)))
+
+
+def policy_asked(version: Version | None, use: str) -> PolicyVersion:
+    """The policy that a request for this would be pinned to; for bytes that nobody registered, the one for all."""
+    if version is None:
+        return max(dossier.bindings(), key=lambda each: not any(each.weight)).policy
+    return dossier.policy_for(version, use)
 
 
 def inputs_of(found: dossier.Dossier) -> list[Resource]:

@@ -20,7 +20,7 @@ from accounts.asking import asker
 from accounts.models import ApiToken, User
 from approvals import gate, services
 from approvals import serializers as shapes
-from approvals.models import PolicyVersion, RequestQuerySet, ReviewRequest, Revision
+from approvals.models import RequestQuerySet, ReviewRequest, Revision
 from approvals.signing import NONCE_LIVES
 from audits.receipts import sealed_answer, with_seal
 from ledger.canonical import sha256
@@ -228,18 +228,6 @@ class Reauthentications(APIView):
         return response
 
 
-class PolicyList(ListAPIView[PolicyVersion]):
-    permissions = {"GET": "approvals.view_request"}
-    serializer_class = shapes.PolicySerializer
-
-    def get_queryset(self) -> Any:
-        return PolicyVersion.objects.visible_to(self.request.user)
-
-    @extend_schema(summary="List policies")
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return super().get(request, *args, **kwargs)
-
-
 routes = [
     path("requests/", RequestList.as_view(), name="api-requests"),
     path("requests/<int:pk>/", RequestDetail.as_view(), name="api-request"),
@@ -250,5 +238,4 @@ routes = [
     path("requests/<int:pk>/revocation/", RevocationView.as_view(), name="api-request-revocation"),
     path("requests/<int:pk>/manifest/", Manifest.as_view(), name="api-request-manifest"),
     path("reauthentications/", Reauthentications.as_view(), name="api-reauthentications"),
-    path("policies/", PolicyList.as_view(), name="api-policies"),
 ]

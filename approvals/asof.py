@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from approvals import dossier as records
 from approvals import gate
-from approvals.models import Decision, ReviewRequest, Revision, Revocation
+from approvals.models import Decision, PolicyVersion, ReviewRequest, Revision, Revocation
 from audits import asof
 from ledger.models import Event
 from registry.asof import evidence_at, versions_at
@@ -36,7 +36,7 @@ def dossiers_at(ids: Iterable[int], at: datetime) -> dict[int, records.Dossier]:
     rows = ReviewRequest.objects.filter(pk__in=ids, submitted_at__lte=at).select_related(
         *records.SUBJECT, "version__registered_by", "policy_version__policy", "submitted_by"
     )
-    present = {row.pk: row for row in rows}
+    present = {row.pk: row for row in rows.annotate(superseded=records.superseded(until=at))}
     kept = asof.kept_at(REQUEST, present, at)
     versions = versions_at([row.version for row in present.values()], at)
     revisions: dict[int, list[Revision]] = defaultdict(list)
@@ -58,11 +58,12 @@ def dossiers_at(ids: Iterable[int], at: datetime) -> dict[int, records.Dossier]:
         row.request_id: row
         for row in Revocation.objects.filter(request__in=present, at__lte=at).select_related("revoked_by")
     }
+    pinned = {each.digest: each for each in policies_of(kept.values())}
     found = {}
     for pk, row in present.items():
         version = versions.get(row.version_id)
         if str(pk) in kept and version and revisions[pk]:
-            then = restored(row, kept[str(pk)].record)
+            then = restored(row, kept[str(pk)].record, pinned)
             then.version = version.version
             if kept[str(pk)].state != "verified" or not version.intact:
                 seals |= {each.pk: "broken" for each in decisions[pk]}
@@ -73,8 +74,16 @@ def dossiers_at(ids: Iterable[int], at: datetime) -> dict[int, records.Dossier]:
     return found
 
 
-def restored(request: ReviewRequest, record: dict[str, Any]) -> ReviewRequest:
+def policies_of(kept: Iterable[Any]) -> Iterable[PolicyVersion]:
+    digests = {each.record["policy"] for each in kept}
+    return PolicyVersion.objects.filter(digest__in=digests).select_related("policy")
+
+
+def restored(request: ReviewRequest, record: dict[str, Any], pinned: Mapping[str, PolicyVersion]) -> ReviewRequest:
+    """The request as its record has it. Before format 2 of policies nothing was ever pinned anew."""
     then = copy.copy(request)
+    then.policy_version = pinned[record["policy"]]
+    then.policy_pinned_at = datetime.fromisoformat(record.get("policy_pinned_at", record["submitted_at"]))
     then.state = record["state"]
     then.closed_at = datetime.fromisoformat(record["closed_at"]) if record["closed_at"] else None
     return then

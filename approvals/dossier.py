@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import BooleanField, ExpressionWrapper, Q, Subquery
+from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q, Subquery
 
 from accounts.models import User
 from approvals import workflow
-from approvals.models import Decision, PolicyVersion, ReviewRequest, Revision, Revocation
+from approvals.models import Decision, PolicyBinding, PolicyVersion, ReviewRequest, Revision, Revocation
 from approvals.workflow.manifest import FORMAT
 from ledger.canonical import canonical
 from ledger.models import Checkpoint, Record
@@ -49,7 +49,7 @@ def open_dossiers(requests: Iterable[ReviewRequest], made: Decision | None = Non
     rows = ReviewRequest.objects.filter(pk__in=ids).select_related(
         *SUBJECT, "version__registered_by", "policy_version__policy", "submitted_by"
     )
-    found = {request.pk: request for request in rows}
+    found = {request.pk: request for request in rows.annotate(superseded=superseded())}
     revisions: dict[int, list[Revision]] = defaultdict(list)
     for revision in Revision.objects.filter(request__in=ids).select_related("submitted_by").order_by("number"):
         revisions[revision.request_id].append(revision)
@@ -81,6 +81,7 @@ def dossier(
     request: ReviewRequest, revisions: Sequence[Revision], evidence: Sequence[Evidence], contributors: Collection[User],
     decisions: Sequence[Decision], revocation: Revocation | None, seals: Mapping[int, str],
 ) -> Dossier:  # fmt: skip
+    """`request` is annotated with `superseded`."""
     latest = revisions[-1]
     manifest = manifest_of(
         request.version, evidence, contributors, request.policy_version, environment=request.environment,
@@ -88,8 +89,10 @@ def dossier(
     )  # fmt: skip
     # A rejection on record binds, whatever the request's own column says.
     rejected = any(each.outcome == Decision.Outcome.REJECT for each in decisions)
+    policy = applying(request)
+    carries = any(each.carry_over_if for each in policy.requirements)
     case = workflow.Case(
-        policy=request.policy_version.rules,
+        policy=policy,
         team=request.version.model.team.name,
         state=ReviewRequest.State.REJECTED if rejected else request.state,
         frozen=latest.digest,
@@ -107,12 +110,28 @@ def dossier(
                 each.at,
                 each.signer.is_active,
                 seals[each.pk],
+                untouched(each, revisions, manifest) if carries else frozenset(),
             )
             for each in decisions
         ),
         revoked=revocation is not None,
+        pinned_until=request.policy_pinned_at + timedelta(days=days) if (days := policy.max_pinned_days) else None,
+        superseded=getattr(request, "superseded"),  # noqa: B009
     )
     return Dossier(request, latest, tuple(revisions), tuple(evidence), tuple(decisions), revocation, manifest, case)
+
+
+def applying(request: ReviewRequest) -> workflow.Policy:
+    """What of the pinned policy applies to this request."""
+    return request.policy_version.rules.applying(request.version.model.tier, request.environment, request.use)
+
+
+def untouched(decision: Decision, revisions: Sequence[Revision], manifest: Mapping[str, Any]) -> frozenset[str]:
+    """The sections of the manifest that this person signed which are the same in `manifest`."""
+    signed = next((each.manifest for each in revisions if each.pk == decision.revision_id), {})
+    if workflow.manifest_digest(signed) != decision.digest:
+        return frozenset()
+    return frozenset(name for name, value in manifest.items() if name in signed and signed[name] == value)
 
 
 def seals_of(
@@ -189,6 +208,7 @@ def as_item(evidence: Evidence) -> workflow.EvidenceItem:
         registered_dataset=evidence.dataset.artifact.digest if evidence.dataset else "",
         says=summary.get("sentence") or "",
         withdrawn=evidence.withdrawn_at is not None,
+        at=evidence.created_at,
     )
 
 
@@ -240,11 +260,41 @@ def manifest_of(
             for item, row in zip(items, rows, strict=True)
         ],
         "datasets": [datasets[pk].record for pk in sorted(datasets)],
-        "obligations": [reason.code for reason in workflow.limitations(policy.rules, items)],
+        "obligations": [
+            reason.code for reason in workflow.limitations(policy.rules.applying(model.tier, environment, use), items)
+        ],
         "policy": {"slug": policy.policy.slug, "version": policy.number, "digest": policy.digest},
     }
 
 
-def current_policy() -> PolicyVersion:
-    """The policy that new requests are pinned to."""
-    return PolicyVersion.objects.select_related("policy").latest("number")
+def superseded(until: datetime | None = None) -> Exists:
+    """Of requests: whether a later version of their policy (published until a moment) binds at once."""
+    later = PolicyVersion.objects.filter(
+        policy=OuterRef("policy_version__policy"), number__gt=OuterRef("policy_version__number"), binds_now=True
+    )
+    return Exists(later if until is None else later.filter(published_at__lte=until))
+
+
+def bindings() -> list[workflow.Binding[PolicyVersion]]:
+    """What is bound now, each with the newest version of its policy. One query."""
+    bound = {name: F(f"policy__bindings__{name}") for name in ("team", "use", "tier")}
+    rows = (
+        PolicyVersion.objects.filter(policy__bindings__in=PolicyBinding.objects.in_force())
+        .annotate(**{f"for_{name}": path for name, path in bound.items()})
+        .order_by("policy__bindings", "-number")
+        .distinct("policy__bindings")
+        .select_related("policy")
+    )
+    return [workflow.Binding(row, row.for_team, row.for_use or None, row.for_tier or None) for row in rows]
+
+
+def policy_for(version: Version, use: str) -> PolicyVersion:
+    """The policy version to which a new request for this use would be pinned."""
+    return governing(bindings(), version, use)
+
+
+def governing(bound: Sequence[workflow.Binding[PolicyVersion]], version: Version, use: str) -> PolicyVersion:
+    found = workflow.governing(bound, version.model.team_id, use, version.model.tier)
+    # A migration binds everything; `propose_binding` refuses to end that.
+    assert found is not None
+    return found.policy

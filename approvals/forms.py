@@ -4,8 +4,10 @@ from typing import Any
 
 from django import forms
 
+from accounts.models import Team
 from approvals import workflow
-from approvals.models import Decision
+from approvals.models import Decision, Policy
+from registry.models import Model
 
 ENVIRONMENTS = [(name, name.capitalize()) for name in workflow.ENVIRONMENTS]
 
@@ -112,3 +114,36 @@ class RequestFilter(forms.Form):
     environment = forms.ChoiceField(required=False, choices=[("", "any"), *ENVIRONMENTS])
     model = forms.CharField(required=False, max_length=120)
     before = forms.IntegerField(required=False)
+
+
+class ScopeForm(forms.Form):
+    """A team, a use and a risk tier; any of them may be left open."""
+
+    team = forms.ModelChoiceField(Team.objects.all(), required=False, empty_label="any team")
+    use = forms.CharField(
+        max_length=60, required=False, help_text="As people write it when they ask for approval. Empty: any use."
+    )
+    tier = forms.ChoiceField(choices=[("", "any risk tier"), *Model.Tier.choices], required=False, label="Risk tier")
+
+
+class BindingForm(ScopeForm):
+    policy = forms.ModelChoiceField(
+        Policy.objects.all(), required=False, empty_label="none of its own: what is bound more widely governs",
+        help_text="Its newest version, at the time of each request.",
+    )  # fmt: skip
+    note = forms.CharField(max_length=5000, label="Why", widget=area(3), help_text="Kept in the audit log.")
+
+
+class GoverningForm(ScopeForm):
+    team = forms.ModelChoiceField(Team.objects.all(), required=False, empty_label="another team")
+    use = forms.CharField(max_length=60, required=False)
+    tier = forms.ChoiceField(choices=Model.Tier.choices, initial=Model.Tier.HIGH, label="Risk tier")
+
+
+class DecideForm(forms.Form):
+    """A decision on a proposal; `digest` is that of the text on the page."""
+
+    digest = forms.CharField(required=False, max_length=71, widget=forms.HiddenInput)
+    answer = forms.CharField(
+        required=False, max_length=5000, label="Your answer", widget=area(3), help_text="To decline, say why."
+    )

@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 
 from approvals import dossier as records
 from approvals import workflow
-from approvals.models import ReviewRequest, Revocation
+from approvals.models import PolicyVersion, ReviewRequest, Revocation
 from approvals.workflow import Fulfilment, Reason
 from ledger.events import database_time
 from ledger.refusals import Refusal
@@ -132,7 +132,7 @@ def evaluate_many(keys: Iterable[Key]) -> dict[Key, GateResult]:
         dossiers = records.open_dossiers(request for key in wanted for request in candidates[key])
         unasked = evidence_of({key[0] for key in wanted if not candidates[key]})
         revoked = revoked_elsewhere([version.artifact_id for version in versions.values()])
-        rules = records.current_policy().rules
+        bound = records.bindings()
         answers = {}
         for key in wanted:
             version = versions.get(key[0])
@@ -143,7 +143,7 @@ def evaluate_many(keys: Iterable[Key]) -> dict[Key, GateResult]:
                 told = [dossiers[each.pk] for each in candidates[key]]
                 answers[key] = of_requests(told, at, revoked[version.artifact_id])
             else:
-                answers[key] = unrequested(key, version, rules, unasked[version.pk], at, revoked[version.artifact_id])
+                answers[key] = unrequested(key, version, bound, unasked[version.pk], at, revoked[version.artifact_id])
         return answers
 
 
@@ -207,16 +207,16 @@ def of_dossier(found: records.Dossier, at: datetime, revoked: dict[int, Reason])
 
 
 def unrequested(
-    key: Key, version: Version, rules: workflow.Policy, evidence: Sequence[Evidence], at: datetime,
-    revoked: dict[int, Reason],
+    key: Key, version: Version, bound: Sequence[workflow.Binding[PolicyVersion]], evidence: Sequence[Evidence],
+    at: datetime, revoked: dict[int, Reason],
 ) -> GateResult:  # fmt: skip
     """No, because nobody has asked; with what would be missing under today's policy."""
     version_id, environment, use = key
+    rules = records.governing(bound, version, use).rules.applying(version.model.tier, environment, use)
     sentence = f"Nobody has asked for approval of {version} for “{use}” in {environment}. Ask on the version's page."
     items = [records.as_item(each) for each in evidence]
-    missing = workflow.evidence_gaps(
-        rules, items, version.artifact.digest, workflow.manifest_digest(version.decision_rule)
-    )
+    rule = workflow.manifest_digest(version.decision_rule)
+    missing = workflow.evidence_gaps(rules, items, version.artifact.digest, rule, at)
     reasons = [Reason("no_request", sentence), *missing]
     obligations = [*workflow.limitations(rules, items), *revoked.values()]
     return GateResult(environment, use, False, "no_approval", reasons, at, version_id, obligations)

@@ -121,8 +121,10 @@ def turn(found: records.Dossier, person: workflow.Person, at: datetime) -> str:
         return ""
     if case.computed != case.frozen:
         return "What was frozen has changed. Submit a new revision." if person.id in made_by(found) else ""
+    if stale := workflow.pin_ended(case, at):
+        return stale.sentence if person.id in made_by(found) else ""
     standing = workflow.standing(case, at)
-    gaps = list(workflow.evidence_gaps(found.policy, case.evidence, case.artifact, case.decision_rule))
+    gaps = list(workflow.gaps(case, at))
     for each in standing.requirements:
         against = workflow.may_sign(
             found.policy, each.requirement, person, case.people, signed=standing.signed,
@@ -157,7 +159,9 @@ def running_out(user: User, at: datetime) -> list[Listed]:
     soon = Q(pk=None)
     for policy in PolicyVersion.objects.all():
         lives = timedelta(days=policy.rules.valid_days)
-        ends = Q(closed_at__lte=at - lives + workflow.EXPIRING, closed_at__gt=at - lives)
+        # Evidence that becomes too old ends an approval before its time.
+        aging = any(rule.max_age_days for rule in policy.rules.evidence)
+        ends = Q(closed_at__gt=at - lives) & (Q() if aging else Q(closed_at__lte=at - lives + workflow.EXPIRING))
         soon |= Q(policy_version=policy) & ends
     rows = list(visible(user).filter(soon, state=ReviewRequest.State.APPROVED).order_by("closed_at")[:AT_ONCE])
     dossiers = records.open_dossiers(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from accounts.models import User
 from accounts.services import require_reason
@@ -49,7 +50,11 @@ def submit(
         sentence = f"Request {last.pk} for this model or these bytes came to nothing. Say what is different now."
         raise Refusal("answer_needed", sentence, "note")
     request = ReviewRequest.objects.create(
-        version=version, environment=environment, use=use, policy_version=records.current_policy(), submitted_by=by
+        version=version,
+        environment=environment,
+        use=use,
+        policy_version=records.policy_for(version, use),
+        submitted_by=by,
     )
     revision = freeze(request, by, note, usable(version, evidence))
     facts = {
@@ -91,15 +96,19 @@ def freeze(request: ReviewRequest, by: User, note: str, evidence: Sequence[Evide
 def revise(
     *, by: Actor, request: ReviewRequest, note: str, evidence: Sequence[Evidence] | None = None
 ) -> Done[Revision]:
-    """Freeze anew. Signatures over the earlier revision stay on record and no longer count.
+    """Freeze anew. Signatures over the earlier revision stay on record; they count where the policy carries them over.
 
-    Raises Refusal `request_closed`, `note_needed`, `nothing_changed` or `evidence_not_usable`.
+    Where the pinning to the policy has ended, the request is pinned to what is bound now. Raises Refusal
+    `request_closed`, `note_needed`, `nothing_changed` or `evidence_not_usable`.
     """
     assert isinstance(by, User)
     still_open(request)
     if len(note.strip()) < 3:
         raise Refusal("note_needed", "Say what changed, or answer the reviewer, in a few words.", "note")
-    before = request.latest
+    before, pinned = request.latest, request.policy_version
+    if workflow.pin_ended(records.open_dossier(request).case, database_time()):
+        request.policy_version = records.policy_for(request.version, request.use)
+        request.policy_pinned_at = database_time()
     revision = freeze(request, by, note, usable(request.version, evidence), before.number + 1)
     changes = workflow.differences(before.manifest, revision.manifest)
     told = [each.name for each in changes if each.name not in ("revision", "submitted_by")]
@@ -107,8 +116,15 @@ def revise(
         sentence = "Nothing has changed since the last revision. Signatures on it stay; there is nothing to submit."
         raise Refusal("nothing_changed", sentence)
     request.state = ReviewRequest.State.IN_REVIEW
-    request.save(update_fields=["state"])
-    facts = {"revision": revision.number, "from": before.digest, "to": revision.digest, "lines": told[:50]}
+    request.save(update_fields=["state", "policy_version", "policy_pinned_at"])
+    facts: dict[str, Any] = {
+        "revision": revision.number,
+        "from": before.digest,
+        "to": revision.digest,
+        "lines": told[:50],
+    }
+    if request.policy_version != pinned:
+        facts["policy"] = request.policy_version.digest
     return Done(revision, facts=facts, discloses={"note": note})
 
 

@@ -74,9 +74,9 @@ def sign(
     """Record what this person decided about the request's latest revision, for one requirement of its policy.
 
     Raises Refusal `request_closed`, `unknown_requirement`, `unknown_outcome`, `changed_while_reading`,
-    `revision_outdated`, `evidence_incomplete`, `not_acknowledged`, `reasoning_needed`, `reauthentication_needed`, an
-    `artifact_…` of the storage, or why this person's signature cannot count: `own_work`, `role_missing`,
-    `already_signed`, `requirement_met`, `not_your_turn`, `humans_only`.
+    `revision_outdated`, `policy_superseded`, `policy_pin_expired`, `evidence_incomplete`, `not_acknowledged`,
+    `reasoning_needed`, `reauthentication_needed`, an `artifact_…` of the storage, or why this person's signature cannot
+    count: `own_work`, `role_missing`, `already_signed`, `requirement_met`, `not_your_turn`, `humans_only`.
     """
     assert isinstance(by, User)
     if request.state != ReviewRequest.State.IN_REVIEW:
@@ -95,6 +95,8 @@ def sign(
     if found.case.computed != found.case.frozen:
         sentence = "What was frozen has changed since, so signing it would not count. Ask for a new revision."
         raise Refusal("revision_outdated", sentence)
+    if stale := workflow.pin_ended(found.case, database_time()):
+        raise Refusal(stale.code, stale.sentence)
     if len(comment.strip()) < 3:
         raise Refusal("reasoning_needed", "Say why, in a few words. It is kept with the signature.", "comment")
     if outcome == Decision.Outcome.APPROVE:
@@ -112,7 +114,8 @@ def sign(
 
 
 def as_person(user: User, team: int) -> workflow.Person:
-    return workflow.Person(str(user.opaque_id), user.is_person, frozenset(user.roles_in(team)))
+    roles, house = frozenset(user.roles_in(team)), frozenset(user.roles_in(None))
+    return workflow.Person(str(user.opaque_id), user.is_person, roles, house)
 
 
 def reasons_against(
@@ -135,7 +138,7 @@ def judge(found: records.Dossier, requirement: workflow.Requirement, by: User, o
 def fit_to_approve(found: records.Dossier, acknowledged: Collection[str]) -> None:
     """Evidence complete and readable, every known limitation acknowledged."""
     case = found.case
-    for gap in workflow.evidence_gaps(found.policy, case.evidence, case.artifact, case.decision_rule):
+    for gap in workflow.gaps(case, database_time()):
         raise Refusal("evidence_incomplete", gap.sentence)
     for limitation in workflow.limitations(found.policy, case.evidence):
         if limitation.code not in acknowledged:
@@ -165,10 +168,11 @@ def record(
     acknowledged: Collection[str], proof: Reauthentication,
 ) -> Decision:  # fmt: skip
     team, people = found.request.team_id, found.case.people
+    where = (None,) if requirement.scope == "house" else (None, team)
     grants = by.grants.active().filter(role__slug=requirement.role).order_by("id")
     judged_by: dict[str, Any] = {
         "role": requirement.role,
-        "grants": [str(grant.pk) for grant in grants if grant.team_id in (None, team)],
+        "grants": [str(grant.pk) for grant in grants if grant.team_id in where],
         "people": {name: sorted(members) for name, members in vars(people).items()},
     }
     opened = EvidenceView.objects.filter(request=found.request, person=by, evidence__in=found.revision.evidence_ids)

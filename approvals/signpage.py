@@ -18,6 +18,7 @@ from approvals.models import Decision, ReviewRequest, Revision
 from approvals.signing import MEANINGS, reasons_against
 from approvals.views import said, seen
 from audits.receipts import say_seal
+from ledger.events import database_time
 from ledger.refusals import Denied, Refusal
 
 VERBS = {
@@ -130,14 +131,16 @@ def why_not(
     case: records.Dossier, requirement: workflow.Requirement, request: HttpRequest, outcome: str
 ) -> list[workflow.Reason]:
     """What stands in the way before anything is typed."""
+    at = database_time()
     if case.request.state != ReviewRequest.State.IN_REVIEW:
         word = case.request.get_state_display().lower()
         return [workflow.Reason("request_closed", f"This request is {word}: nothing can be signed on it now.")]
     if case.case.computed != case.case.frozen:
         sentence = "What was frozen has changed since, so signing it would not count. Ask for a new revision."
         return [workflow.Reason("revision_outdated", sentence)]
+    if stale := workflow.pin_ended(case.case, at):
+        return [stale]
     against = reasons_against(case, requirement, asker(request), outcome)
     if outcome == Decision.Outcome.APPROVE and not against:
-        facts = case.case
-        against = list(workflow.evidence_gaps(case.policy, facts.evidence, facts.artifact, facts.decision_rule))
+        against = list(workflow.gaps(case.case, at))
     return against

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from approvals import signpage, views
+from approvals import policypages, signpage, views
 from approvals.pack.views import urlpatterns as packs
 
 urlpatterns = [
@@ -15,6 +15,10 @@ urlpatterns = [
     path("requests/<int:pk>/evidence/<int:evidence>/", views.evidence, name="request-evidence"),
     path("versions/<int:pk>/requests/new/", views.submit, name="request-new"),
     *packs,
-    path("policies/", views.policies, name="policies"),
-    path("policies/<int:pk>/", views.policy, name="policy"),
+    path("policies/", policypages.policies, name="policies"),
+    path("policies/<int:pk>/", policypages.policy, name="policy"),
+    path("policies/new/", policypages.edit, name="policy-new"),
+    path("policies/frameworks/", policypages.all_frameworks, name="frameworks"),
+    path("policies/bindings/new/", policypages.bind, name="policy-binding-new"),
+    path("policies/proposals/<int:pk>/", policypages.proposal, name="policy-proposal"),
 ]

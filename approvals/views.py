@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.contrib import messages
@@ -16,7 +15,7 @@ from approvals import dossier as records
 from approvals import listing, services, showing, workflow
 from approvals.api import manifest_file
 from approvals.forms import CommentForm, RequestFilter, ReviseForm, RevokeForm, SubmitForm, WithdrawForm
-from approvals.models import PolicyVersion, ReviewRequest
+from approvals.models import ReviewRequest
 from audits import asof
 from audits.receipts import say_seal
 from ledger.events import database_time
@@ -72,11 +71,12 @@ def review(request: HttpRequest, pk: int) -> HttpResponse:
 def told(request: HttpRequest, found: ReviewRequest, form: CommentForm) -> dict[str, Any]:
     """Everything on the request page."""
     viewer, case = asker(request), records.open_dossier(found)
-    now = workflow.standing(case.case, database_time())
-    title, tone = showing.headline(case, now)
+    at = database_time()
+    now = workflow.standing(case.case, at)
+    title, tone = showing.headline(case, now, at)
     return {
         "found": case.request, "dossier": case, "standing": now, "gate_title": title, "gate_tone": tone,
-        "gate_lines": showing.gate_lines(case, now, viewer), "signing": showing.signing(case, viewer),
+        "gate_lines": showing.gate_lines(case, now, viewer, at), "signing": showing.signing(case, viewer),
         "evidence": showing.evidence_rows(case, viewer), "left_out": showing.left_out(case),
         "deltas": showing.deltas(case, viewer), "moments": showing.moments(case, case.revisions),
         "talk": showing.conversation(case), "earlier": showing.earlier(found.version, viewer, found.pk),
@@ -106,8 +106,9 @@ def comment(request: HttpRequest, pk: int) -> HttpResponse:
 def submit(request: HttpRequest, pk: int) -> HttpResponse:
     versions = Version.objects.visible_to(request.user).select_related("model__team", "artifact", "registered_by")
     version, sent = get_object_or_404(versions, pk=pk), request.method == "POST"
-    page = showing.prospect(version, asker(request))
-    initial = {name: value for name in ("environment", "use") if (value := request.GET.get(name))}
+    said_so = request.POST if sent else request.GET
+    initial = {name: value for name in ("environment", "use") if (value := said_so.get(name))}
+    page = showing.prospect(version, asker(request), **initial)
     form = SubmitForm(request.POST if sent else None, choices=page["choices"], initial=initial)
     status = 200
     if sent and form.is_valid():
@@ -185,21 +186,3 @@ def evidence(request: HttpRequest, pk: int, evidence: int) -> HttpResponse:
 @require_GET
 def manifest(request: HttpRequest, pk: int) -> HttpResponseBase:
     return manifest_file(request, seen(request, pk), request.GET.get("revision"))
-
-
-@require_GET
-def policies(request: HttpRequest) -> HttpResponse:
-    rows = PolicyVersion.objects.visible_to(request.user).select_related("policy")
-    return render(request, "approvals/policies.html", {"policies": rows})
-
-
-@require_GET
-def policy(request: HttpRequest, pk: int) -> HttpResponse:
-    rows = PolicyVersion.objects.visible_to(request.user).select_related("policy")
-    found = get_object_or_404(rows, pk=pk)
-    text = json.dumps(found.content, indent=2, ensure_ascii=False)
-    used = ReviewRequest.objects.visible_to(request.user).filter(policy_version=found)
-    context = {"policy": found, "rules": found.rules, "text": text, "used": used.count()}
-    if at := asof.asked(request.GET):
-        context |= showing.policy_then(found, at) | {"used": used.filter(submitted_at__lte=at).count()}
-    return render(request, "approvals/policy.html", context)

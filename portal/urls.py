@@ -4,7 +4,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
 from accounts import api as accounts_api
-from approvals import answers, records
+from approvals import answers, policyapi, records
 from approvals import api as approvals_api
 from approvals.pack import api as pack_api
 from audits import api as audits_api
@@ -32,6 +32,7 @@ urlpatterns = [
     path("api/v1/", include(accounts_api.routes)),
     path("api/v1/", include(approvals_api.routes)),
     path("api/v1/", include(answers.routes)),
+    path("api/v1/", include(policyapi.routes)),
     path("api/v1/", include(records.routes)),
     path("api/v1/", include(pack_api.routes)),
     path("api/v1/", include(audits_api.routes)),

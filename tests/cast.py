@@ -1,4 +1,4 @@
-"""The cast of every test: ten accounts in two teams, made through the services, into the template database."""
+"""The cast of every test: eleven accounts in two teams, made through the services, into the template database."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ PEOPLE = {
     "risk_officer": ("Rosa Klein", "risk_officer", None),
     "auditor": ("Aziz Haddad", "auditor", None),
     "outsider": ("Otto Fremd", "developer", "claims"),
+    "policy_admin": ("Pia Berg", "policy_administrator", None),
     "platform_admin": ("Petra Sand", "platform_administrator", None),
 }
 

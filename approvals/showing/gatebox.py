@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from django.db.models import Q
 
@@ -23,7 +24,7 @@ def signing(found: Dossier, viewer: User) -> list[workflow.Fulfilment]:
     return [each for each in requirements if not reasons_against(found, each.requirement, viewer)]
 
 
-def gate_lines(found: Dossier, standing: workflow.Standing, viewer: User | None) -> list[Shown]:
+def gate_lines(found: Dossier, standing: workflow.Standing, viewer: User | None, at: datetime) -> list[Shown]:
     """The lines of the gate box: what evidence the policy wants, then who signs what.
 
     Without a viewer nothing is said of who may sign: looking back, nobody may.
@@ -32,7 +33,7 @@ def gate_lines(found: Dossier, standing: workflow.Standing, viewer: User | None)
     shown = []
     for rule in found.policy.evidence:
         one = replace(found.policy, evidence=(rule,))
-        gaps = list(workflow.evidence_gaps(one, case.evidence, case.artifact, case.decision_rule))
+        gaps = list(workflow.gaps(replace(case, policy=one), at))
         limits = list(workflow.limitations(one, case.evidence))
         if gaps:
             shown.append(Shown(state="not_met", text=gaps[0].sentence))
@@ -76,7 +77,8 @@ NOBODY = (
 def eligible(found: Dossier, requirement: workflow.Requirement) -> list[User]:
     """People who hold the role in the model's team, had no hand in it and have not signed yet, by name."""
     team = found.request.version.model.team_id
-    holding = Grant.objects.active().filter(Q(team=None) | Q(team=team), role__slug=requirement.role)
+    where = Q(team=None) if requirement.scope == "house" else Q(team=None) | Q(team=team)
+    holding = Grant.objects.active().filter(where, role__slug=requirement.role)
     signed = {str(each.signer.opaque_id) for each in found.decisions if each.digest == found.case.computed}
     return [
         user
@@ -86,15 +88,14 @@ def eligible(found: Dossier, requirement: workflow.Requirement) -> list[User]:
     ]
 
 
-def headline(found: Dossier, standing: workflow.Standing) -> tuple[str, str]:
+def headline(found: Dossier, standing: workflow.Standing, at: datetime) -> tuple[str, str]:
     """The gate box's title and tone."""
     where = found.request.environment
     if standing.allowed:
         return f"May serve in {where}", "ok"
     if standing.state in workflow.OPEN:
         lines = [each.state for each in standing.requirements]
-        case = found.case
-        gaps = len(list(workflow.evidence_gaps(found.policy, case.evidence, case.artifact, case.decision_rule)))
+        gaps = len(list(workflow.gaps(found.case, at)))
         left = sum(state != "met" for state in lines) + gaps
         total = len(lines) + len(found.policy.evidence)
         return f"Cannot serve yet: {left} of {total} requirements {'is' if left == 1 else 'are'} open", "wait"

@@ -10,10 +10,11 @@ from django.urls import reverse
 
 from accounts.models import User
 from approvals import workflow
-from approvals.dossier import Dossier, as_item, contributors_of, current_policy, manifest_of
+from approvals.dossier import Dossier, as_item, bindings, contributors_of, governing, manifest_of
 from approvals.gate import evidence_of
-from approvals.models import EvidenceView, ReviewRequest, Revision
+from approvals.models import EvidenceView, PolicyVersion, ReviewRequest, Revision
 from approvals.showing.manifests import manifest_lines
+from ledger.events import database_time
 from ledger.models import Record
 from registry.models import Evidence, Version
 
@@ -80,15 +81,21 @@ def conversation(found: Dossier, until: datetime | None = None) -> list[dict[str
     return sorted(told, key=lambda each: each["at"])
 
 
-def prospect(version: Version, viewer: User, under_way: Dossier | None = None) -> dict[str, Any]:
+def prospect(
+    version: Version, viewer: User, under_way: Dossier | None = None, *, environment: str = "", use: str = ""
+) -> dict[str, Any]:
     """What a new request, or a new revision of one under way, would freeze now, and what would still be missing."""
-    policy = under_way.request.policy_version if under_way else current_policy()
-    evidence = evidence_of([version.pk])[version.pk]
+    at, bound = database_time(), bindings()
     request = under_way.request if under_way else None
+    environment, use = (request.environment, request.use) if request else (environment, use)
+    stays = request is not None and not (under_way and workflow.pin_ended(under_way.case, at))
+    policy = request.policy_version if request and stays else governing(bound, version, use)
+    rules = policy.rules.applying(version.model.tier, environment or "production", use)
+    evidence = evidence_of([version.pk])[version.pk]
     manifest = manifest_of(
         version, evidence, contributors_of([version.pk])[version.pk], policy,
-        environment=request.environment if request else "as chosen below",
-        use=request.use if request else "as written below", request_id=request.pk if request else None,
+        environment=environment or "as chosen below", use=use or "as written below",
+        request_id=request.pk if request else None,
         number=under_way.revision.number + 1 if under_way else 1, submitter=viewer,
     )  # fmt: skip
     items = [as_item(each) for each in evidence]
@@ -98,12 +105,22 @@ def prospect(version: Version, viewer: User, under_way: Dossier | None = None) -
         "subject": version,
         "policy": policy,
         "lines": manifest_lines(manifest),
-        "gaps": list(workflow.evidence_gaps(policy.rules, items, version.artifact.digest, rule)),
-        "limitations": list(workflow.limitations(policy.rules, items)),
+        "gaps": list(workflow.evidence_gaps(rules, items, version.artifact.digest, rule, at)),
+        "limitations": list(workflow.limitations(rules, items)),
+        "pinned_anew": request is not None and not stays,
+        "other_policies": [] if request else for_uses(bound, version),
         "choices": [(each.pk, choice(each, item, under_way is not None and each.pk not in frozen))
                     for each, item in zip(evidence, items, strict=True)],
         "earlier": earlier(version, viewer, request.pk if request else None),
     }  # fmt: skip
+
+
+def for_uses(bound: Sequence[workflow.Binding[PolicyVersion]], version: Version) -> list[dict[str, Any]]:
+    """The uses for which another policy governs this version than for the rest."""
+    uses = sorted({each.use for each in bound if each.use})
+    general = governing(bound, version, "")
+    found = [{"use": use, "policy": governing(bound, version, use)} for use in uses]
+    return [each for each in found if each["policy"] != general]
 
 
 def choice(evidence: Evidence, item: workflow.EvidenceItem, new: bool) -> str:

@@ -26,12 +26,12 @@ def request_then(request: ReviewRequest, viewer: User, at: datetime) -> dict[str
     with gate.snapshot():
         found, looked = request_at(request, at)
     standing = workflow.standing(found.case, at)
-    title, tone = headline(found, standing)
+    title, tone = headline(found, standing, at)
     about = evidence_at(Evidence.objects.filter(version=request.version_id), at)
     return {
         **asof.shown(looked, viewer), "computed": COMPUTED,
         "found": found.request, "dossier": found, "standing": standing, "gate_title": title, "gate_tone": tone,
-        "gate_lines": gate_lines(found, standing, None),
+        "gate_lines": gate_lines(found, standing, None, at),
         "evidence": evidence_then(found), "everything": len(about),
         "left_out": [each for each in about if each.pk not in found.revision.evidence_ids],
         "deltas": deltas_then(found), "moments": moments(found, found.revisions),

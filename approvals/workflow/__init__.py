@@ -1,28 +1,35 @@
 """Pure rules of approval: policies, manifests, who may sign, and what the signatures add up to."""
 
+from approvals.workflow.binding import Binding, governing
+from approvals.workflow.documents import FORMAT as POLICY_FORMAT
+from approvals.workflow.documents import read as read_policy
+from approvals.workflow.documents import write as write_policy
+from approvals.workflow.evidence import EvidenceItem, evidence_gaps, limitations, stale_from, verdict_words
 from approvals.workflow.manifest import Change, Line, differences, lines, manifest_digest
-from approvals.workflow.policy import EvidenceRule, InvalidPolicy, Policy, Requirement, Stage
+from approvals.workflow.policy import ENVIRONMENTS, EvidenceRule, InvalidPolicy, Policy, Requirement, Stage
 from approvals.workflow.signing import People, Person, Reason, may_sign, why_excluded
 from approvals.workflow.standing import (
     EXPIRING,
+    FIXED,
     OPEN,
     Case,
-    EvidenceItem,
     Fulfilment,
     Signature,
     Standing,
-    evidence_gaps,
-    limitations,
+    fulfilments,
+    gaps,
+    pin_ended,
     standing,
-    verdict_words,
 )
-
-ENVIRONMENTS = ("development", "staging", "production")
+from approvals.workflow.trying import Past, Tried, tried
 
 __all__ = [
     "ENVIRONMENTS",
     "EXPIRING",
+    "FIXED",
     "OPEN",
+    "POLICY_FORMAT",
+    "Binding",
     "Case",
     "Change",
     "EvidenceItem",
@@ -30,6 +37,7 @@ __all__ = [
     "Fulfilment",
     "InvalidPolicy",
     "Line",
+    "Past",
     "People",
     "Person",
     "Policy",
@@ -38,13 +46,22 @@ __all__ = [
     "Signature",
     "Stage",
     "Standing",
+    "Tried",
     "differences",
     "evidence_gaps",
+    "fulfilments",
+    "gaps",
+    "governing",
     "limitations",
     "lines",
     "manifest_digest",
     "may_sign",
+    "pin_ended",
+    "read_policy",
+    "stale_from",
     "standing",
+    "tried",
     "verdict_words",
     "why_excluded",
+    "write_policy",
 ]

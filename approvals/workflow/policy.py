@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
-FORMAT = "countersign-policy/1"
 DISTINCT = ("submitter", "owner", "contributors", "evidence_producers", "earlier_signers")
+# Nobody signs their own work, whatever a policy says.
+ALWAYS_DISTINCT = ("submitter", "contributors", "evidence_producers")
 BOUND = ("artifact", "decision_rule", "dataset")
 VERDICTS = ("acknowledge", "within_only")
 DEACTIVATED = ("keeps", "suspends")
+PROVENANCES = ("computed", "")
+SCOPES = ("team", "house")
+FACTORS = ("password", "second_factor")
+SEVERITIES = ("critical", "high", "medium", "low")
+OVERDUE = ("suspends", "reminds")
+TIERS = ("high", "medium", "low")
+ENVIRONMENTS = ("development", "staging", "production")
+# Sections of a manifest that a signature may be about. Version, bytes' name, environment, use and policy always count.
+CARRIES = ("artifact", "decision_rule", "features", "signature", "card", "evidence", "datasets")
 
 
 class InvalidPolicy(ValueError):
-    """A policy document that says something this program does not know how to keep; the text names the place."""
+    """A policy document that says something this program does not know how to keep; `place` is where."""
+
+    def __init__(self, place: str, sentence: str) -> None:
+        joint = " " if sentence.partition(" ")[0] in ("is", "must", "has", "names") else ": "
+        super().__init__(f"{place}{joint}{sentence}")
+        self.place, self.sentence = place, sentence
+
+
+@dataclass(frozen=True)
+class When:
+    """To which requests a rule applies. An empty list says nothing; the lists that say something must all agree."""
+
+    tiers: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+
+    def applies(self, tier: str, environment: str, use: str) -> bool:
+        asked = ((self.tiers, tier), (self.environments, environment), (self.uses, use))
+        return all(not named or one in named for named, one in asked)
+
+    @property
+    def always(self) -> bool:
+        return not (self.tiers or self.environments or self.uses)
 
 
 @dataclass(frozen=True)
@@ -22,7 +54,7 @@ class EvidenceRule:
     """One kind of evidence that must be in the manifest, and what its verdict does.
 
     `verdicts` is `within_only` (any other verdict blocks) or `acknowledge` (it is listed, and each signer has to
-    acknowledge it). `source` tells reports of one kind apart; "" takes any.
+    acknowledge it). `source` tells reports of one kind apart; "" takes any. After `max_age_days` it counts no more.
     """
 
     slug: str
@@ -32,11 +64,22 @@ class EvidenceRule:
     provenance: str
     bound_to: tuple[str, ...]
     verdicts: str
+    max_age_days: int | None = None
+    when: When = When()
+
+    @property
+    def max_age(self) -> timedelta | None:
+        return None if self.max_age_days is None else timedelta(days=self.max_age_days)
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """So many different people of a role, none of them in the named groups, sign with this meaning."""
+    """So many different people of a role, none of them in the named groups, sign with this meaning.
+
+    `scope` is `team` (the role held for the model's team or for the whole house) or `house` (for the whole house only).
+    With `carry_over_if` a signature goes on counting in later revisions, as long as these sections of the manifest are
+    as they were.
+    """
 
     slug: str
     title: str
@@ -44,6 +87,9 @@ class Requirement:
     count: int
     distinct_from: tuple[str, ...]
     meaning: str
+    scope: str = "team"
+    when: When = When()
+    carry_over_if: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +97,22 @@ class Stage:
     slug: str
     title: str
     requirements: tuple[Requirement, ...]
+
+
+@dataclass(frozen=True)
+class FindingRule:
+    """Open findings of the severities `block`; one past its due date `suspends` an approval or only `reminds`."""
+
+    block: tuple[str, ...] = ("critical", "high")
+    overdue: str = "suspends"
+
+
+@dataclass(frozen=True)
+class Emergency:
+    """How many people together may let a version serve for how many hours before the review is done."""
+
+    people: int
+    hours: int
 
 
 @dataclass(frozen=True)
@@ -63,6 +125,13 @@ class Policy:
     deactivated_signer: str
     evidence: tuple[EvidenceRule, ...]
     stages: tuple[Stage, ...]
+    frameworks: tuple[str, ...] = ()
+    max_pinned_days: int | None = None
+    factor: str = "password"
+    conditions: bool = False
+    anchor_outside: bool = False
+    findings: FindingRule = FindingRule()
+    emergency: Emergency | None = None
 
     @property
     def requirements(self) -> Iterator[Requirement]:
@@ -72,63 +141,15 @@ class Policy:
     def requirement(self, slug: str) -> Requirement | None:
         return next((requirement for requirement in self.requirements if requirement.slug == slug), None)
 
-    @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> Policy:
-        """Read a document. Raises InvalidPolicy; nothing in it is ignored, so that no rule is lost silently."""
-        data = _keys(document, "policy", cls, extra=("format",))
-        _one_of(data["format"], (FORMAT,), "policy.format")
-        _one_of(data["deactivated_signer"], DEACTIVATED, "policy.deactivated_signer")
-        policy = cls(
-            slug=data["slug"], title=data["title"], version=data["version"], summary=data["summary"],
-            valid_days=_at_least_one(data["valid_days"], "policy.valid_days"),
-            deactivated_signer=data["deactivated_signer"],
-            evidence=tuple(_evidence(rule, f"evidence.{i}") for i, rule in enumerate(data["evidence"])),
-            stages=tuple(_stage(stage, f"stages.{i}") for i, stage in enumerate(data["stages"])),
-        )  # fmt: skip
-        names = [requirement.slug for requirement in policy.requirements]
-        if not names or not all(stage.requirements for stage in policy.stages):
-            raise InvalidPolicy("stages: every stage needs at least one requirement")
-        rules = [rule.slug for rule in policy.evidence]
-        if len(set(names)) < len(names) or len(set(rules)) < len(rules):
-            raise InvalidPolicy("a slug names one requirement or one evidence rule only")
-        return policy
-
-
-def _evidence(document: Mapping[str, Any], place: str) -> EvidenceRule:
-    data = _keys(document, place, EvidenceRule)
-    _one_of(data["verdicts"], VERDICTS, f"{place}.verdicts")
-    for name in data["bound_to"]:
-        _one_of(name, BOUND, f"{place}.bound_to")
-    return EvidenceRule(**{**data, "bound_to": tuple(data["bound_to"])})
-
-
-def _stage(document: Mapping[str, Any], place: str) -> Stage:
-    data = _keys(document, place, Stage)
-    requirements = tuple(_requirement(each, f"{place}.requirements.{i}") for i, each in enumerate(data["requirements"]))
-    return Stage(data["slug"], data["title"], requirements)
-
-
-def _requirement(document: Mapping[str, Any], place: str) -> Requirement:
-    data = _keys(document, place, Requirement)
-    _at_least_one(data["count"], f"{place}.count")
-    for name in data["distinct_from"]:
-        _one_of(name, DISTINCT, f"{place}.distinct_from")
-    return Requirement(**{**data, "distinct_from": tuple(data["distinct_from"])})
-
-
-def _keys(document: Mapping[str, Any], place: str, shape: type, extra: tuple[str, ...] = ()) -> dict[str, Any]:
-    wanted = {*shape.__dataclass_fields__, *extra}  # type: ignore[attr-defined]
-    if differing := sorted(wanted ^ set(document)):
-        raise InvalidPolicy(f"{place}: {differing[0]} is {'missing' if differing[0] in wanted else 'not known'}")
-    return dict(document)
-
-
-def _one_of(value: Any, allowed: tuple[str, ...], place: str) -> None:
-    if value not in allowed:
-        raise InvalidPolicy(f"{place}: {value!r} is none of {', '.join(allowed)}")
-
-
-def _at_least_one(value: Any, place: str) -> int:
-    if not isinstance(value, int) or value < 1:
-        raise InvalidPolicy(f"{place}: {value!r} is no whole number from 1")
-    return value
+    def applying(self, tier: str, environment: str, use: str) -> Policy:
+        """What of it applies to a request. At least one requirement always does (see `documents`)."""
+        asked = (tier, environment, use)
+        stages = (
+            replace(stage, requirements=tuple(each for each in stage.requirements if each.when.applies(*asked)))
+            for stage in self.stages
+        )
+        return replace(
+            self,
+            evidence=tuple(rule for rule in self.evidence if rule.when.applies(*asked)),
+            stages=tuple(stage for stage in stages if stage.requirements),
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from approvals.workflow.policy import Policy, Requirement
 
@@ -35,11 +35,15 @@ class People:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who would sign."""
+    """Somebody who would sign. `roles` are those held for the model's team; `house_roles` those held everywhere."""
 
     id: str
     is_human: bool = True
-    roles: frozenset[str] = field(default_factory=frozenset)
+    roles: frozenset[str] = frozenset()
+    house_roles: frozenset[str] = frozenset()
+
+    def holds(self, requirement: Requirement) -> bool:
+        return requirement.role in (self.roles if requirement.scope == "team" else self.house_roles)
 
 
 def excluded(requirement: Requirement, person: str, people: People) -> list[str]:
@@ -73,13 +77,10 @@ def may_sign(
     reasons = []
     if not person.is_human:
         reasons.append(Reason("humans_only", "Only a person signs. A service account may submit and attach evidence."))
-    if requirement.role not in person.roles:
-        reasons.append(
-            Reason(
-                "role_missing",
-                f"{a(requirement.role).capitalize()} of the model's team signs here: not a role you hold.",
-            )
-        )
+    if not person.holds(requirement):
+        whose = "of the model's team" if requirement.scope == "team" else "of the whole house"
+        sentence = f"{a(requirement.role).capitalize()} {whose} signs here: not a role you hold."
+        reasons.append(Reason("role_missing", sentence))
     reasons += why_excluded(requirement, person.id, people)
     if not approving:
         return reasons

@@ -6,33 +6,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from approvals.workflow.policy import EvidenceRule, Policy, Requirement
+from approvals.workflow.evidence import EvidenceItem, evidence_gaps, limitations, stale_from
+from approvals.workflow.policy import Policy, Requirement
 from approvals.workflow.signing import People, Reason, a, excluded
 
 EXPIRING = timedelta(days=30)
 OPEN = ("in_review", "changes_requested")
 CLOSED = ("rejected", "withdrawn")
-PASSING = ("within", "")
+# Sections of a manifest that no signature outlives.
+FIXED = ("environment", "use", "model", "version", "policy")
 ANEW = "A new request has to be made and signed."
 UNSEALED = "a signature waits for its seal in the log, which takes moments. If it lasts, tell whoever runs the portal."
-
-
-@dataclass(frozen=True)
-class EvidenceItem:
-    """One frozen piece of evidence as the records have it now. Digests are "" where nothing was recorded."""
-
-    id: str
-    kind: str
-    title: str
-    provenance: str
-    source: str = ""
-    verdict: str = ""
-    artifact: str = ""
-    decision_rule: str = ""
-    dataset: str = ""
-    registered_dataset: str = ""
-    says: str = ""
-    withdrawn: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,6 +24,7 @@ class Signature:
     """One decision on record.
 
     `seal` is what the log knows of it: `sealed`, `pending`, or `broken` where the row is not what the log recorded.
+    `untouched` are the sections of the manifest signed that are the same in the latest revision.
     """
 
     requirement: str
@@ -49,11 +34,16 @@ class Signature:
     at: datetime
     signer_active: bool = True
     seal: str = "sealed"
+    untouched: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Case:
-    """Everything the verdict rests on. `computed` is the manifest's digest from the records as they are now."""
+    """Everything the verdict rests on. `computed` is the manifest's digest from the records as they are now.
+
+    `policy` is what of the pinned policy applies to the request. It is pinned until `pinned_until`, None without end,
+    and `superseded` where a newer version binds at once.
+    """
 
     policy: Policy
     team: str
@@ -66,6 +56,8 @@ class Case:
     people: People
     signatures: tuple[Signature, ...]
     revoked: bool = False
+    pinned_until: datetime | None = None
+    superseded: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,9 +99,10 @@ def standing(case: Case, at: datetime) -> Standing:
     requirements = fulfilments(case.policy, counted, case.team)
     complete = all(each.state == "met" for each in requirements)
     decided = max(signature.at for signature in counted) if complete else None
-    until = decided + timedelta(days=case.policy.valid_days) if decided else None
+    ends = stale_from(case.policy, case.evidence, case.artifact, case.decision_rule)
+    until = min([decided + timedelta(days=case.policy.valid_days), *ends]) if decided else None
     obligations = tuple(limitations(case.policy, case.evidence))
-    evidence = list(evidence_gaps(case.policy, case.evidence, case.artifact, case.decision_rule))
+    evidence = list(gaps(case, at))
     state, reasons = _verdict(case, requirements, counted, until, evidence, at)
     return Standing(not reasons, state, tuple(reasons), obligations, requirements, decided, until)
 
@@ -123,9 +116,9 @@ def counting(case: Case) -> Iterable[Signature]:
     given: set[tuple[str, str]] = set()
     for signature in sorted(case.signatures, key=lambda each: each.at):
         requirement = case.policy.requirement(signature.requirement)
-        if signature.outcome != "approve" or signature.digest != case.computed or requirement is None:
+        if signature.outcome != "approve" or requirement is None or signature.seal == "broken":
             continue
-        if signature.seal == "broken":
+        if signature.digest != case.computed and not carried_over(case, requirement, signature):
             continue
         if excluded(requirement, signature.signer, case.people) or (requirement.slug, signature.signer) in given:
             continue
@@ -134,6 +127,24 @@ def counting(case: Case) -> Iterable[Signature]:
         seen.add(signature.signer)
         given.add((requirement.slug, signature.signer))
         yield signature
+
+
+def carried_over(case: Case, requirement: Requirement, signature: Signature) -> bool:
+    """Whether a signature over an earlier revision still counts, because what it is about is as it was.
+
+    Somebody who asked for changes since has taken it back.
+    """
+    if not requirement.carry_over_if or case.computed != case.frozen:
+        return False
+    taken_back = any(
+        each.signer == signature.signer and each.outcome != "approve" and each.at > signature.at
+        for each in case.signatures
+    )
+    return not taken_back and {*FIXED, *requirement.carry_over_if} <= signature.untouched
+
+
+def gaps(case: Case, at: datetime) -> Iterable[Reason]:
+    return evidence_gaps(case.policy, case.evidence, case.artifact, case.decision_rule, at)
 
 
 def fulfilments(policy: Policy, counted: Sequence[Signature], team: str) -> tuple[Fulfilment, ...]:
@@ -155,68 +166,37 @@ def fulfilments(policy: Policy, counted: Sequence[Signature], team: str) -> tupl
 NUMBERS = ("none", "one", "two", "three", "four", "five")
 
 
-def _words(requirement: Requirement, given: int, state: str, team: str) -> tuple[str, str]:
+def sentence_of(requirement: Requirement, given: int) -> str:
     def count(number: int) -> str:
         return NUMBERS[number] if number < len(NUMBERS) else str(number)
 
     needed = f"{count(requirement.count)} signature{'' if requirement.count == 1 else 's'} needed"
-    sentence = f"{needed}, {count(given)} given"
+    return f"{needed}, {count(given)} given"
+
+
+def _words(requirement: Requirement, given: int, state: str, team: str) -> tuple[str, str]:
+    sentence = sentence_of(requirement, given)
     if state == "met":
         return sentence, ""
-    who = f"{a(requirement.role).capitalize()} of team {team} may sign"
+    who = f"{a(requirement.role).capitalize()} {of_whom(requirement, team)} may sign"
     return sentence, f"{who}." if state == "waiting" else f"{who}, after the stage before."
 
 
-def evidence_gaps(
-    policy: Policy, evidence: Sequence[EvidenceItem], artifact: str, decision_rule: str
-) -> Iterable[Reason]:
-    """One reason for each evidence rule that nothing frozen fulfils, naming the nearest miss."""
-    for rule in policy.evidence:
-        alike = [item for item in evidence if _alike(rule, item)]
-        misses = [(_miss(rule, item, artifact, decision_rule), item) for item in alike]
-        if any(miss is None for miss, _ in misses):
-            continue
-        computed = ", computed here," if rule.provenance == "computed" else ""
-        if not misses:
-            yield Reason("evidence_missing", f"{rule.title}{computed} is missing. Ask for it on the version's page.")
-            continue
-        miss, item = misses[-1]
-        assert miss is not None
-        yield Reason(miss.code, f"{rule.title}: “{item.title}” {miss.sentence}")
+def of_whom(requirement: Requirement, team: str) -> str:
+    return f"of team {team}" if requirement.scope == "team" else "of the whole house"
 
 
-def _alike(rule: EvidenceRule, item: EvidenceItem) -> bool:
-    return item.kind == rule.kind and rule.source in ("", item.source) and rule.provenance in ("", item.provenance)
-
-
-def _miss(rule: EvidenceRule, item: EvidenceItem, artifact: str, decision_rule: str) -> Reason | None:
-    if item.withdrawn:
-        return Reason("evidence_withdrawn", "has been withdrawn. Attach another and submit a new revision.")
-    if "artifact" in rule.bound_to and item.artifact != artifact:
-        return Reason("evidence_other_subject", "is about other bytes than these. Compute it for this version.")
-    if "decision_rule" in rule.bound_to and item.decision_rule != decision_rule:
-        return Reason("evidence_other_subject", "was computed under another decision rule. Compute it anew.")
-    if "dataset" in rule.bound_to and (not item.dataset or item.dataset != item.registered_dataset):
-        return Reason("evidence_other_subject", "does not rest on a registered dataset. Compute it on one.")
-    if rule.verdicts == "within_only" and item.verdict not in PASSING:
-        return Reason(
-            "evidence_verdict", f"says {verdict_words(item.verdict)}; the policy takes only reports within bounds."
+def pin_ended(case: Case, at: datetime) -> Reason | None:
+    """Why a request that is under way can no longer be decided under the policy that it is pinned to."""
+    if case.superseded:
+        sentence = "A newer version of its policy binds at once. Submit a new revision, which is pinned to that one."
+        return Reason("policy_superseded", sentence)
+    if case.pinned_until is not None and at >= case.pinned_until:
+        sentence = (
+            "It has been under way for longer than its policy allows. Submit a new revision under today's policy."
         )
+        return Reason("policy_pin_expired", sentence)
     return None
-
-
-def limitations(policy: Policy, evidence: Sequence[EvidenceItem]) -> Iterable[Reason]:
-    """Known limitations: frozen reports with a verdict that is not within bounds, by the code `evidence:<id>`."""
-    for item in evidence:
-        asked = any(_alike(rule, item) and rule.verdicts == "acknowledge" for rule in policy.evidence)
-        if asked and item.verdict not in PASSING:
-            said = f" {item.says}" if item.says else ""
-            yield Reason(f"evidence:{item.id}", f"“{item.title}” says {verdict_words(item.verdict)}.{said}")
-
-
-def verdict_words(verdict: str) -> str:
-    named = {"within": "within the bounds", "outside": "outside the bounds", "too_few": "too few people to test"}
-    return named.get(verdict, verdict.replace("_", " "))
 
 
 def _verdict(
@@ -235,6 +215,8 @@ def _verdict(
     if outdated:
         advice = "Submit a new revision." if case.state in OPEN else ANEW
         reasons.insert(0, Reason("outdated", f"What was frozen has changed since. {advice}"))
+    if case.state in OPEN and (stale := pin_ended(case, at)):
+        reasons.insert(0, stale)
     if case.state == "changes_requested":
         reasons.insert(0, Reason("changes_requested", "A reviewer asked for changes. Answer with a new revision."))
     if not outdated:

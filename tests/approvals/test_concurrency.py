@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 
 import pytest
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
-from approvals import gate, services
-from approvals.models import Decision, Reauthentication, ReviewRequest, Revocation
+from approvals import gate, publishing, services
+from approvals.models import Decision, PolicyVersion, Reauthentication, ReviewRequest, Revocation
 from ledger.models import Event
 from ledger.refusals import Refusal
-from tests.approvals import world
+from tests.approvals import policies, world
 
 pytestmark = pytest.mark.usefixtures("committing_db")
 
@@ -185,3 +186,11 @@ def test_a_signed_answer_is_read_in_one_snapshot_that_writes_nothing(cast, api):
     ended = next(place for place, sql in enumerate(said) if sql == "COMMIT" and place > begun)
     assert begun < min(read)
     assert max(read) < ended
+
+
+def test_of_two_who_publish_a_policy_at_once_one_learns_of_the_other(cast):
+    ones = [policies.a_proposal(cast, policies.a_document(valid_days=days)) for days in (30, 60)]
+    by = cast.risk_officer
+    found = at_once(*(partial(publishing.publish, by=by, proposal=one, digest=one.digest) for one in ones))
+    assert refusals(found) == ["policy_changed_meanwhile"]
+    assert PolicyVersion.objects.filter(policy__slug="strict").count() == 1

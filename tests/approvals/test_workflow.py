@@ -14,10 +14,20 @@ from hypothesis import strategies as st
 
 import approvals
 from approvals import workflow
-from approvals.workflow import Case, EvidenceItem, InvalidPolicy, People, Person, Policy, Signature, may_sign, standing
+from approvals.workflow import (
+    Case,
+    EvidenceItem,
+    InvalidPolicy,
+    People,
+    Person,
+    Signature,
+    may_sign,
+    read_policy,
+    standing,
+)
 
 DOCUMENT = json.loads((Path(approvals.__file__).parent / "policies" / "validate_then_approve_1.json").read_text())
-POLICY = Policy.from_document(DOCUMENT)
+POLICY = read_policy(DOCUMENT)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BYTES, RULE, DATA, DIGEST = "sha256:bytes", "sha256:rule", "sha256:data", "sha256:digest"
 
@@ -74,6 +84,7 @@ def codes(reasons):
         (("evidence", 1, "slug"), "bias-model"),
         (("colour",), "red"),
         (("stages", 0, "requirements", 0, "unless"), "friday"),
+        (("frameworks",), ["eu-ai-act"]),
     ],
 )
 def test_a_policy_that_says_something_unknown_is_invalid(path, value):
@@ -83,14 +94,14 @@ def test_a_policy_that_says_something_unknown_is_invalid(path, value):
         place = place[step]
     place[path[-1]] = value
     with pytest.raises(InvalidPolicy):
-        Policy.from_document(document)
+        read_policy(document)
 
 
 def test_a_policy_that_leaves_something_out_is_invalid():
     for name in DOCUMENT:
         document = {key: value for key, value in DOCUMENT.items() if key != name}
         with pytest.raises(InvalidPolicy, match=f"{name} is missing"):
-            Policy.from_document(document)
+            read_policy(document)
 
 
 def test_requirements_are_found_by_name():
@@ -237,29 +248,29 @@ def test_each_way_to_no(changes, state, first):
     ],
 )
 def test_evidence_counts_only_for_exactly_this(change, code):
-    gaps = list(workflow.evidence_gaps(POLICY, (item(**change), *COMPLETE[1:]), BYTES, RULE))
+    gaps = list(workflow.evidence_gaps(POLICY, (item(**change), *COMPLETE[1:]), BYTES, RULE, START))
     assert codes(gaps) == [code]
     spare = (item(**change), item(id="9"), *COMPLETE[1:])
-    assert not list(workflow.evidence_gaps(POLICY, spare, BYTES, RULE))
+    assert not list(workflow.evidence_gaps(POLICY, spare, BYTES, RULE, START))
 
 
 def test_any_provenance_where_the_policy_does_not_ask():
     rule = replace(POLICY.evidence[0], provenance="")
-    gaps = list(workflow.evidence_gaps(replace(POLICY, evidence=(rule,)), (), BYTES, RULE))
+    gaps = list(workflow.evidence_gaps(replace(POLICY, evidence=(rule,)), (), BYTES, RULE, START))
     assert "computed here" not in gaps[0].sentence
     assert not list(
-        workflow.evidence_gaps(replace(POLICY, evidence=(rule,)), (item(provenance="submitted"),), BYTES, RULE)
+        workflow.evidence_gaps(replace(POLICY, evidence=(rule,)), (item(provenance="submitted"),), BYTES, RULE, START)
     )
 
 
 def test_verdicts_are_acknowledged_or_block_as_the_policy_says():
     evidence = (item(verdict="outside"), *COMPLETE[1:])
     assert codes(workflow.limitations(POLICY, evidence)) == ["evidence:1"]
-    assert not list(workflow.evidence_gaps(POLICY, evidence, BYTES, RULE))
+    assert not list(workflow.evidence_gaps(POLICY, evidence, BYTES, RULE, START))
     strict = replace(POLICY, evidence=tuple(replace(rule, verdicts="within_only") for rule in POLICY.evidence))
     assert not list(workflow.limitations(strict, evidence))
-    assert codes(workflow.evidence_gaps(strict, evidence, BYTES, RULE)) == ["evidence_verdict"]
-    assert not list(workflow.evidence_gaps(strict, COMPLETE, BYTES, RULE))
+    assert codes(workflow.evidence_gaps(strict, evidence, BYTES, RULE, START)) == ["evidence_verdict"]
+    assert not list(workflow.evidence_gaps(strict, COMPLETE, BYTES, RULE, START))
 
 
 def test_the_policy_says_what_a_signers_leaving_does():

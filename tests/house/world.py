@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests import worlds
+from tests.approvals import policies
 from tests.approvals import world as approvals
 from tests.cast import PASSWORD
 from tests.inference import world as serving
@@ -76,6 +77,7 @@ def build(cast: Any) -> World:
     hold = place_hold(by=cast.risk_officer, kind="model", model=str(version.model.pk), reason="a lawsuit")
     choice = Choice("person", newcomer.email)
     erasure = request_erasure(by=cast.platform_admin, choice=choice, ground="objection", reason="she asked us to")
+    proposal = policies.a_proposal(cast)
     seal_now()
     size = Checkpoint.objects.latest("size").size
     assert size < 256
@@ -93,6 +95,7 @@ def build(cast: Any) -> World:
             "reports": stored_report(cast, version, dataset),
             "requests": request,
             "policies": request.policy_version,
+            "proposals": proposal,
             "jobs": job,
             "people": cast.ci_bot,
             "grants": cast.ci_bot.grants.get(),
@@ -143,6 +146,8 @@ def found_by(world: World, name: str, path: str, actor: Any) -> Any:
             return own_token(world, actor).pk if actor is not None else world.robot_token.pk
         if "receipts" in path.split("/"):
             return own_receipt(world, actor)
+        if path.startswith("policies/proposals"):
+            return world.proposals.pk
         if path.startswith("people/grants"):
             return world.grants.pk
         if path.startswith("people/tokens"):
@@ -186,6 +191,14 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-gate", "GET"): lambda w, by: {
         "version": w.versions.pk, "environment": "production", "use": "mortgage-screening",
     },
+    ("api-policies", "POST"): lambda w, by: {"document": policies.a_document(title="Strict"), "note": "Stricter."},
+    ("api-policy-dry-run", "POST"): lambda w, by: policies.a_document(),
+    ("api-policy-bindings", "POST"): lambda w, by: {
+        "policy": "validate-then-approve", "team": "credit", "note": "As it is.",
+    },
+    ("api-proposal-publication", "POST"): lambda w, by: {"digest": w.proposals.digest},
+    ("api-proposal-declining", "POST"): lambda w, by: {"answer": "Too strict."},
+    ("api-proposal-withdrawal", "POST"): None,
     ("api-bias-reports", "POST"): lambda w, by: {"dataset": w.datasets.pk, "source": "model"},
     ("api-explanation-reports", "POST"): lambda w, by: {"dataset": w.datasets.pk},
     ("api-job-cancellation", "POST"): lambda w, by: {"reason": "Wrong data."},

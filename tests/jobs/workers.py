@@ -48,7 +48,7 @@ class Workers:
         if time.monotonic() < self.next_tick:
             return
         self.next_tick = time.monotonic() + 0.5
-        with celery.Celery(broker=self.broker) as app:
+        with celery.Celery(broker=self.broker, set_as_current=False) as app:
             app.send_task("jobs.reconcile")
 
     def close(self) -> None:

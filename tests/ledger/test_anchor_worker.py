@@ -49,5 +49,5 @@ def test_a_worker_killed_while_it_posts_posts_again_and_stores_one(process_envir
 
 
 def send(workers):
-    with celery.Celery(broker=workers.broker) as app:
+    with celery.Celery(broker=workers.broker, set_as_current=False) as app:
         app.send_task("ledger.anchor_checkpoints")

@@ -34,7 +34,7 @@ def test_speaks_on_a_socket_only_and_redis_and_celery_find_it(valkey: Valkey) ->
     with closing(client(valkey)) as connection:
         assert connection.config_get("port") == {"port": "0"}
         assert connection.config_get("appendonly") == {"appendonly": "yes"}
-    with Celery(broker=valkey.broker_url()).connection() as broker:
+    with Celery(broker=valkey.broker_url(), set_as_current=False).connection() as broker:
         broker.ensure_connection(max_retries=1)
         assert broker.connected
     assert valkey.socket.stat().st_mode & 0o777 == 0o700

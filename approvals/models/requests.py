@@ -1,9 +1,9 @@
-"""Policies, requests and what was said and signed about them. Whatever was decided is append-only in the database."""
+"""Requests and what was said and signed about them. Whatever was decided is append-only in the database."""
 
 from __future__ import annotations
 
 import json
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 from django.conf import settings
@@ -14,66 +14,10 @@ from django.db.models.functions import Now
 from django.urls import reverse
 
 from approvals import workflow
-from approvals.pack.models import EvidencePack as EvidencePack
+from approvals.models.policies import PolicyVersion
 from ledger.canonical import timestamp
 
 PERSON = settings.AUTH_USER_MODEL
-
-
-class Policy(models.Model):
-    """A policy by name; its versions say what it asks for."""
-
-    slug = models.SlugField(max_length=60, unique=True)
-    title = models.CharField(max_length=120)
-
-    class Meta:
-        ordering = ["title"]
-        verbose_name_plural = "policies"
-
-    def __str__(self) -> str:
-        return self.title
-
-
-class PolicyVersionQuerySet(models.QuerySet["PolicyVersion"]):
-    def visible_to(self, user: Any) -> PolicyVersionQuerySet:
-        """Policies hold for every team: whoever may see requests anywhere sees them all."""
-        return self if user.may_somewhere("approvals.view_request") else self.none()
-
-
-class PolicyVersion(models.Model):
-    """One published text of a policy, as canonical bytes. It never changes; requests are pinned to it."""
-
-    policy = models.ForeignKey(Policy, models.PROTECT, related_name="versions")
-    number = models.PositiveIntegerField()
-    document = models.BinaryField()
-    digest = models.CharField(max_length=71, unique=True)
-    published_at = models.DateTimeField(db_default=Now())
-
-    objects = PolicyVersionQuerySet.as_manager()
-
-    class Meta:
-        constraints = [models.UniqueConstraint("policy", "number", name="policy_number")]
-        ordering = ["policy", "-number"]
-
-    def __str__(self) -> str:
-        return f"{self.policy}, version {self.number}"
-
-    def get_absolute_url(self) -> str:
-        return reverse("policy", args=[self.pk])
-
-    @property
-    def content(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(bytes(self.document))
-        return content
-
-    @property
-    def rules(self) -> workflow.Policy:
-        return rules_of(bytes(self.document))
-
-
-@lru_cache(maxsize=256)
-def rules_of(document: bytes) -> workflow.Policy:
-    return workflow.Policy.from_document(json.loads(document))
 
 
 class RequestQuerySet(models.QuerySet["ReviewRequest"]):
@@ -106,6 +50,7 @@ class ReviewRequest(models.Model):
     environment = models.CharField(max_length=20, choices=[(name, name.capitalize()) for name in workflow.ENVIRONMENTS])
     use = models.SlugField(max_length=60)
     policy_version = models.ForeignKey(PolicyVersion, models.PROTECT, related_name="requests")
+    policy_pinned_at = models.DateTimeField(db_default=Now())
     state = models.CharField(max_length=20, choices=State, default=State.IN_REVIEW)
     submitted_by = models.ForeignKey(PERSON, models.PROTECT, related_name="+")
     submitted_at = models.DateTimeField(db_default=Now())
@@ -146,6 +91,7 @@ class ReviewRequest(models.Model):
             "policy": self.policy_version.digest, "submitted_by": str(self.submitted_by.opaque_id),
             "submitted_at": timestamp(self.submitted_at),
             "closed_at": timestamp(self.closed_at) if self.closed_at else None,
+            "policy_pinned_at": timestamp(self.policy_pinned_at),
         }  # fmt: skip
 
     @property

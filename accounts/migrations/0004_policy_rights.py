@@ -1,4 +1,4 @@
-"""Gives the roles their right to take out evidence packs."""
+"""Gives the roles their rights in policies."""
 
 from django.db import migrations
 

@@ -1,0 +1,114 @@
+"""A policy tried on what was asked for over the last months, before anybody publishes it."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Q
+
+from accounts.models import User
+from approvals import workflow
+from approvals.models import Decision, ReviewRequest, Revision
+from approvals.workflow import EvidenceItem, Past, People
+from ledger.events import database_time
+from registry.models import Evidence
+
+BACK = timedelta(days=365)
+SHOWN = 50
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """`stopped` (with why) and `let_through` are at most fifty requests each; the counts are of all."""
+
+    looked_at: int
+    stopped_count: int
+    let_through_count: int
+    stopped: list[tuple[ReviewRequest, workflow.Reason]]
+    let_through: list[ReviewRequest]
+    since: datetime
+
+
+def dry_run(policy: workflow.Policy, viewer: User) -> DryRun:
+    """What this policy would have done with the requests of the last 365 days that the viewer may see."""
+    at = database_time()
+    visible = ReviewRequest.objects.visible_to(viewer)
+    tried = workflow.tried(policy, pasts(visible.filter(Q(closed_at__gte=at - BACK) | Q(closed_at=None)), at))
+    stopped, through = tried.stopped[-SHOWN:], tried.let_through[-SHOWN:]
+    rows = ReviewRequest.objects.select_related("version__model").in_bulk([*(pk for pk, _ in stopped), *through])
+    return DryRun(
+        tried.looked_at, len(tried.stopped), len(tried.let_through),
+        [(rows[pk], reason) for pk, reason in reversed(stopped)], [rows[pk] for pk in reversed(through)], at - BACK,
+    )  # fmt: skip
+
+
+def pasts(requests: Any, at: datetime) -> Iterator[Past]:
+    """Each request by its last manifest, oldest first. Five queries, however many requests."""
+    rows = list(requests.order_by("id").values_list("pk", "state", "closed_at", "policy_version"))
+    ids = [row[0] for row in rows]
+    frozen = Revision.objects.filter(request__in=ids).order_by("request_id", "-number").distinct("request_id")
+    manifests = {
+        request: (json.loads(bytes(raw)), digest, wanted)
+        for request, raw, digest, wanted in frozen.values_list("request", "manifest_bytes", "digest", "evidence_ids")
+    }
+    items = items_of({pk for _, _, wanted in manifests.values() for pk in wanted})
+    signed, rejected = signatures_of(ids)
+    for pk, state, closed_at, _ in rows:
+        manifest, digest, wanted = manifests[pk]
+        yield Past(
+            id=pk,
+            tier=manifest["model"]["risk_tier"],
+            environment=manifest["environment"],
+            use=manifest["use"],
+            at=closed_at or at,
+            artifact=manifest["artifact"]["digest"],
+            decision_rule=workflow.manifest_digest(manifest["decision_rule"]),
+            evidence=tuple(items[each] for each in wanted if each in items),
+            people=people_of(manifest),
+            signed=tuple((role, who) for role, who, over in signed[pk] if over == digest),
+            approved=state == ReviewRequest.State.APPROVED,
+            rejected=pk in rejected,
+        )
+
+
+def people_of(manifest: dict[str, Any]) -> People:
+    """As it was frozen. The owner is not in a manifest: requirements that leave owners out are tried without that."""
+    return People(
+        submitter=frozenset({manifest["submitted_by"]}),
+        contributors=frozenset({*manifest["version"]["contributors"], manifest["version"]["registered_by"]}),
+        evidence_producers=frozenset(each["produced_by"] for each in manifest["evidence"]),
+    )
+
+
+def items_of(wanted: Collection[int]) -> dict[int, EvidenceItem]:
+    rows = Evidence.objects.filter(pk__in=wanted).values_list(
+        "pk", "kind", "title", "provenance", "summary__source", "summary__verdict", "summary__artifact",
+        "summary__decision_rule", "summary__dataset_digest", "dataset__artifact__digest", "created_at",
+    )  # fmt: skip
+    found = {}
+    for pk, kind, title, provenance, source, verdict, artifact, rule, dataset, registered, at in rows:
+        found[pk] = EvidenceItem(
+            str(pk), kind, title, provenance, source or "", verdict or "", artifact or "",
+            workflow.manifest_digest(rule) if rule else "", dataset or "", registered or "", at=at,
+        )  # fmt: skip
+    return found
+
+
+def signatures_of(requests: Collection[int]) -> tuple[dict[int, list[tuple[str, str, str]]], set[int]]:
+    """For each request (role, account, digest) of each approval in the order of time; and which were rejected."""
+    signed: dict[int, list[tuple[str, str, str]]] = defaultdict(list)
+    rejected = set()
+    rows = Decision.objects.filter(request__in=requests).order_by("id")
+    for request, outcome, role, who, digest in rows.values_list(
+        "request", "outcome", "judged_by__role", "signer__opaque_id", "digest"
+    ):
+        if outcome == Decision.Outcome.REJECT:
+            rejected.add(request)
+        elif outcome == Decision.Outcome.APPROVE:
+            signed[request].append((role, str(who), digest))
+    return signed, rejected

@@ -1,0 +1,157 @@
+"""A form for each part of a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.forms.utils import ErrorDict
+from django.http import QueryDict
+
+from accounts.models import Role
+from approvals import frameworks
+from approvals.forms import area
+from approvals.workflow import policy as words
+from registry.services.evidence import KINDS
+
+SIGNS = "approvals.sign_decision"
+COMPUTED = {"bias_report": "Bias report", "explanation_report": "Explanation report"}
+
+
+def several(names: tuple[str, ...], label: str, help_text: str = "") -> forms.MultipleChoiceField:
+    choices = [(name, name.replace("_", " ")) for name in names]
+    return forms.MultipleChoiceField(
+        choices=choices, required=False, label=label, help_text=help_text, widget=forms.CheckboxSelectMultiple
+    )
+
+
+def one(choices: list[tuple[str, str]], label: str, help_text: str = "") -> forms.ChoiceField:
+    return forms.ChoiceField(choices=choices, label=label, help_text=help_text)
+
+
+def text(label: str, help_text: str = "", *, most: int = 120, rows: int = 0) -> forms.CharField:
+    widget = area(rows) if rows else forms.TextInput(attrs={"spellcheck": "true"})
+    return forms.CharField(max_length=most, label=label, help_text=help_text, widget=widget)
+
+
+def number(label: str, help_text: str = "", *, required: bool = True) -> forms.IntegerField:
+    return forms.IntegerField(label=label, help_text=help_text, required=required, min_value=1)
+
+
+class Part(forms.Form):
+    """One part of a policy. What is right is for `workflow.documents` to say, so that form and text agree."""
+
+    def raw(self) -> dict[str, Any]:
+        return {
+            name: widget.widget.value_from_datadict(self.data, self.files, self.add_prefix(name))
+            for name, widget in self.fields.items()
+        }
+
+    @classmethod
+    def shown(cls, values: Mapping[str, Any], prefix: str) -> Part:
+        """The form with these values in it and no errors yet; `add_error` puts them in."""
+        form = cls(prefix=prefix)
+        data = QueryDict(mutable=True)
+        for name, value in values.items():
+            if isinstance(value, (list, tuple)):
+                data.setlist(form.add_prefix(name), [str(each) for each in value])
+            elif value is True:
+                data[form.add_prefix(name)] = "on"
+            elif value not in (None, False):
+                data[form.add_prefix(name)] = str(value)
+        form = cls(data, prefix=prefix)
+        # As if it had been found right: what is wrong is put in by whoever reads the document.
+        vars(form).update(_errors=ErrorDict(), cleaned_data={})
+        return form
+
+
+class Applies(Part):
+    """The fields of a `when`, at the end of a rule's form."""
+
+    tiers = several(words.TIERS, "Only for these risk tiers", "None ticked: for all.")
+    environments = several(words.ENVIRONMENTS, "Only in these environments", "None ticked: in all.")
+    uses = forms.CharField(
+        required=False,
+        label="Only for these uses",
+        help_text="With commas between, such as mortgage-screening. Empty: all.",
+    )
+
+
+class PolicyPart(Part):
+    title = text("Title")
+    slug = text("Short name", "In small letters, digits and hyphens. It stays, whatever the title becomes.", most=60)
+    summary = text("Summary", "One or two sentences: what it asks for, and why.", most=1000, rows=2)
+    frameworks = several((), "Frameworks it is for")
+    valid_days = number("Approvals hold for (days)")
+    max_pinned_days = number(
+        "A request may be under way for (days)", "Then it needs a new revision under today's policy. Empty: no limit.",
+        required=False,
+    )  # fmt: skip
+    factor = one(
+        [("password", "Password"), ("second_factor", "Password and a second factor, or a passkey")],
+        "Proof of identity when signing",
+    )
+    deactivated_signer = one(
+        [("keeps", "Their signature keeps counting"), ("suspends", "What they signed is suspended")],
+        "When somebody who signed leaves",
+    )
+    block = several(words.SEVERITIES, "Open findings that block", "Of these severities.")
+    overdue = one([("suspends", "Suspends the approval"), ("reminds", "Only reminds")], "A finding past its due date")
+    conditions = forms.BooleanField(required=False, label="May be approved with conditions")
+    anchor_outside = forms.BooleanField(
+        required=False, label="Signatures count once the log is anchored outside the portal"
+    )
+    emergency_people = number(
+        "In an emergency so many people together", "Empty: no emergency approval.", required=False
+    )
+    emergency_hours = number("may let it serve for so many hours", required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [(each.id, each.short) for each in frameworks.everything().values()]
+        self.fields["frameworks"].choices = choices  # type: ignore[attr-defined]
+
+
+class EvidencePart(Applies):
+    title = text("What has to be there")
+    slug = text("Short name", most=60)
+    kind = one(list({**COMPUTED, **KINDS}.items()), "Kind")
+    source = one(
+        [("", "any"), ("model", "the model's own predictions"), ("historical", "the historical decisions")], "About"
+    )
+    provenance = one([("computed", "computed here"), ("", "anybody")], "Made by")
+    bound_to = several(words.BOUND, "About exactly this")
+    verdicts = one(
+        [("acknowledge", "is a known limitation, which each signer acknowledges"), ("within_only", "blocks")],
+        "A verdict that is not within bounds",
+    )
+    max_age_days = number("At most so many days old", "Empty: any age.", required=False)
+    field_order = ("title", "slug", "kind", "source", "provenance", "bound_to", "verdicts", "max_age_days")
+
+
+class StagePart(Part):
+    title = text("Stage")
+    slug = text("Short name", most=60)
+
+
+class RequirementPart(Applies):
+    title = text("What is signed")
+    slug = text("Short name", most=60)
+    role = one([], "By")
+    count = number("So many different people")
+    scope = one([("team", "of the model's team"), ("house", "of the whole house")], "Who hold the role")
+    distinct_from = several(
+        words.DISTINCT, "None of these", "Submitter, contributors and producers of evidence always."
+    )
+    meaning = text("Meaning of the signature", "In the words of who signs.", most=1000, rows=3)
+    carry_over_if = several(
+        words.CARRIES, "In a later revision it goes on counting if all of these are as they were",
+        "None ticked: it has to be signed anew.",
+    )  # fmt: skip
+    field_order = ("title", "slug", "role", "count", "scope", "distinct_from", "meaning", "carry_over_if")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        roles = Role.objects.filter(permissions__contains=[SIGNS]).values_list("slug", "name")
+        self.fields["role"].choices = list(roles)  # type: ignore[attr-defined]

@@ -1,0 +1,231 @@
+"""Policies as documents: plain JSON values in, a policy or the place of what is wrong out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from approvals.workflow.policy import (
+    ALWAYS_DISTINCT,
+    BOUND,
+    CARRIES,
+    DEACTIVATED,
+    DISTINCT,
+    ENVIRONMENTS,
+    FACTORS,
+    OVERDUE,
+    PROVENANCES,
+    SCOPES,
+    SEVERITIES,
+    TIERS,
+    VERDICTS,
+    Emergency,
+    EvidenceRule,
+    FindingRule,
+    InvalidPolicy,
+    Policy,
+    Requirement,
+    Stage,
+    When,
+)
+
+FIRST, FORMAT = "countersign-policy/1", "countersign-policy/2"
+SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
+ROLE = re.compile(r"[a-z]+(_[a-z]+)*\Z")
+# What format 1 could not say yet; what it leaves out has the defaults of the dataclasses.
+SECOND = {
+    Policy: {"frameworks", "max_pinned_days", "factor", "conditions", "anchor_outside", "findings", "emergency"},
+    EvidenceRule: {"max_age_days", "when"},
+    Requirement: {"scope", "when", "carry_over_if"},
+}
+
+Read = Callable[[Any, str], Any]
+
+
+def read(document: Mapping[str, Any]) -> Policy:
+    """The policy that a document is. Raises InvalidPolicy."""
+    if "format" not in _table(document, "policy"):
+        raise InvalidPolicy("format", "is missing")
+    form = _one_of((FIRST, FORMAT))(document["format"], "format")
+    policy: Policy = _shape(Policy, form == FIRST)({key: document[key] for key in document if key != "format"}, "")
+    requirements = list(policy.requirements)
+    if not requirements or not all(stage.requirements for stage in policy.stages):
+        raise InvalidPolicy("stages", "every stage needs at least one requirement")
+    if not any(each.when.always and not each.carry_over_if for each in requirements):
+        sentence = "one requirement must apply to every request and be signed anew for every revision"
+        raise InvalidPolicy("stages", sentence)
+    for place, slugs in (
+        ("stages", [stage.slug for stage in policy.stages]),
+        ("stages", [each.slug for each in requirements]),
+        ("evidence", [rule.slug for rule in policy.evidence]),
+    ):
+        if len(set(slugs)) < len(slugs):
+            raise InvalidPolicy(place, "a slug names one stage, one requirement or one evidence rule only")
+    return policy
+
+
+def write(policy: Policy) -> dict[str, Any]:
+    """The document of a policy, in today's format."""
+    return {"format": FORMAT, **_plain(policy)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return value
+
+
+def _shape(kind: type, first: bool) -> Read:
+    """Reads a table with exactly the fields of a dataclass, each by its own rule."""
+    rules = RULES[kind]
+    unknown = SECOND.get(kind, set()) if first else set()
+
+    def reader(value: Any, place: str) -> Any:
+        data = _table(value, place or "policy")
+        wanted = [name for name in rules if name not in unknown]
+        for name in data:
+            if name not in wanted:
+                raise InvalidPolicy(_under(place, name), "is not known")
+        for name in wanted:
+            if name not in data:
+                raise InvalidPolicy(_under(place, name), "is missing")
+        return kind(**{name: _rule(rules[name], first)(data[name], _under(place, name)) for name in wanted})
+
+    return reader
+
+
+def _rule(rule: Any, first: bool) -> Read:
+    """A dataclass, a list of one, or one or nothing (a tuple of one), read in the document's format."""
+    if isinstance(rule, type):
+        return _shape(rule, first)
+    if isinstance(rule, list):
+        return _each(_shape(rule[0], first))
+    if isinstance(rule, tuple):
+        return _optional(_shape(rule[0], first))
+    read: Read = rule
+    return read
+
+
+def _under(place: str, name: str) -> str:
+    return f"{place}.{name}" if place else name
+
+
+def _table(value: Any, place: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise InvalidPolicy(place, "must be a table of fields")
+    return value
+
+
+def _each(read: Read) -> Read:
+    def reader(value: Any, place: str) -> Any:
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            raise InvalidPolicy(place, "must be a list")
+        return tuple(read(each, f"{place}.{number}") for number, each in enumerate(value))
+
+    return reader
+
+
+def _one_of(allowed: Sequence[str]) -> Read:
+    def reader(value: Any, place: str) -> Any:
+        if value not in allowed:
+            said = ", ".join(each or '""' for each in allowed)
+            raise InvalidPolicy(place, f"{value!r} is none of {said}")
+        return value
+
+    return reader
+
+
+def _several_of(allowed: Sequence[str]) -> Read:
+    return _distinct(_each(_one_of(allowed)))
+
+
+def _distinct(read: Read) -> Read:
+    def reader(value: Any, place: str) -> Any:
+        found = read(value, place)
+        if len(set(found)) < len(found):
+            raise InvalidPolicy(place, "names something twice")
+        return found
+
+    return reader
+
+
+def _text(most: int) -> Read:
+    def reader(value: Any, place: str) -> Any:
+        if not isinstance(value, str) or not value.strip():
+            raise InvalidPolicy(place, "must say something")
+        if len(value) > most:
+            raise InvalidPolicy(place, f"has more than {most} characters")
+        return value
+
+    return reader
+
+
+def _like(shape: re.Pattern[str], words: str) -> Read:
+    def reader(value: Any, place: str) -> Any:
+        if not isinstance(value, str) or not shape.match(value) or len(value) > 60:
+            raise InvalidPolicy(place, f"{value!r} must be {words}, at most 60 characters")
+        return value
+
+    return reader
+
+
+def _from_one(most: int) -> Read:
+    def reader(value: Any, place: str) -> Any:
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+            raise InvalidPolicy(place, f"{value!r} is no whole number from 1 to {most:,}")
+        return value
+
+    return reader
+
+
+def _optional(read: Read) -> Read:
+    return lambda value, place: None if value is None else read(value, place)
+
+
+def _apart(value: Any, place: str) -> Any:
+    found = _several_of(DISTINCT)(value, place)
+    if missing := [name for name in ALWAYS_DISTINCT if name not in found]:
+        raise InvalidPolicy(place, f"must name {missing[0]}: nobody signs their own work")
+    return found
+
+
+def _yes_or_no(value: Any, place: str) -> Any:
+    if not isinstance(value, bool):
+        raise InvalidPolicy(place, f"{value!r} is neither true nor false")
+    return value
+
+
+_slug = _like(SLUG, "small letters and digits, with hyphens between")
+_role = _like(ROLE, "a role in small letters, with underscores between")
+_kind = _like(ROLE, "a kind of evidence in small letters, with underscores between")
+_source = _one_of(("", "model", "historical"))
+_days = _from_one(3650)
+
+RULES: dict[type, dict[str, Any]] = {
+    When: {
+        "tiers": _several_of(TIERS), "environments": _several_of(ENVIRONMENTS), "uses": _distinct(_each(_slug)),
+    },
+    EvidenceRule: {
+        "slug": _slug, "title": _text(120), "kind": _kind, "source": _source, "provenance": _one_of(PROVENANCES),
+        "bound_to": _several_of(BOUND), "verdicts": _one_of(VERDICTS), "max_age_days": _optional(_days), "when": When,
+    },
+    Requirement: {
+        "slug": _slug, "title": _text(120), "role": _role, "count": _from_one(20),
+        "distinct_from": _apart, "meaning": _text(1000), "scope": _one_of(SCOPES), "when": When,
+        "carry_over_if": _several_of(CARRIES),
+    },
+    Stage: {"slug": _slug, "title": _text(120), "requirements": [Requirement]},
+    FindingRule: {"block": _several_of(SEVERITIES), "overdue": _one_of(OVERDUE)},
+    Emergency: {"people": _from_one(10), "hours": _from_one(168)},
+    Policy: {
+        "slug": _slug, "title": _text(120), "version": _from_one(100_000), "summary": _text(1000),
+        "valid_days": _days, "deactivated_signer": _one_of(DEACTIVATED), "evidence": [EvidenceRule],
+        "stages": [Stage], "frameworks": _distinct(_each(_slug)), "max_pinned_days": _optional(_days),
+        "factor": _one_of(FACTORS), "conditions": _yes_or_no, "anchor_outside": _yes_or_no, "findings": FindingRule,
+        "emergency": (Emergency,),
+    },
+}  # fmt: skip

@@ -1,0 +1,105 @@
+"""Evidence and what a policy wants of it: what is missing at a moment, and which limitations are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from approvals.workflow.policy import EvidenceRule, Policy
+from approvals.workflow.signing import Reason
+
+PASSING = ("within", "")
+
+
+@dataclass(frozen=True)
+class EvidenceItem:
+    """One frozen piece of evidence as the records have it now. Digests are "" where nothing was recorded.
+
+    `at` is when it was made; what has no time is too old for any limit of age.
+    """
+
+    id: str
+    kind: str
+    title: str
+    provenance: str
+    source: str = ""
+    verdict: str = ""
+    artifact: str = ""
+    decision_rule: str = ""
+    dataset: str = ""
+    registered_dataset: str = ""
+    says: str = ""
+    withdrawn: bool = False
+    at: datetime | None = None
+
+
+def evidence_gaps(
+    policy: Policy, evidence: Sequence[EvidenceItem], artifact: str, decision_rule: str, at: datetime
+) -> Iterable[Reason]:
+    """One reason for each evidence rule that nothing frozen fulfils at this moment, naming the nearest miss."""
+    for rule in policy.evidence:
+        alike = [item for item in evidence if _alike(rule, item)]
+        misses = [(_miss(rule, item, artifact, decision_rule, at), item) for item in alike]
+        if any(miss is None for miss, _ in misses):
+            continue
+        computed = ", computed here," if rule.provenance == "computed" else ""
+        if not misses:
+            yield Reason("evidence_missing", f"{rule.title}{computed} is missing. Ask for it on the version's page.")
+            continue
+        miss, item = misses[-1]
+        assert miss is not None
+        yield Reason(miss.code, f"{rule.title}: “{item.title}” {miss.sentence}")
+
+
+def _alike(rule: EvidenceRule, item: EvidenceItem) -> bool:
+    return item.kind == rule.kind and rule.source in ("", item.source) and rule.provenance in ("", item.provenance)
+
+
+def _miss(
+    rule: EvidenceRule, item: EvidenceItem, artifact: str, decision_rule: str, at: datetime | None = None
+) -> Reason | None:
+    if item.withdrawn:
+        return Reason("evidence_withdrawn", "has been withdrawn. Attach another and submit a new revision.")
+    if "artifact" in rule.bound_to and item.artifact != artifact:
+        return Reason("evidence_other_subject", "is about other bytes than these. Compute it for this version.")
+    if "decision_rule" in rule.bound_to and item.decision_rule != decision_rule:
+        return Reason("evidence_other_subject", "was computed under another decision rule. Compute it anew.")
+    if "dataset" in rule.bound_to and (not item.dataset or item.dataset != item.registered_dataset):
+        return Reason("evidence_other_subject", "does not rest on a registered dataset. Compute it on one.")
+    if rule.verdicts == "within_only" and item.verdict not in PASSING:
+        return Reason(
+            "evidence_verdict", f"says {verdict_words(item.verdict)}; the policy takes only reports within bounds."
+        )
+    if rule.max_age and at and (item.at is None or at >= item.at + rule.max_age):
+        return Reason("evidence_too_old", f"is older than {rule.max_age_days} days. Make a new one and ask again.")
+    return None
+
+
+def stale_from(
+    policy: Policy, evidence: Sequence[EvidenceItem], artifact: str, decision_rule: str
+) -> Iterable[datetime]:
+    """For each evidence rule with a limit of age, when the last of what fulfils it becomes too old."""
+    for rule in policy.evidence:
+        lasting = replace(rule, max_age_days=None)
+        ends = [
+            item.at + rule.max_age
+            for item in evidence
+            if rule.max_age and item.at and _alike(rule, item) and _miss(lasting, item, artifact, decision_rule) is None
+        ]
+        if ends:
+            yield max(ends)
+
+
+def limitations(policy: Policy, evidence: Sequence[EvidenceItem]) -> Iterable[Reason]:
+    """Known limitations: frozen reports with a verdict that is not within bounds, by the code `evidence:<id>`."""
+    for item in evidence:
+        asked = any(_alike(rule, item) and rule.verdicts == "acknowledge" for rule in policy.evidence)
+        if asked and item.verdict not in PASSING:
+            said = f" {item.says}" if item.says else ""
+            yield Reason(f"evidence:{item.id}", f"“{item.title}” says {verdict_words(item.verdict)}.{said}")
+
+
+def verdict_words(verdict: str) -> str:
+    named = {"within": "within the bounds", "outside": "outside the bounds", "too_few": "too few people to test"}
+    return named.get(verdict, verdict.replace("_", " "))
