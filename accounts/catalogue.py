@@ -45,6 +45,10 @@ PERMISSIONS: dict[str, str] = {
     "approvals.revoke_approval": "revoke an approval",
     "approvals.check_gate": "ask the gate",
     "approvals.export_pack": "take out evidence packs of requests",
+    "approvals.raise_finding": "raise a finding about a version",
+    "approvals.answer_finding": "answer findings",
+    "approvals.judge_finding": "change a finding's severity, due day and owner, validate its closure, reopen it",
+    "approvals.accept_risk": "accept a risk for a while, and end that",
     "approvals.propose_policy": "propose policies, and which requests they govern",
     "approvals.publish_policy": "publish or decline what somebody else proposed",
     "inference.view_endpoint": "see endpoints",
@@ -67,13 +71,15 @@ BUILD = (
     "registry.register_model", "registry.edit_model", "registry.register_version", "registry.edit_version",
     "registry.upload_artifact", "registry.download_artifact", "registry.register_dataset", "registry.read_rows",
     "registry.attach_evidence", "fairness.request_report", "jobs.cancel_job", "approvals.submit_request",
-    "approvals.withdraw_request", "approvals.comment",
+    "approvals.withdraw_request", "approvals.comment", "approvals.answer_finding",
 )  # fmt: skip
 CHALLENGE = (
     "registry.download_artifact", "registry.read_rows", "registry.attach_evidence", "registry.upload_artifact",
     "fairness.request_report", "jobs.cancel_job", "approvals.comment", "approvals.reauthenticate",
     "approvals.sign_decision", "approvals.export_pack",
 )  # fmt: skip
+# What the second line does, and nobody else: not the approver, who decides on what it found.
+JUDGE = ("approvals.raise_finding", "approvals.judge_finding")
 
 ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "model_owner": (
@@ -84,16 +90,15 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "developer": ("Developer", (*READ, *BUILD)),
-    "validator": ("Validator", (*READ, *CHALLENGE)),
+    "validator": ("Validator", (*READ, *CHALLENGE, *JUDGE)),
     "reviewer": ("Reviewer", (*READ, "registry.download_artifact", "approvals.comment")),
     "approver": ("Approver", (*READ, *CHALLENGE, "approvals.revoke_approval")),
     "risk_officer": (
         "Risk officer",
         (
-            *READ, *CHALLENGE, "registry.set_risk_tier", "approvals.revoke_approval", "approvals.publish_policy",
-            "audits.view_log",
-            "audits.view_erasure", "audits.request_erasure", "audits.approve_erasure", "audits.manage_legal_hold",
-            "inference.revoke_key",
+            *READ, *CHALLENGE, *JUDGE, "approvals.accept_risk", "approvals.publish_policy", "registry.set_risk_tier",
+            "approvals.revoke_approval", "audits.view_log", "audits.view_erasure", "audits.request_erasure",
+            "audits.approve_erasure", "audits.manage_legal_hold", "inference.revoke_key",
         ),
     ),
     "auditor": (

@@ -20,6 +20,7 @@ from accounts.asking import asker
 from accounts.models import ApiToken, User
 from approvals import gate, services
 from approvals import serializers as shapes
+from approvals.findings.conditions import Condition
 from approvals.models import RequestQuerySet, ReviewRequest, Revision
 from approvals.signing import NONCE_LIVES
 from audits.receipts import sealed_answer, with_seal
@@ -60,6 +61,16 @@ def evidence_named(ids: list[int] | None, user: User) -> list[Evidence] | None:
     if len(found) < len(set(ids)):
         raise Refusal("evidence_not_usable", "Some of the evidence chosen is not there. Check the numbers.", "evidence")
     return found
+
+
+def conditions_of(rows: list[dict[str, Any]]) -> list[Condition]:
+    """Raises Refusal `owner_cannot_answer` for an account that is not there."""
+    people = {each.opaque_id: each for each in User.objects.filter(opaque_id__in=[row["owner"] for row in rows])}
+    for place, row in enumerate(rows):
+        if row["owner"] not in people:
+            sentence = "There is no such account in the model's team. Check its id."
+            raise Refusal("owner_cannot_answer", sentence, f"conditions.{place}.owner")
+    return [Condition(row["text"], people[row["owner"]], row["due"]) for row in rows]
 
 
 class RequestList(ListAPIView[ReviewRequest]):
@@ -142,6 +153,7 @@ class Decisions(APIView):
     def post(self, request: Request, pk: int) -> Response:
         """Needs a nonce from `/reauthentications/`, asked for by the same person with the same token or session."""
         found, data = visible(request, pk), given(shapes.DecisionInput, request)
+        data["conditions"] = conditions_of(data["conditions"])
         made = services.sign(by=request.user, request=found, session_key=session_of(request), **data)
         return sealed_answer(shapes.DecisionSerializer(made).data, status=201)
 

@@ -10,7 +10,9 @@ from typing import Any
 
 from approvals import dossier as records
 from approvals import gate
+from approvals.findings import reading
 from approvals.models import Decision, PolicyVersion, ReviewRequest, Revision, Revocation
+from approvals.seals import seals_of
 from audits import asof
 from ledger.models import Event
 from registry.asof import evidence_at, versions_at
@@ -53,7 +55,12 @@ def dossiers_at(ids: Iterable[int], at: datetime) -> dict[int, records.Dossier]:
         decisions[decision.request_id].append(decision)
     everything = [each for given in decisions.values() for each in given]
     active_again(everything, at)
-    seals = records.seals_of(everything, until=at)
+    about = reading.read(
+        {row.version_id for row in present.values()},
+        [pk for each in revisions.values() for pk in each[-1].step_ids],
+        until=at,
+    )
+    seals = seals_of([*everything, *about.rows], until=at)
     ended = {
         row.request_id: row
         for row in Revocation.objects.filter(request__in=present, at__lte=at).select_related("revoked_by")
@@ -66,10 +73,10 @@ def dossiers_at(ids: Iterable[int], at: datetime) -> dict[int, records.Dossier]:
             then = restored(row, kept[str(pk)].record, pinned)
             then.version = version.version
             if kept[str(pk)].state != "verified" or not version.intact:
-                seals |= {each.pk: "broken" for each in decisions[pk]}
+                seals |= dict.fromkeys(decisions[pk], "broken")
             there = [evidence[each] for each in revisions[pk][-1].evidence_ids if each in evidence]
             found[pk] = records.dossier(
-                then, revisions[pk], there, version.contributors, decisions[pk], ended.get(pk), seals
+                then, revisions[pk], there, version.contributors, decisions[pk], ended.get(pk), seals, about
             )
     return found
 

@@ -8,15 +8,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
-from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q, Subquery
+from django.db.models import Exists, F, OuterRef
 
 from accounts.models import User
 from approvals import workflow
-from approvals.models import Decision, PolicyBinding, PolicyVersion, ReviewRequest, Revision, Revocation
-from approvals.workflow.manifest import FORMAT
-from ledger.canonical import canonical
-from ledger.models import Checkpoint, Record
+from approvals.findings import reading
+from approvals.models import (
+    Decision,
+    FindingStep,
+    PolicyBinding,
+    PolicyVersion,
+    ReviewRequest,
+    Revision,
+    Revocation,
+    RiskAcceptance,
+)  # fmt: skip
+from approvals.seals import seals_of
+from approvals.workflow.manifest import FIRST_FORMAT, FORMAT
 from registry.models import Evidence, Version
 
 SUBJECT = ("version__model__team", "version__model__owner", "version__model__risk_tier_set_by", "version__artifact")
@@ -24,7 +32,10 @@ SUBJECT = ("version__model__team", "version__model__owner", "version__model__ris
 
 @dataclass(frozen=True)
 class Dossier:
-    """A request with its latest revision, the evidence frozen there as it is now, and the case for the rules."""
+    """A request with its latest revision, the evidence frozen there as it is now, and the case for the rules.
+
+    `steps` are the newest steps of the findings and conditions that bear on it; `acceptances` the risks accepted here.
+    """
 
     request: ReviewRequest
     revision: Revision
@@ -34,16 +45,18 @@ class Dossier:
     revocation: Revocation | None
     manifest: dict[str, Any]
     case: workflow.Case
+    steps: tuple[FindingStep, ...] = ()
+    acceptances: tuple[RiskAcceptance, ...] = ()
 
     @property
     def policy(self) -> workflow.Policy:
         return self.case.policy
 
 
-def open_dossiers(requests: Iterable[ReviewRequest], made: Decision | None = None) -> dict[int, Dossier]:
-    """Dossiers by the request's id: nine queries, however many requests.
+def open_dossiers(requests: Iterable[ReviewRequest], made: Collection[Any] = ()) -> dict[int, Dossier]:
+    """Dossiers by the request's id: twelve queries, however many requests.
 
-    `made` is the decision of the act that asks, whose event is written only when the act ends.
+    `made` is what the act that asks has decided, whose event is written only when the act ends.
     """
     ids = [request.pk for request in requests]
     rows = ReviewRequest.objects.filter(pk__in=ids).select_related(
@@ -60,32 +73,39 @@ def open_dossiers(requests: Iterable[ReviewRequest], made: Decision | None = Non
     related = ("signer", "revision", "on_behalf_of")
     for decision in Decision.objects.filter(request__in=ids).select_related(*related).order_by("id"):
         decisions[decision.request_id].append(decision)
-    seals = seals_of([each for given in decisions.values() for each in given], made)
+    kept = reading.read(
+        {request.version_id for request in found.values()}, [pk for each in latest.values() for pk in each.step_ids]
+    )
+    seals = seals_of([*(each for given in decisions.values() for each in given), *kept.rows], made)
     revocations = {
         row.request_id: row for row in Revocation.objects.filter(request__in=ids).select_related("revoked_by")
     }
     return {
         pk: dossier(
             request, revisions[pk], [evidence[each] for each in latest[pk].evidence_ids if each in evidence],
-            contributors[request.version_id], decisions[pk], revocations.get(pk), seals,
+            contributors[request.version_id], decisions[pk], revocations.get(pk), seals, kept,
         )
         for pk, request in found.items()
     }  # fmt: skip
 
 
-def open_dossier(request: ReviewRequest, made: Decision | None = None) -> Dossier:
+def open_dossier(request: ReviewRequest, made: Collection[Any] = ()) -> Dossier:
     return open_dossiers([request], made)[request.pk]
 
 
 def dossier(
     request: ReviewRequest, revisions: Sequence[Revision], evidence: Sequence[Evidence], contributors: Collection[User],
-    decisions: Sequence[Decision], revocation: Revocation | None, seals: Mapping[int, str],
+    decisions: Sequence[Decision], revocation: Revocation | None, seals: Mapping[Any, str], kept: reading.Kept,
 ) -> Dossier:  # fmt: skip
     """`request` is annotated with `superseded`."""
     latest = revisions[-1]
+    acceptances = kept.accepted.get((request.version_id, request.environment, request.use), [])
+    steps = reading.bearing(kept.newest.get(request.version_id, []), request.pk)
     manifest = manifest_of(
         request.version, evidence, contributors, request.policy_version, environment=request.environment,
         use=request.use, request_id=request.pk, number=latest.number, submitter=latest.submitted_by,
+        form=latest.format, steps=[kept.frozen[pk] for pk in latest.step_ids if pk in kept.frozen],
+        acceptances=[each for each in acceptances if each.pk in latest.acceptance_ids],
     )  # fmt: skip
     # A rejection on record binds, whatever the request's own column says.
     rejected = any(each.outcome == Decision.Outcome.REJECT for each in decisions)
@@ -109,7 +129,7 @@ def dossier(
                 each.digest,
                 each.at,
                 each.signer.is_active,
-                seals[each.pk],
+                seals[each],
                 untouched(each, revisions, manifest) if carries else frozenset(),
             )
             for each in decisions
@@ -117,8 +137,13 @@ def dossier(
         revoked=revocation is not None,
         pinned_until=request.policy_pinned_at + timedelta(days=days) if (days := policy.max_pinned_days) else None,
         superseded=getattr(request, "superseded"),  # noqa: B009
+        findings=tuple(reading.as_finding(each, seals[each]) for each in steps),
+        acceptances=tuple(reading.as_acceptance(each, seals[each], kept.until) for each in acceptances),
     )
-    return Dossier(request, latest, tuple(revisions), tuple(evidence), tuple(decisions), revocation, manifest, case)
+    return Dossier(
+        request, latest, tuple(revisions), tuple(evidence), tuple(decisions), revocation, manifest, case, tuple(steps),
+        tuple(acceptances),
+    )  # fmt: skip
 
 
 def applying(request: ReviewRequest) -> workflow.Policy:
@@ -132,34 +157,6 @@ def untouched(decision: Decision, revisions: Sequence[Revision], manifest: Mappi
     if workflow.manifest_digest(signed) != decision.digest:
         return frozenset()
     return frozenset(name for name, value in manifest.items() if name in signed and signed[name] == value)
-
-
-def seals_of(
-    decisions: Sequence[Decision], made: Decision | None = None, until: datetime | None = None
-) -> dict[int, str]:
-    """For each decision `sealed`, `pending`, or `broken` where its row is not what its event recorded. One query.
-
-    With `until` only what was published by that moment seals.
-    """
-    published = Checkpoint.objects.filter(origin=settings.LOG_ORIGIN)
-    published = published if until is None else published.filter(at__lte=until)
-    newest = published.order_by("-size").values("size")[:1]
-    sealed_by_then = ExpressionWrapper(Q(event__leaf__index__lt=Subquery(newest)), BooleanField())
-    rows = Record.objects.filter(
-        object_type="approvals.decision", object_id__in=[str(each.pk) for each in decisions],
-        event__event="decision.signed",
-    ).values_list("object_id", "bytes", sealed_by_then)  # fmt: skip
-    recorded = {int(pk): (bytes(state), bool(sealed)) for pk, state, sealed in rows}
-    found = {}
-    for each in decisions:
-        state, sealed = recorded.get(each.pk, (b"", False))
-        if each == made:
-            found[each.pk] = "pending"
-        elif state != canonical(each.as_record()):
-            found[each.pk] = "broken"
-        else:
-            found[each.pk] = "sealed" if sealed else "pending"
-    return found
 
 
 def people_of(
@@ -214,14 +211,18 @@ def as_item(evidence: Evidence) -> workflow.EvidenceItem:
 
 def manifest_of(
     version: Version, evidence: Sequence[Evidence], contributors: Collection[User], policy: PolicyVersion, *,
-    environment: str, use: str, request_id: int | None, number: int, submitter: User,
+    environment: str, use: str, request_id: int | None, number: int, submitter: User, form: str = FORMAT,
+    steps: Sequence[FindingStep] = (), acceptances: Sequence[RiskAcceptance] = (),
 ) -> dict[str, Any]:  # fmt: skip
-    """The manifest of these records as they are now, as plain JSON. People are in it by their opaque ids."""
+    """The manifest of these records as they are now, as plain JSON in the form of a format.
+
+    People are in it by their opaque ids; of findings and accepted risks what was so when they were frozen.
+    """
     model, rows = version.model, sorted(evidence, key=lambda each: each.pk)
     items = [as_item(each) for each in rows]
     datasets = {each.dataset.pk: each.dataset for each in rows if each.dataset is not None}
     return {
-        "format": FORMAT,
+        "format": form,
         "request": str(request_id) if request_id is not None else None,
         "revision": number,
         "submitted_by": str(submitter.opaque_id),
@@ -264,6 +265,7 @@ def manifest_of(
             reason.code for reason in workflow.limitations(policy.rules.applying(model.tier, environment, use), items)
         ],
         "policy": {"slug": policy.policy.slug, "version": policy.number, "digest": policy.digest},
+        **({} if form == FIRST_FORMAT else reading.manifest_parts(steps, acceptances)),
     }
 
 

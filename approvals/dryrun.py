@@ -71,7 +71,7 @@ def pasts(requests: Any, at: datetime) -> Iterator[Past]:
             evidence=tuple(items[each] for each in wanted if each in items),
             people=people_of(manifest),
             signed=tuple((role, who) for role, who, over in signed[pk] if over == digest),
-            approved=state == ReviewRequest.State.APPROVED,
+            approved=state in workflow.APPROVED,
             rejected=pk in rejected,
         )
 
@@ -109,6 +109,6 @@ def signatures_of(requests: Collection[int]) -> tuple[dict[int, list[tuple[str, 
     ):
         if outcome == Decision.Outcome.REJECT:
             rejected.add(request)
-        elif outcome == Decision.Outcome.APPROVE:
+        elif outcome in workflow.APPROVING:
             signed[request].append((role, str(who), digest))
     return signed, rejected

@@ -105,7 +105,7 @@ class SignForm(forms.Form):
         field.choices = [(each.code, each.sentence) for each in limitations]  # type: ignore[attr-defined]
         field.required = True
         field.error_messages["required"] = "Tick each one to say that you sign with it in view, or ask for changes."
-        if outcome != Decision.Outcome.APPROVE or not limitations:
+        if outcome not in workflow.APPROVING or not limitations:
             del self.fields["acknowledged"]
 
 

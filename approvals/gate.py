@@ -176,7 +176,7 @@ def of_requests(dossiers: Sequence[records.Dossier], at: datetime, revoked: dict
 
     The newest one decided speaks; where it says no and another is under way, that one says what is still open.
     """
-    decided = [each for each in dossiers if each.case.state in ("approved", "rejected")]
+    decided = [each for each in dossiers if each.case.state in (*workflow.APPROVED, "rejected")]
     under_way = [each for each in dossiers if each.case.state in workflow.OPEN]
     if decided:
         answer = of_dossier(decided[-1], at, revoked)

@@ -22,7 +22,8 @@ AT_ONCE = 200
 RECENT = timedelta(days=30)
 STATES = [
     ("", "any"), ("open", "Under way"), ("in_review", "In review"), ("changes_requested", "Changes requested"),
-    ("approved", "Approved"), ("revoked", "Revoked"), ("rejected", "Rejected"), ("withdrawn", "Withdrawn"),
+    ("approved", "Approved"), ("conditionally_approved", "Approved with conditions"), ("revoked", "Revoked"),
+    ("rejected", "Rejected"), ("withdrawn", "Withdrawn"),
 ]  # fmt: skip
 
 
@@ -124,7 +125,7 @@ def turn(found: records.Dossier, person: workflow.Person, at: datetime) -> str:
     if stale := workflow.pin_ended(case, at):
         return stale.sentence if person.id in made_by(found) else ""
     standing = workflow.standing(case, at)
-    gaps = list(workflow.gaps(case, at))
+    gaps = [*standing.weighed.gaps.values(), *standing.weighed.reasons]
     for each in standing.requirements:
         against = workflow.may_sign(
             found.policy, each.requirement, person, case.people, signed=standing.signed,
@@ -163,7 +164,7 @@ def running_out(user: User, at: datetime) -> list[Listed]:
         aging = any(rule.max_age_days for rule in policy.rules.evidence)
         ends = Q(closed_at__gt=at - lives) & (Q() if aging else Q(closed_at__lte=at - lives + workflow.EXPIRING))
         soon |= Q(policy_version=policy) & ends
-    rows = list(visible(user).filter(soon, state=ReviewRequest.State.APPROVED).order_by("closed_at")[:AT_ONCE])
+    rows = list(visible(user).filter(soon, state__in=workflow.APPROVED).order_by("closed_at")[:AT_ONCE])
     dossiers = records.open_dossiers(rows)
     told = []
     for request in rows:

@@ -55,7 +55,7 @@ class ProposalSerializer(serializers.ModelSerializer[Proposal]):
         ]  # fmt: skip
 
 
-class VersionInput(serializers.Serializer[Any]):
+class PolicyInput(serializers.Serializer[Any]):
     document = serializers.DictField(help_text="A policy of the format countersign-policy/2")
     note = serializers.CharField(max_length=5000)
     binds_now = serializers.BooleanField(default=False)
@@ -74,7 +74,7 @@ class PublicationInput(serializers.Serializer[Any]):
     answer = serializers.CharField(required=False, allow_blank=True, default="", max_length=5000)
 
 
-class AnswerInput(serializers.Serializer[Any]):
+class DecliningInput(serializers.Serializer[Any]):
     answer = serializers.CharField(max_length=5000)
 
 
@@ -108,22 +108,22 @@ class PolicyList(ListAPIView[PolicyVersion]):
 
     @extend_schema(
         summary="Propose a policy or its next version",
-        request=VersionInput,
+        request=PolicyInput,
         responses={201: with_seal(ProposalSerializer)},
     )
     def post(self, request: Request) -> Response:
         """Nothing changes until somebody else publishes it."""
         try:
-            made = publishing.propose_version(by=request.user, **given(VersionInput, request))
+            made = publishing.propose_version(by=request.user, **given(PolicyInput, request))
         except Refusal as refusal:
-            inside = refusal.field is not None and refusal.field not in VersionInput().fields
+            inside = refusal.field is not None and refusal.field not in PolicyInput().fields
             raise Refusal(
                 refusal.code, refusal.sentence, f"document.{refusal.field}" if inside else refusal.field
             ) from refusal
         return sealed_answer(ProposalSerializer(made).data, status=201, headers={"Location": address(made)})
 
 
-class DryRun(APIView):
+class PolicyDryRun(APIView):
     """What a policy would have done with the requests of the last 365 days. Writes nothing."""
 
     permissions = {"POST": "approvals.propose_policy"}
@@ -224,9 +224,9 @@ class Publication(APIView):
 class Declining(APIView):
     permissions = {"POST": "approvals.publish_policy"}
 
-    @extend_schema(summary="Decline", request=AnswerInput, responses={201: with_seal(ProposalSerializer)})
+    @extend_schema(summary="Decline", request=DecliningInput, responses={201: with_seal(ProposalSerializer)})
     def post(self, request: Request, pk: int) -> Response:
-        made = publishing.decline(by=request.user, proposal=visible(request, pk), **given(AnswerInput, request))
+        made = publishing.decline(by=request.user, proposal=visible(request, pk), **given(DecliningInput, request))
         return sealed_answer(ProposalSerializer(made).data, status=201)
 
 
@@ -241,7 +241,7 @@ class ProposalWithdrawal(APIView):
 
 routes = [
     path("policies/", PolicyList.as_view(), name="api-policies"),
-    path("policies/dry-run/", DryRun.as_view(), name="api-policy-dry-run"),
+    path("policies/dry-run/", PolicyDryRun.as_view(), name="api-policy-dry-run"),
     path("policies/bindings/", BindingList.as_view(), name="api-policy-bindings"),
     path("proposals/", ProposalList.as_view(), name="api-proposals"),
     path("proposals/<int:pk>/", ProposalDetail.as_view(), name="api-proposal"),

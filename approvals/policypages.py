@@ -128,8 +128,8 @@ def started(request: HttpRequest) -> dict[str, Any] | None:
         found = get_object_or_404(PolicyVersion.objects.visible_to(request.user).select_related("policy"), pk=pk)
         document = workflow.write_policy(found.rules)
         return {**document, "version": publishing.next_number(found.policy.slug)}
-    document = templates().get(request.GET.get("template", ""))
-    return document and {**document, "version": publishing.next_number(document["slug"])}
+    begun = templates().get(request.GET.get("template", ""))
+    return begun and {**begun, "version": publishing.next_number(begun["slug"])}
 
 
 def parsed(text: str) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def edited(
     first = request.method == "GET"
     context = {
         "editor": form, "text": text or json.dumps(document, indent=2, ensure_ascii=False), "rules": rules,
-        "refusal": None if first else refusal, "tried": tried, "version": document.get("version", ""),
+        "refusal": None if first else refusal, "tried": tried, "number": document.get("version", ""),
         "title": document.get("title") or "New policy", "note": given.get("note", ""),
         "binds_now": "binds_now" in given, "checked": not typing and not first,
         "affected": affected(document.get("slug", "")),

@@ -56,12 +56,13 @@ class DecisionSerializer(serializers.ModelSerializer[Decision]):
     revision = serializers.IntegerField(source="revision.number")
     evidence_opened = serializers.ListField(child=serializers.IntegerField())
     judged_by = serializers.JSONField()
+    conditions = serializers.JSONField(help_text="Of each condition the digest of its words, its owner and its due day")
 
     class Meta:
         model = Decision
         fields = [
             "id", "revision", "requirement", "signer", "outcome", "meaning", "comment", "digest", "judged_by",
-            "authentication", "acknowledged", "evidence_opened", "at",
+            "authentication", "acknowledged", "evidence_opened", "conditions", "at",
         ]  # fmt: skip
 
 
@@ -185,12 +186,21 @@ class CommentInput(serializers.Serializer[Any]):
 class ReauthenticationInput(serializers.Serializer[Any]):
     request = serializers.IntegerField()
     digest = serializers.CharField(max_length=71)
+    purpose = serializers.ChoiceField(
+        choices=["decision", "risk_acceptance"], default="decision", help_text="What the digest is of"
+    )
     password = serializers.CharField(max_length=200, trim_whitespace=False, write_only=True)
 
 
 class NonceSerializer(serializers.Serializer[Any]):
     nonce = serializers.CharField()
     expires_in = serializers.IntegerField(help_text="Seconds")
+
+
+class ConditionInput(serializers.Serializer[Any]):
+    text = serializers.CharField(max_length=10_000)
+    owner = serializers.UUIDField(help_text="Somebody of the model's team who may answer findings")
+    due = serializers.DateField()
 
 
 class DecisionInput(serializers.Serializer[Any]):
@@ -200,3 +210,4 @@ class DecisionInput(serializers.Serializer[Any]):
     digest = serializers.CharField(max_length=71)
     nonce = serializers.CharField(max_length=100)
     acknowledged = serializers.ListField(child=serializers.CharField(max_length=60), required=False, default=list)
+    conditions = ConditionInput(many=True, required=False, default=list)

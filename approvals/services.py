@@ -10,6 +10,7 @@ from accounts.models import User
 from accounts.services import require_reason
 from approvals import dossier as records
 from approvals import workflow
+from approvals.findings import reading
 from approvals.gate import checked_environment
 from approvals.models import Comment, EvidenceView, ReviewRequest, Revision, Revocation
 from approvals.signing import reauthenticate, sign
@@ -82,13 +83,19 @@ def freeze(request: ReviewRequest, by: User, note: str, evidence: Sequence[Evide
         pk=request.version_id
     )
     rows = records.evidence_by_id({each.pk for each in evidence})
+    about = reading.read([subject.pk])
+    steps = reading.standing(about.newest.get(subject.pk, []), request.pk)
+    accepted = about.accepted.get((subject.pk, request.environment, request.use), [])
+    accepted = reading.holding(accepted, database_time())
     manifest = records.manifest_of(
         subject, list(rows.values()), records.contributors_of({subject.pk})[subject.pk], request.policy_version,
         environment=request.environment, use=request.use, request_id=request.pk, number=number, submitter=by,
+        steps=steps, acceptances=accepted,
     )  # fmt: skip
     return Revision.objects.create(
         request=request, number=number, manifest_bytes=canonical(manifest), digest=workflow.manifest_digest(manifest),
-        evidence_ids=sorted(rows), note=note, submitted_by=by,
+        evidence_ids=sorted(rows), step_ids=sorted(each.pk for each in steps),
+        acceptance_ids=sorted(each.pk for each in accepted), format=manifest["format"], note=note, submitted_by=by,
     )  # fmt: skip
 
 
@@ -162,7 +169,7 @@ def revoke(*, by: Actor, request: ReviewRequest, reason: str) -> Done[Revocation
     assert isinstance(by, User)
     if not by.is_person:
         raise Refusal("humans_only", "Only a person revokes an approval.")
-    if request.state != ReviewRequest.State.APPROVED:
+    if request.state not in workflow.APPROVED:
         raise Refusal("not_approved", "This request is not approved, so there is nothing to revoke.")
     if Revocation.objects.filter(request=request).exists():
         raise Refusal("already_revoked", "This approval has been revoked already.")

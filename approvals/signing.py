@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +12,8 @@ from accounts.models import User
 from accounts.services import check_password, count_attempt
 from approvals import dossier as records
 from approvals import workflow
+from approvals.findings.conditions import MEANING as ON_CONDITIONS
+from approvals.findings.conditions import Condition, attach, checked
 from approvals.models import Decision, EvidenceView, Reauthentication, ReviewRequest
 from ledger.actors import Actor
 from ledger.door import Done, governed
@@ -28,23 +30,31 @@ def hashed(text: str) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def reauthenticate(*, by: User, request: ReviewRequest, digest: str, password: str, session_key: str) -> str:
+def reauthenticate(
+    *, by: User, request: ReviewRequest, digest: str, password: str, session_key: str, purpose: str = "decision"
+) -> str:
     """A nonce that lets this person, in this session, sign this digest once within two minutes.
+
+    `purpose` is what the digest is of: `decision` for the manifest, `risk_acceptance` for the text of one.
 
     A wrong password counts towards the lock of the account. Raises Refusal `humans_only`, `changed_while_reading`,
     `wrong_credentials` or `account_locked`.
     """
     count_attempt(by)
-    return prove_identity(by=by, request=request, digest=digest, password=password, session_key=session_key)
+    return prove_identity(
+        by=by, request=request, digest=digest, password=password, session_key=session_key, purpose=purpose
+    )
 
 
 @governed(permission="approvals.reauthenticate", event="signer.reauthenticated", on="request", lock=False)
-def prove_identity(*, by: Actor, request: ReviewRequest, digest: str, password: str, session_key: str) -> Done[str]:
+def prove_identity(
+    *, by: Actor, request: ReviewRequest, digest: str, password: str, session_key: str, purpose: str = "decision"
+) -> Done[str]:
     """What `reauthenticate` does once the attempt has been counted."""
     assert isinstance(by, User)
     if not by.is_person:
         raise Refusal("humans_only", "Only a person signs. A service account may submit and attach evidence.")
-    if digest != request.latest.digest:
+    if purpose == "decision" and digest != request.latest.digest:
         raise changed_while_reading()
     try:
         check_password(User.objects.select_for_update(no_key=True).get(pk=by.pk), password)
@@ -57,7 +67,7 @@ def prove_identity(*, by: Actor, request: ReviewRequest, digest: str, password: 
         request=request, person=by, session=hashed(session_key), digest=digest, nonce=hashed(nonce),
         expires_at=now + NONCE_LIVES,
     )  # fmt: skip
-    facts = {"request": str(request.pk), "digest": digest, "method": "password"}
+    facts = {"request": str(request.pk), "digest": digest, "method": "password", "purpose": purpose}
     return Done(nonce, on=row, facts=facts)
 
 
@@ -69,13 +79,14 @@ def changed_while_reading() -> Refusal:
 @governed(permission="approvals.sign_decision", event="decision.signed", on="request")
 def sign(
     *, by: Actor, request: ReviewRequest, requirement: str, outcome: str, comment: str, digest: str, nonce: str,
-    session_key: str, acknowledged: Collection[str] = (),
+    session_key: str, acknowledged: Collection[str] = (), conditions: Sequence[Condition] = (),
 ) -> Done[Decision]:  # fmt: skip
     """Record what this person decided about the request's latest revision, for one requirement of its policy.
 
     Raises Refusal `request_closed`, `unknown_requirement`, `unknown_outcome`, `changed_while_reading`,
     `revision_outdated`, `policy_superseded`, `policy_pin_expired`, `evidence_incomplete`, `not_acknowledged`,
-    `reasoning_needed`, `reauthentication_needed`, an `artifact_…` of the storage, or why this person's signature cannot
+    `reasoning_needed`, `reauthentication_needed`, an `artifact_…` of the storage, `finding_open`, `finding_overdue`,
+    `condition_overdue`, `risk_acceptance_expired`, one of `conditions.checked`, or why this person's signature cannot
     count: `own_work`, `role_missing`, `already_signed`, `requirement_met`, `not_your_turn`, `humans_only`.
     """
     assert isinstance(by, User)
@@ -99,18 +110,23 @@ def sign(
         raise Refusal(stale.code, stale.sentence)
     if len(comment.strip()) < 3:
         raise Refusal("reasoning_needed", "Say why, in a few words. It is kept with the signature.", "comment")
-    if outcome == Decision.Outcome.APPROVE:
+    agreed = checked(found.policy, request.team_id, outcome, conditions)
+    if outcome in workflow.APPROVING:
         fit_to_approve(found, acknowledged)
     proof = used(nonce, by, request, digest, session_key)
-    decision = record(found, wanted, by, outcome, comment.strip(), acknowledged, proof)
-    conclude(request, decision)
+    decision = record(found, wanted, by, outcome, comment.strip(), acknowledged, proof, agreed)
+    tracked = attach(decision, agreed)
+    conclude(request, decision, tracked)
     facts = {
         "decision": str(decision.pk), "requirement": requirement, "outcome": outcome, "digest": digest,
         "meaning": decision.meaning, "authentication": str(decision.authentication), "judged_by": decision.judged_by,
         "acknowledged": decision.acknowledged, "evidence_opened": [str(pk) for pk in decision.evidence_opened],
-        "state": request.state,
+        "state": request.state, **({"conditions": decision.conditions} if agreed else {}),
     }  # fmt: skip
-    return Done(decision, facts=facts, discloses={"comment": decision.comment}, changed=[decision])
+    told = {f"condition_{place}": each.text for place, each in enumerate(agreed, 1)}
+    return Done(
+        decision, facts=facts, discloses={"comment": decision.comment, **told}, changed=[decision, *tracked]
+    )  # fmt: skip
 
 
 def as_person(user: User, team: int) -> workflow.Person:
@@ -125,7 +141,7 @@ def reasons_against(
     now = workflow.standing(found.case, database_time())
     return workflow.may_sign(
         found.policy, requirement, as_person(user, found.request.team_id), found.case.people, signed=now.signed,
-        open_requirements=now.open_requirements, approving=outcome == Decision.Outcome.APPROVE,
+        open_requirements=now.open_requirements, approving=outcome in workflow.APPROVING,
     )  # fmt: skip
 
 
@@ -136,11 +152,13 @@ def judge(found: records.Dossier, requirement: workflow.Requirement, by: User, o
 
 
 def fit_to_approve(found: records.Dossier, acknowledged: Collection[str]) -> None:
-    """Evidence complete and readable, every known limitation acknowledged."""
-    case = found.case
-    for gap in workflow.gaps(case, database_time()):
+    """Evidence complete and readable, no finding in the way, every known limitation acknowledged."""
+    weighed = workflow.weighing(found.case, database_time())
+    for reason in weighed.reasons:
+        raise Refusal(reason.code, reason.sentence)
+    for gap in weighed.gaps.values():
         raise Refusal("evidence_incomplete", gap.sentence)
-    for limitation in workflow.limitations(found.policy, case.evidence):
+    for limitation in workflow.limitations(found.policy, found.case.evidence):
         if limitation.code not in acknowledged:
             sentence = f"{limitation.sentence} Acknowledge it before you sign, or ask for changes."
             raise Refusal("not_acknowledged", sentence, "acknowledged")
@@ -165,7 +183,7 @@ def used(nonce: str, by: User, request: ReviewRequest, digest: str, session_key:
 
 def record(
     found: records.Dossier, requirement: workflow.Requirement, by: User, outcome: str, comment: str,
-    acknowledged: Collection[str], proof: Reauthentication,
+    acknowledged: Collection[str], proof: Reauthentication, conditions: Sequence[Condition],
 ) -> Decision:  # fmt: skip
     team, people = found.request.team_id, found.case.people
     where = (None,) if requirement.scope == "house" else (None, team)
@@ -177,13 +195,14 @@ def record(
     }
     opened = EvidenceView.objects.filter(request=found.request, person=by, evidence__in=found.revision.evidence_ids)
     known = {reason.code for reason in workflow.limitations(found.policy, found.case.evidence)}
-    meaning = requirement.meaning if outcome == Decision.Outcome.APPROVE else MEANINGS[outcome]
+    meaning = meaning_of(requirement, outcome)
     authentication = Event.objects.about(proof).get(event="signer.reauthenticated")
     return Decision.objects.create(
         request=found.request, revision=found.revision, requirement=requirement.slug, signer=by, outcome=outcome,
         meaning=meaning, comment=comment, digest=found.revision.digest, judged_by=judged_by,
         authentication=authentication.pk, acknowledged=sorted(known & set(acknowledged)),
         evidence_opened=sorted(opened.values_list("evidence_id", flat=True)),
+        conditions=[each.as_fact() for each in conditions],
     )  # fmt: skip
 
 
@@ -193,14 +212,23 @@ MEANINGS = {
 }
 
 
-def conclude(request: ReviewRequest, made: Decision) -> None:
+def meaning_of(requirement: workflow.Requirement, outcome: str) -> str:
+    """What a signature with this outcome says."""
+    if outcome == Decision.Outcome.APPROVE_WITH_CONDITIONS:
+        return f"{requirement.meaning} {ON_CONDITIONS}"
+    return requirement.meaning if outcome == Decision.Outcome.APPROVE else MEANINGS[outcome]
+
+
+def conclude(request: ReviewRequest, made: Decision, tracked: Sequence[Any]) -> None:
     """Bring the request's state to what the decisions, with the one just made, now add up to."""
     if made.outcome == Decision.Outcome.REQUEST_CHANGES:
         request.state = ReviewRequest.State.CHANGES_REQUESTED
     elif made.outcome == Decision.Outcome.REJECT:
         request.state, request.closed_at = ReviewRequest.State.REJECTED, database_time()
     else:
-        now = workflow.standing(records.open_dossier(request, made).case, database_time())
+        now = workflow.standing(records.open_dossier(request, [made, *tracked]).case, database_time())
         if all(each.state == "met" for each in now.requirements):
-            request.state, request.closed_at = ReviewRequest.State.APPROVED, database_time()
+            given = ReviewRequest.State
+            request.state = given.CONDITIONALLY_APPROVED if now.conditional else given.APPROVED
+            request.closed_at = database_time()
     request.save(update_fields=["state", "closed_at"])

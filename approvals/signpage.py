@@ -13,9 +13,12 @@ from django.views.decorators.http import require_http_methods
 from accounts.asking import asker
 from approvals import dossier as records
 from approvals import services, showing, workflow
+from approvals.findings.conditions import Condition
+from approvals.findings.forms import Conditions
+from approvals.findings.people import owners_of
 from approvals.forms import SignForm
 from approvals.models import Decision, ReviewRequest, Revision
-from approvals.signing import MEANINGS, reasons_against
+from approvals.signing import meaning_of, reasons_against
 from approvals.views import said, seen
 from audits.receipts import say_seal
 from ledger.events import database_time
@@ -23,6 +26,7 @@ from ledger.refusals import Denied, Refusal
 
 VERBS = {
     "approve": ("Sign the {} of {}", "Sign {}"),
+    "approve_with_conditions": ("Sign the {} of {} with conditions", "Sign {} with conditions"),
     "request_changes": ("Ask for changes to {}", "Ask for changes"),
     "reject": ("Reject {}", "Sign rejection"),
 }
@@ -40,10 +44,10 @@ def sign(request: HttpRequest, pk: int) -> HttpResponse:
         return render(request, "approvals/sign.html", page)
     page = shown(request, found, request.POST)
     form: SignForm = page["form"]
-    status = 422
-    if form.is_valid():
+    rows, status = page["conditions"], 422
+    if form.is_valid() and (rows is None or rows.is_valid()):
         try:
-            return decided(request, found, form.cleaned_data)
+            return decided(request, found, form.cleaned_data, written(rows))
         except Refusal as refusal:
             if already(request, found, refusal):
                 return redirect(found)
@@ -52,13 +56,21 @@ def sign(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "approvals/sign.html", page, status=status)
 
 
-def decided(request: HttpRequest, found: ReviewRequest, data: dict[str, Any]) -> HttpResponse:
+def written(rows: Any) -> list[Condition]:
+    """The conditions typed into the page; rows without words are none."""
+    filled = [row.cleaned_data for row in rows or () if row.cleaned_data.get("text")]
+    return [Condition(each["text"], each["owner"], each["due"]) for each in filled]
+
+
+def decided(
+    request: HttpRequest, found: ReviewRequest, data: dict[str, Any], conditions: list[Condition]
+) -> HttpResponse:
     """Prove who it is, sign, and go back to the request."""
     bound = {"digest": data["digest"], "session_key": f"session:{request.session.session_key}"}
     nonce = services.reauthenticate(by=asker(request), request=found, password=data["password"], **bound)
     made = services.sign(
         by=request.user, request=found, requirement=data["requirement"], outcome=data["outcome"],
-        comment=data["comment"], acknowledged=data.get("acknowledged", ()), nonce=nonce, **bound,
+        comment=data["comment"], acknowledged=data.get("acknowledged", ()), nonce=nonce, conditions=conditions, **bound,
     )  # fmt: skip
     say_seal(request, f"Signed: {made.get_outcome_display().lower()}, over {made.digest[:15]}….")
     return redirect(f"{found.get_absolute_url()}#decision-{made.pk}")
@@ -109,12 +121,18 @@ def shown(request: HttpRequest, found: ReviewRequest, asked: Any) -> dict[str, A
     form = SignForm(
         request.POST if request.method == "POST" else None, limitations=limitations, outcome=outcome, initial=initial
     )
+    approving, conditional = outcome in workflow.APPROVING, outcome == Decision.Outcome.APPROVE_WITH_CONDITIONS
+    rows = Conditions(
+        request.POST if request.method == "POST" else None, prefix="condition",
+        form_kwargs={"owners": owners_of(found.team_id)},
+    )  # fmt: skip
     title, verb = VERBS[outcome]
     name, version = requirement.title.lower(), f"{found.version.model.name} {found.version.number}"
     return {
         "found": case.request, "dossier": case, "form": form, "requirement": requirement, "outcome": outcome,
-        "title": title.format(*((name, version) if outcome == "approve" else (version,))), "verb": verb.format(name),
-        "meaning": requirement.meaning if outcome == "approve" else MEANINGS[outcome],
+        "title": title.format(*((name, version) if approving else (version,))), "verb": verb.format(name),
+        "meaning": meaning_of(requirement, outcome), "conditions": rows if conditional else None,
+        "owed": workflow.weighing(case.case, database_time()).obligations,
         "reasons": why_not(case, requirement, request, outcome), "deltas": showing.deltas(case, asker(request)),
         "lines": showing.manifest_lines(
             case.revision.manifest,
@@ -141,6 +159,9 @@ def why_not(
     if stale := workflow.pin_ended(case.case, at):
         return [stale]
     against = reasons_against(case, requirement, asker(request), outcome)
-    if outcome == Decision.Outcome.APPROVE and not against:
-        against = list(workflow.gaps(case.case, at))
+    if outcome == Decision.Outcome.APPROVE_WITH_CONDITIONS and not case.policy.conditions:
+        return [workflow.Reason("conditions_not_allowed", "The policy takes no approval with conditions.")]
+    if outcome in workflow.APPROVING and not against:
+        weighed = workflow.weighing(case.case, at)
+        against = [*weighed.reasons, *weighed.gaps.values()]
     return against

@@ -1,6 +1,8 @@
 from django.urls import path
 
 from approvals import policypages, signpage, views
+from approvals.findings import riskpages
+from approvals.findings import views as findings
 from approvals.pack.views import urlpatterns as packs
 
 urlpatterns = [
@@ -15,6 +17,16 @@ urlpatterns = [
     path("requests/<int:pk>/evidence/<int:evidence>/", views.evidence, name="request-evidence"),
     path("versions/<int:pk>/requests/new/", views.submit, name="request-new"),
     *packs,
+    path("requests/<int:pk>/risk-acceptances/new/", riskpages.accept, name="risk-acceptance-new"),
+    path("risk-acceptances/<int:pk>/", riskpages.acceptance, name="risk-acceptance"),
+    path("risk-acceptances/<int:pk>/withdraw/", riskpages.withdraw, name="risk-acceptance-withdraw"),
+    path("versions/<int:pk>/findings/new/", findings.raised, name="finding-new"),
+    path("findings/", findings.findings, name="findings"),
+    path("findings/<int:pk>/", findings.finding, name="finding"),
+    path("findings/<int:pk>/answer/", findings.answer, name="finding-answer"),
+    path("findings/<int:pk>/reassess/", findings.reassess, name="finding-reassess"),
+    path("findings/<int:pk>/close/", findings.close, name="finding-close"),
+    path("findings/<int:pk>/reopen/", findings.reopen, name="finding-reopen"),
     path("policies/", policypages.policies, name="policies"),
     path("policies/<int:pk>/", policypages.policy, name="policy"),
     path("policies/new/", policypages.edit, name="policy-new"),

@@ -14,6 +14,7 @@ from accounts.asking import asker
 from approvals import dossier as records
 from approvals import listing, services, showing, workflow
 from approvals.api import manifest_file
+from approvals.findings import showing as about
 from approvals.forms import CommentForm, RequestFilter, ReviseForm, RevokeForm, SubmitForm, WithdrawForm
 from approvals.models import ReviewRequest
 from audits import asof
@@ -70,11 +71,11 @@ def review(request: HttpRequest, pk: int) -> HttpResponse:
 
 def told(request: HttpRequest, found: ReviewRequest, form: CommentForm) -> dict[str, Any]:
     """Everything on the request page."""
-    viewer, case = asker(request), records.open_dossier(found)
-    at = database_time()
+    viewer, case, at = asker(request), records.open_dossier(found), database_time()
     now = workflow.standing(case.case, at)
     title, tone = showing.headline(case, now, at)
     return {
+        **about.of_request(case, at),
         "found": case.request, "dossier": case, "standing": now, "gate_title": title, "gate_tone": tone,
         "gate_lines": showing.gate_lines(case, now, viewer, at), "signing": showing.signing(case, viewer),
         "evidence": showing.evidence_rows(case, viewer), "left_out": showing.left_out(case),
@@ -86,7 +87,9 @@ def told(request: HttpRequest, found: ReviewRequest, form: CommentForm) -> dict[
     }  # fmt: skip
 
 
-ACTS = ("submit_request", "withdraw_request", "comment", "revoke_approval", "export_pack")
+ACTS = (
+    "submit_request", "withdraw_request", "comment", "revoke_approval", "raise_finding", "accept_risk", "export_pack",
+)  # fmt: skip
 
 
 @require_POST
@@ -108,7 +111,9 @@ def submit(request: HttpRequest, pk: int) -> HttpResponse:
     version, sent = get_object_or_404(versions, pk=pk), request.method == "POST"
     said_so = request.POST if sent else request.GET
     initial = {name: value for name in ("environment", "use") if (value := said_so.get(name))}
-    page = showing.prospect(version, asker(request), **initial)
+    page = showing.prospect(
+        version, asker(request), environment=initial.get("environment", ""), use=initial.get("use", "")
+    )
     form = SubmitForm(request.POST if sent else None, choices=page["choices"], initial=initial)
     status = 200
     if sent and form.is_valid():

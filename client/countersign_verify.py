@@ -1701,6 +1701,10 @@ def check_evidence(pack: Pack, manifest: dict[str, Any], result: Result) -> set[
         for name in names:
             if pack.source.digest(name) != named[pk]:
                 result.find("evidence_altered", name, "It has not the digest that the manifest names.")
+    for one in manifest.get("risk_acceptances") or []:
+        name = f"risk-acceptances/{inner(one, 'id')}.json"
+        if name not in pack.source.sizes or pack.source.digest(name) != inner(one, "digest"):
+            result.find("evidence_altered", name, "It is not the accepted risk that the manifest names by digest.")
     if pack.source.digest("policy.json") != inner(manifest, "policy", "digest"):
         result.find("policy_altered", "policy.json", "It has not the digest that the manifest names.")
     return {str(digest) for digest in named.values()}
@@ -1774,13 +1778,36 @@ def check_answer(
         result.find("answer_altered", ANSWER, f"{name} is here, and it does not rest on it.")
     for one in inner(told, "requirements") or []:
         for signer in inner(one, "signers") or []:
-            wanted = {"requirement": one.get("slug"), "signer": signer, "outcome": "approve", "digest": frozen}
-            if not any(wanted.items() <= record.items() for record in decisions.values()):
-                where = f"the signature of {signer} for {one.get('slug')}"
+            slug = inner(one, "slug")
+            if not any(counts(pack, record, str(slug), signer, manifest) for record in decisions.values()):
+                where = f"the signature of {signer} for {slug}"
                 result.find("decision_missing", where, f"{ANSWER} counts it, and no decision here says so.")
     result.checked.append(
         f"{said} at {inner(predicate, 'timeVerified')}, over this manifest, this evidence and these decisions"
     )
+
+
+FIXED = ("environment", "use", "model", "version", "policy")  # what no signature carries over a change of
+
+
+def counts(pack: Pack, record: dict[str, Any], slug: str, signer: Any, manifest: dict[str, Any]) -> bool:
+    """Whether a decision approves this for this signer: over the newest manifest, or over an earlier one where the
+    policy lets it carry over and what it is about is as it was."""
+    if (record.get("requirement"), record.get("signer")) != (slug, signer):
+        return False
+    if record.get("outcome") not in ("approve", "approve_with_conditions"):
+        return False
+    if record.get("digest") == pack.source.digest("manifest.json"):
+        return True
+    asked = [
+        one for stage in pack.json("policy.json").get("stages") or [] for one in inner(stage, "requirements") or []
+    ]
+    sections = next((inner(one, "carry_over_if") for one in asked if inner(one, "slug") == slug), None)
+    for name in pack.numbered(r"revisions/([1-9][0-9]{0,6})\.json").values() if sections else ():
+        if pack.source.digest(name) == record.get("digest"):
+            signed = pack.json(name)
+            return all(one in signed and signed[one] == manifest.get(one) for one in (*FIXED, *sections))
+    return False
 
 
 def check_told(pack: Pack, events: Events, result: Result) -> int:

@@ -32,7 +32,8 @@ class Entry:
 ENTRIES = (
     Entry("inbox", "Inbox", "/", ("",)),
     Entry("models", "Models", "/models/", ("models", "versions", "artifacts", "evidence")),
-    Entry("requests", "Requests", "/requests/", ("requests", "findings", "decisions")),
+    Entry("requests", "Requests", "/requests/", ("requests", "decisions", "risk-acceptances")),
+    Entry("findings", "Findings", "/findings/", ("findings",)),
     Entry("datasets", "Datasets", "/datasets/", ("datasets",)),
     Entry("endpoints", "Endpoints", "/endpoints/", ("endpoints", "keys", "predictions")),
     Entry("audit", "Audit", "/audit/", ("audit", "exports")),

@@ -218,6 +218,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024**2
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
 FILE_UPLOAD_TEMP_DIR = env.str("UPLOAD_TEMP_DIR", default=None)
 
+# For how long a risk can be accepted, and how often it can be renewed.
+RISK_ACCEPTANCE_DAYS = env.int("RISK_ACCEPTANCE_DAYS", default=90)
+RISK_ACCEPTANCE_RENEWALS = env.int("RISK_ACCEPTANCE_RENEWALS", default=2)
 JOB_STALE_SECONDS = env.int("JOB_STALE_SECONDS", default=20)
 WORKER_MEMORY_BYTES = env.int("WORKER_MEMORY_BYTES", default=3 * 1024**3)
 SERVING_LEASE_SECONDS = env.int("SERVING_LEASE_SECONDS", default=30)

@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularAPIView
 from accounts import api as accounts_api
 from approvals import answers, policyapi, records
 from approvals import api as approvals_api
+from approvals.findings import api as findings_api
 from approvals.pack import api as pack_api
 from audits import api as audits_api
 from audits import receipts, tiles
@@ -32,6 +33,7 @@ urlpatterns = [
     path("api/v1/", include(accounts_api.routes)),
     path("api/v1/", include(approvals_api.routes)),
     path("api/v1/", include(answers.routes)),
+    path("api/v1/", include(findings_api.routes)),
     path("api/v1/", include(policyapi.routes)),
     path("api/v1/", include(records.routes)),
     path("api/v1/", include(pack_api.routes)),

@@ -42,6 +42,11 @@ def number(label: str, help_text: str = "", *, required: bool = True) -> forms.I
 class Part(forms.Form):
     """One part of a policy. What is right is for `workflow.documents` to say, so that form and text agree."""
 
+    _errors: ErrorDict | None
+
+    def full_clean(self) -> None:
+        self._errors, self.cleaned_data = ErrorDict(), {}
+
     def raw(self) -> dict[str, Any]:
         return {
             name: widget.widget.value_from_datadict(self.data, self.files, self.add_prefix(name))
@@ -54,16 +59,9 @@ class Part(forms.Form):
         form = cls(prefix=prefix)
         data = QueryDict(mutable=True)
         for name, value in values.items():
-            if isinstance(value, (list, tuple)):
-                data.setlist(form.add_prefix(name), [str(each) for each in value])
-            elif value is True:
-                data[form.add_prefix(name)] = "on"
-            elif value not in (None, False):
-                data[form.add_prefix(name)] = str(value)
-        form = cls(data, prefix=prefix)
-        # As if it had been found right: what is wrong is put in by whoever reads the document.
-        vars(form).update(_errors=ErrorDict(), cleaned_data={})
-        return form
+            said = value if isinstance(value, (list, tuple)) else [] if value in (None, False) else [value]
+            data.setlist(form.add_prefix(name), ["on" if each is True else str(each) for each in said])
+        return cls(data, prefix=prefix)
 
 
 class Applies(Part):

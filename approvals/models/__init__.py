@@ -1,5 +1,6 @@
 """What the approvals floor keeps: policies and what binds them, requests, and what was decided about them."""
 
+from approvals.findings.models import AcceptanceWithdrawal, Finding, FindingStep, RiskAcceptance
 from approvals.models.policies import Policy, PolicyBinding, PolicyVersion, Proposal
 from approvals.models.requests import (
     Comment,
@@ -14,10 +15,13 @@ from approvals.models.requests import (
 from approvals.pack.models import EvidencePack
 
 __all__ = [
+    "AcceptanceWithdrawal",
     "Comment",
     "Decision",
     "EvidencePack",
     "EvidenceView",
+    "Finding",
+    "FindingStep",
     "Policy",
     "PolicyBinding",
     "PolicyVersion",
@@ -27,4 +31,5 @@ __all__ = [
     "ReviewRequest",
     "Revision",
     "Revocation",
+    "RiskAcceptance",
 ]

@@ -15,6 +15,7 @@ from django.urls import reverse
 
 from approvals import workflow
 from approvals.models.policies import PolicyVersion
+from approvals.workflow.manifest import FORMAT
 from ledger.canonical import timestamp
 
 PERSON = settings.AUTH_USER_MODEL
@@ -43,6 +44,7 @@ class ReviewRequest(models.Model):
         IN_REVIEW = "in_review", "In review"
         CHANGES_REQUESTED = "changes_requested", "Changes requested"
         APPROVED = "approved", "Approved"
+        CONDITIONALLY_APPROVED = "conditionally_approved", "Approved with conditions"
         REJECTED = "rejected", "Rejected"
         WITHDRAWN = "withdrawn", "Withdrawn"
 
@@ -51,7 +53,7 @@ class ReviewRequest(models.Model):
     use = models.SlugField(max_length=60)
     policy_version = models.ForeignKey(PolicyVersion, models.PROTECT, related_name="requests")
     policy_pinned_at = models.DateTimeField(db_default=Now())
-    state = models.CharField(max_length=20, choices=State, default=State.IN_REVIEW)
+    state = models.CharField(max_length=30, choices=State, default=State.IN_REVIEW)
     submitted_by = models.ForeignKey(PERSON, models.PROTECT, related_name="+")
     submitted_at = models.DateTimeField(db_default=Now())
     # When it was approved, rejected or withdrawn. The newest of these speaks for a version, environment and use.
@@ -67,7 +69,9 @@ class ReviewRequest(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(state__in=("in_review", "changes_requested"), closed_at=None)
-                | Q(state__in=("approved", "rejected", "withdrawn"), closed_at__isnull=False),
+                | Q(
+                    state__in=("approved", "conditionally_approved", "rejected", "withdrawn"), closed_at__isnull=False
+                ),
                 name="request_closed_at",
             ),
         ]  # fmt: skip
@@ -117,6 +121,10 @@ class Revision(models.Model):
     manifest_bytes = models.BinaryField()
     digest = models.CharField(max_length=71, unique=True)
     evidence_ids = ArrayField(models.BigIntegerField())
+    # From format 2 on: steps of the findings and conditions that were open, and the risks that were accepted.
+    format = models.CharField(max_length=40, default=FORMAT)
+    step_ids = ArrayField(models.BigIntegerField(), default=list)
+    acceptance_ids = ArrayField(models.BigIntegerField(), default=list)
     note = models.TextField(blank=True)
     submitted_by = models.ForeignKey(PERSON, models.PROTECT, related_name="+")
     submitted_at = models.DateTimeField(db_default=Now())
@@ -141,6 +149,7 @@ class Decision(models.Model):
 
     class Outcome(models.TextChoices):
         APPROVE = "approve", "Approve"
+        APPROVE_WITH_CONDITIONS = "approve_with_conditions", "Approve with conditions"
         REQUEST_CHANGES = "request_changes", "Request changes"
         REJECT = "reject", "Reject"
 
@@ -149,7 +158,7 @@ class Decision(models.Model):
     requirement = models.SlugField(max_length=60)
     signer = models.ForeignKey(PERSON, models.PROTECT, related_name="+")
     on_behalf_of = models.ForeignKey(PERSON, models.PROTECT, null=True, related_name="+")
-    outcome = models.CharField(max_length=20, choices=Outcome)
+    outcome = models.CharField(max_length=30, choices=Outcome)
     meaning = models.TextField()
     comment = models.TextField()
     digest = models.CharField(max_length=71)
@@ -160,6 +169,8 @@ class Decision(models.Model):
     # Codes of the known limitations that the signer acknowledged, and ids of the evidence that they had opened.
     acknowledged = ArrayField(models.CharField(max_length=60))
     evidence_opened = ArrayField(models.BigIntegerField())
+    # Of each condition the digest of its words, its owner's opaque id and its due day.
+    conditions = models.JSONField(default=list)
     at = models.DateTimeField(db_default=Now())
 
     objects = OfRequestQuerySet.as_manager()
@@ -167,9 +178,10 @@ class Decision(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                "revision", "requirement", "signer", condition=Q(outcome="approve"), name="one_signature_a_requirement"
+                "revision", "requirement", "signer", condition=Q(outcome__in=workflow.APPROVING),
+                name="one_signature_a_requirement",
             )
-        ]
+        ]  # fmt: skip
         ordering = ["id"]
 
     def __str__(self) -> str:
@@ -184,6 +196,8 @@ class Decision(models.Model):
             "outcome": self.outcome, "meaning": self.meaning, "digest": self.digest, "judged_by": self.judged_by,
             "authentication": str(self.authentication), "acknowledged": self.acknowledged,
             "evidence_opened": [str(pk) for pk in self.evidence_opened], "at": timestamp(self.at),
+            # Decisions from before there were conditions have records without the word.
+            **({"conditions": self.conditions} if self.conditions else {}),
         }  # fmt: skip
 
     @property

@@ -14,7 +14,7 @@ from django.db.models import Q
 
 from approvals import answers, gate
 from approvals import dossier as records
-from approvals.models import ReviewRequest
+from approvals.models import Proposal, ReviewRequest, RiskAcceptance
 from approvals.workflow import attestation
 from audits.proving import Placed, placed
 from ledger import reading
@@ -25,11 +25,18 @@ from ledger.models import Checkpoint, Disclosure, Event, PublicKey, Record
 from ledger.notes import ED25519, proof_text
 from ledger.refusals import Refusal
 
-# What was done to the request itself, and to the version and the evidence that it is about.
-ACTS = ("request.submitted", "request.revised", "request.withdrawn", "decision.signed", "approval.revoked")
-BESIDE = ("version.registered", "report.published", "evidence.attached", "evidence.withdrawn")
+# What was done to the request itself, and to what it rests on: version, evidence, findings, accepted risks, policy.
+ACTS = (
+    "request.submitted", "request.revised", "request.withdrawn", "decision.signed", "approval.revoked",
+    "risk_acceptance.signed",
+)  # fmt: skip
+BESIDE = (
+    "version.registered", "report.published", "evidence.attached", "evidence.withdrawn", "finding.raised",
+    "finding.answered", "finding.reassessed", "finding.closed", "finding.reopened", "risk_acceptance.signed",
+    "risk_acceptance.withdrawn", "policy.published",
+)  # fmt: skip
 # Who reads a request's pages reads these there too. Addresses of mail and network stay in the log.
-TOLD = ("actor_name", "comment", "note", "reason")
+TOLD = re.compile("actor_name|comment|note|reason|answer|title|text|condition_[0-9]+")
 SEAL_SECONDS = 10.0
 
 
@@ -60,10 +67,23 @@ class Gathered:
 
 def events_of(found: records.Dossier) -> list[Event]:
     on_request = Event.objects.about(found.request).filter(event__in=ACTS)
-    beside = Event.objects.about(found.request.version, *found.evidence).filter(event__in=BESIDE)
-    proofs = Event.objects.filter(pk__in=[each.authentication for each in found.decisions])
+    policies = Proposal.objects.filter(digest=found.request.policy_version.digest, state=Proposal.State.PUBLISHED)
+    findings, accepted = {each.finding for each in found.steps}, acceptances_of(found)
+    # Another request for the same version may be where a risk was accepted.
+    requests = {each.request for each in accepted}
+    beside = Event.objects.about(
+        found.request.version, *found.evidence, *findings, *accepted, *policies, *requests
+    ).filter(event__in=BESIDE)
+    signed = [each.authentication for each in (*found.decisions, *accepted)]
+    proofs = Event.objects.filter(pk__in=signed)
     wanted = Q(pk__in=on_request.values("pk")) | Q(pk__in=beside.values("pk")) | Q(pk__in=proofs.values("pk"))
     return list(Event.objects.filter(wanted).order_by("id"))
+
+
+def acceptances_of(found: records.Dossier) -> list[RiskAcceptance]:
+    """The risks that the newest manifest names as accepted, and those that bear on the request now."""
+    wanted = {*found.revision.acceptance_ids, *(each.pk for each in found.acceptances)}
+    return list(RiskAcceptance.objects.filter(pk__in=wanted).select_related("request").order_by("pk"))
 
 
 def wait_for_seal(request: ReviewRequest) -> None:
@@ -137,7 +157,7 @@ def log_files(found: Gathered) -> Iterator[tuple[str, bytes]]:
 
 def disclosures(events: Sequence[Event]) -> Iterator[bytes]:
     place = {event.pk: at for at, event in enumerate(events)}
-    rows = Disclosure.objects.filter(event__in=events, label__in=TOLD)
+    rows = [row for row in Disclosure.objects.filter(event__in=events) if TOLD.fullmatch(row.label)]
     for row in sorted(rows, key=lambda row: (place[row.event_id], row.label)):
         salt = base64.urlsafe_b64encode(bytes(row.salt)).rstrip(b"=").decode()
         told = {"event": str(row.event_id), "label": row.label, "salt": salt, "value": row.value}

@@ -14,7 +14,7 @@ from django.conf import settings
 
 from approvals import gate
 from approvals.pack import reports, summary
-from approvals.pack.gathering import Gathered, gathered, key_files, log_files, wait_for_seal
+from approvals.pack.gathering import Gathered, acceptances_of, gathered, key_files, log_files, wait_for_seal
 from approvals.pack.models import EvidencePack
 from audits.exports import keeping
 from audits.exports.bundle import LEVEL, member, words_beside
@@ -100,6 +100,8 @@ def write(writer: Writer, found: Gathered, progress: Progress) -> str:
         writer.put(f"revisions/{revision.number}.json", bytes(revision.manifest_bytes))
     for pk, record in found.decisions.items():
         writer.put(f"decisions/{pk}.json", record)
+    for accepted in acceptances_of(dossier):
+        writer.put(f"risk-acceptances/{accepted.pk}.json", bytes(accepted.document))
     writer.put("policy.json", bytes(dossier.request.policy_version.document))
     writer.put("gate.dsse.json", canonical(found.envelope))
     for name, data in (*log_files(found), *key_files()):

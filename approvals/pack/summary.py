@@ -13,7 +13,12 @@ from approvals.pack.gathering import Gathered, number_of
 TEMPLATE = Path(__file__).parent / "summary.typ"
 MOST = 6  # signatures and limitations: more would not fit on one page, and the other files have them all
 LONGEST = 220
-OUTCOMES = {"approve": "signed the", "request_changes": "asked for changes in the", "reject": "rejected in the"}
+OUTCOMES = {
+    "approve": "signed the",
+    "approve_with_conditions": "signed, with conditions, the",
+    "request_changes": "asked for changes in the",
+    "reject": "rejected in the",
+}
 
 
 def typeset(found: Gathered) -> bytes:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from django.db.models import Q
+from django.urls import reverse
 
 from accounts.models import Grant, User
 from approvals import workflow
@@ -13,6 +14,7 @@ from approvals.dossier import Dossier
 from approvals.models import ReviewRequest
 from approvals.showing.manifests import Shown
 from approvals.signing import reasons_against
+from approvals.workflow import findings as rules
 from ledger.events import database_time
 
 
@@ -29,22 +31,38 @@ def gate_lines(found: Dossier, standing: workflow.Standing, viewer: User | None,
 
     Without a viewer nothing is said of who may sign: looking back, nobody may.
     """
-    case = found.case
+    case, weighed = found.case, standing.weighed
     shown = []
     for rule in found.policy.evidence:
         one = replace(found.policy, evidence=(rule,))
-        gaps = list(workflow.gaps(replace(case, policy=one), at))
+        gap, lifted = weighed.gaps.get(rule.slug), weighed.lifted.get(f"evidence:{rule.slug}")
         limits = list(workflow.limitations(one, case.evidence))
-        if gaps:
-            shown.append(Shown(state="not_met", text=gaps[0].sentence))
+        if gap:
+            shown.append(Shown(state="not_met", text=gap.sentence))
+        elif lifted:
+            shown.append(accepted(lifted, rule.title))
         elif limits:
             shown.append(
                 Shown(state="accepted", title=rule.title, text=limits[0].sentence, who="Signers acknowledge it.")
             )
         else:
             shown.append(Shown(state="met", text=rule.title))
+    stands = [each for each in case.findings if each.state in rules.STANDING]
+    for finding in stands:
+        if lifted := weighed.lifted.get(finding.target):
+            shown.append(accepted(lifted, finding.named))
+    for reason in weighed.reasons:
+        shown.append(Shown(state="not_met", text=reason.sentence))
     shown += [requirement_line(found, each, viewer) for each in standing.requirements]
     return shown
+
+
+def accepted(acceptance: rules.Acceptance, title: str) -> Shown:
+    until = f"{acceptance.until:%-d %b %Y}"
+    return Shown(
+        state="accepted", title=title, text=acceptance.reason, who=f"A risk officer answers for it until {until}.",
+        url=reverse("risk-acceptance", args=[acceptance.id]),
+    )  # fmt: skip
 
 
 def requirement_line(found: Dossier, each: workflow.Fulfilment, viewer: User | None) -> Shown:
@@ -95,8 +113,8 @@ def headline(found: Dossier, standing: workflow.Standing, at: datetime) -> tuple
         return f"May serve in {where}", "ok"
     if standing.state in workflow.OPEN:
         lines = [each.state for each in standing.requirements]
-        gaps = len(list(workflow.gaps(found.case, at)))
-        left = sum(state != "met" for state in lines) + gaps
-        total = len(lines) + len(found.policy.evidence)
+        against = len(standing.weighed.reasons)
+        left = sum(state != "met" for state in lines) + len(standing.weighed.gaps) + against
+        total = len(lines) + len(found.policy.evidence) + against
         return f"Cannot serve yet: {left} of {total} requirements {'is' if left == 1 else 'are'} open", "wait"
     return f"May not serve in {where}: {standing.state.replace('_', ' ')}", "no"

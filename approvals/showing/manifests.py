@@ -83,6 +83,7 @@ def manifest_lines(
         Shown(f"dataset {each['id']}", f"{each['rows']:,} rows, {each['purpose'].replace('_', ' ')}", each["artifact"])
         for each in manifest["datasets"]
     ]
+    shown += about_findings(manifest, names)
     policy = manifest["policy"]
     return [
         *shown,
@@ -90,6 +91,25 @@ def manifest_lines(
         Shown("policy", f"{policy['slug']} {policy['version']}", policy["digest"]),
         Shown("submitted by", f"{names[manifest['submitted_by']]}, revision {manifest['revision']}"),
         *([Shown("manifest", "", digest)] if digest else []),
+    ]
+
+
+def about_findings(manifest: Mapping[str, Any], names: Names) -> list[Shown]:
+    """What format 2 adds: findings and conditions that were open when it was frozen, and risks accepted then."""
+    shown = [
+        Shown(
+            f"{kind} {each['id']}",
+            ", ".join(filter(None, (each.get("severity"), f"due {each['due']}", names[each["owner"]]))),
+            each["words"],
+        )
+        for kind, rows in (("finding", manifest.get("findings", ())), ("condition", manifest.get("conditions", ())))
+        for each in rows
+    ]
+    return shown + [
+        Shown(
+            f"accepted risk {each['id']}", f"{each['target'].replace(':', ' ')}, until {each['until']}", each["digest"]
+        )
+        for each in manifest.get("risk_acceptances", ())
     ]
 
 
@@ -166,7 +186,7 @@ def deltas(found: Dossier, viewer: User) -> list[Delta]:
     if own := mine.select_related("revision__request__version").order_by("-id").first():
         title = f"What changed since you decided on {revision_words(own.revision, request)}"
         told[own.revision_id] = Delta(title, own.revision, changes(own.revision, latest))
-    approved = Revision.objects.filter(request__state="approved", request__use=request.use, **alike)
+    approved = Revision.objects.filter(request__state__in=workflow.APPROVED, request__use=request.use, **alike)
     approved = approved.exclude(request=request).filter(request__lt=request.pk).select_related("request__version")
     if before := approved.order_by("-request", "-number").first():
         title = f"What changed since version {before.request.version.number}, approved in request {before.request_id}"

@@ -11,6 +11,7 @@ from django.urls import reverse
 from accounts.models import User
 from approvals import workflow
 from approvals.dossier import Dossier, as_item, bindings, contributors_of, governing, manifest_of
+from approvals.findings import reading
 from approvals.gate import evidence_of
 from approvals.models import EvidenceView, PolicyVersion, ReviewRequest, Revision
 from approvals.showing.manifests import manifest_lines
@@ -92,11 +93,13 @@ def prospect(
     policy = request.policy_version if request and stays else governing(bound, version, use)
     rules = policy.rules.applying(version.model.tier, environment or "production", use)
     evidence = evidence_of([version.pk])[version.pk]
+    steps = reading.standing(reading.read([version.pk]).newest.get(version.pk, []), request.pk if request else None)
     manifest = manifest_of(
         version, evidence, contributors_of([version.pk])[version.pk], policy,
         environment=environment or "as chosen below", use=use or "as written below",
         request_id=request.pk if request else None,
-        number=under_way.revision.number + 1 if under_way else 1, submitter=viewer,
+        number=under_way.revision.number + 1 if under_way else 1, submitter=viewer, steps=steps,
+        acceptances=reading.holding(under_way.acceptances if under_way else (), at),
     )  # fmt: skip
     items = [as_item(each) for each in evidence]
     rule = workflow.manifest_digest(version.decision_rule)
@@ -130,7 +133,12 @@ def choice(evidence: Evidence, item: workflow.EvidenceItem, new: bool) -> str:
 
 def moments(found: Dossier, revisions: Sequence[Revision]) -> list[dict[str, Any]]:
     """The request's timeline, newest first."""
-    looks = {"approve": ("ok", "ok"), "request_changes": ("pen", "wait"), "reject": ("no", "no")}
+    looks = {
+        "approve": ("ok", "ok"),
+        "approve_with_conditions": ("ok", "wait"),
+        "request_changes": ("pen", "wait"),
+        "reject": ("no", "no"),
+    }
     told = [
         {"text": f"Revision {each.number} submitted", "at": each.submitted_at, "who": each.submitted_by, "icon": "info",
          "tone": "info", "url": reverse("request-manifest", args=[found.request.pk]) + f"?revision={each.number}"}
@@ -139,9 +147,10 @@ def moments(found: Dossier, revisions: Sequence[Revision]) -> list[dict[str, Any
     for each in found.decisions:
         requirement = found.policy.requirement(each.requirement)
         title = requirement.title.lower() if requirement else each.requirement
-        words = {"approve": f"Signed: {title}", "request_changes": "Changes requested", "reject": "Rejected"}[
-            each.outcome
-        ]
+        words = {
+            "approve": f"Signed: {title}", "approve_with_conditions": f"Signed with conditions: {title}",
+            "request_changes": "Changes requested", "reject": "Rejected",
+        }[each.outcome]  # fmt: skip
         outdated = "" if each.digest == found.revision.digest else f" (revision {each.revision.number}, outdated)"
         icon, tone = looks[each.outcome]
         told.append({"text": words + outdated, "at": each.at, "who": each.signer, "icon": icon, "tone": tone,

@@ -9,6 +9,7 @@ from accounts.models import User
 from approvals import gate, workflow
 from approvals.asof import request_at
 from approvals.dossier import Dossier
+from approvals.findings import showing as about
 from approvals.models import PolicyVersion, ReviewRequest
 from approvals.showing.gatebox import gate_lines, headline
 from approvals.showing.manifests import Delta, changes, rule_in_words
@@ -27,13 +28,13 @@ def request_then(request: ReviewRequest, viewer: User, at: datetime) -> dict[str
         found, looked = request_at(request, at)
     standing = workflow.standing(found.case, at)
     title, tone = headline(found, standing, at)
-    about = evidence_at(Evidence.objects.filter(version=request.version_id), at)
+    attached = evidence_at(Evidence.objects.filter(version=request.version_id), at)
     return {
-        **asof.shown(looked, viewer), "computed": COMPUTED,
+        **asof.shown(looked, viewer), **about.of_request(found, at, until=at), "computed": COMPUTED,
         "found": found.request, "dossier": found, "standing": standing, "gate_title": title, "gate_tone": tone,
         "gate_lines": gate_lines(found, standing, None, at),
-        "evidence": evidence_then(found), "everything": len(about),
-        "left_out": [each for each in about if each.pk not in found.revision.evidence_ids],
+        "evidence": evidence_then(found), "everything": len(attached),
+        "left_out": [each for each in attached if each.pk not in found.revision.evidence_ids],
         "deltas": deltas_then(found), "moments": moments(found, found.revisions),
         "talk": conversation(found, at), "earlier": earlier_then(found, viewer, at),
         "people": {"contributors": contributors(found)}, "rule": rule_in_words(found.request.version.decision_rule),

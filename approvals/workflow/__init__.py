@@ -9,6 +9,8 @@ from approvals.workflow.manifest import Change, Line, differences, lines, manife
 from approvals.workflow.policy import ENVIRONMENTS, EvidenceRule, InvalidPolicy, Policy, Requirement, Stage
 from approvals.workflow.signing import People, Person, Reason, may_sign, why_excluded
 from approvals.workflow.standing import (
+    APPROVED,
+    APPROVING,
     EXPIRING,
     FIXED,
     OPEN,
@@ -20,10 +22,13 @@ from approvals.workflow.standing import (
     gaps,
     pin_ended,
     standing,
+    weighing,
 )
 from approvals.workflow.trying import Past, Tried, tried
 
 __all__ = [
+    "APPROVED",
+    "APPROVING",
     "ENVIRONMENTS",
     "EXPIRING",
     "FIXED",
@@ -62,6 +67,7 @@ __all__ = [
     "standing",
     "tried",
     "verdict_words",
+    "weighing",
     "why_excluded",
     "write_policy",
 ]

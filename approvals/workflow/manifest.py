@@ -10,7 +10,9 @@ from typing import Any
 
 from ledger.canonical import digest_of
 
-FORMAT = "countersign-manifest/1"
+# Format 2 adds `findings`, `conditions` and `risk_acceptances`. A revision keeps the format that it was frozen in.
+FORMAT = "countersign-manifest/2"
+FIRST_FORMAT = "countersign-manifest/1"
 
 
 def manifest_digest(value: Any) -> str:

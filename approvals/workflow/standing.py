@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from approvals.workflow.evidence import EvidenceItem, evidence_gaps, limitations, stale_from
+from approvals.workflow.findings import CONDITION, STANDING, Acceptance, Finding, Weighed, weigh
 from approvals.workflow.policy import Policy, Requirement
 from approvals.workflow.signing import People, Reason, a, excluded
 
 EXPIRING = timedelta(days=30)
 OPEN = ("in_review", "changes_requested")
 CLOSED = ("rejected", "withdrawn")
+# States of a request that was signed by all who had to, and outcomes of a decision that say so.
+APPROVED = ("approved", "conditionally_approved")
+APPROVING = ("approve", "approve_with_conditions")
 # Sections of a manifest that no signature outlives.
 FIXED = ("environment", "use", "model", "version", "policy")
 ANEW = "A new request has to be made and signed."
@@ -58,6 +62,8 @@ class Case:
     revoked: bool = False
     pinned_until: datetime | None = None
     superseded: bool = False
+    findings: tuple[Finding, ...] = ()
+    acceptances: tuple[Acceptance, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,11 @@ class Fulfilment:
 
 @dataclass(frozen=True)
 class Standing:
-    """`allowed` is the gate's answer; `obligations` are known limitations that hold even where it says yes."""
+    """`allowed` is the gate's answer; `obligations` are what is known and owed even where it says yes.
+
+    `conditional` is whether anybody who counts approved on conditions, or one is open. `valid_until` is when the
+    approval runs out, or before it the first condition, finding or accepted risk that it hangs on.
+    """
 
     allowed: bool
     state: str
@@ -83,6 +93,8 @@ class Standing:
     requirements: tuple[Fulfilment, ...]
     decided_at: datetime | None
     valid_until: datetime | None
+    weighed: Weighed
+    conditional: bool = False
 
     @property
     def open_requirements(self) -> list[str]:
@@ -99,12 +111,28 @@ def standing(case: Case, at: datetime) -> Standing:
     requirements = fulfilments(case.policy, counted, case.team)
     complete = all(each.state == "met" for each in requirements)
     decided = max(signature.at for signature in counted) if complete else None
-    ends = stale_from(case.policy, case.evidence, case.artifact, case.decision_rule)
+    weighed = weighing(case, at)
+    lasting = tuple(rule for rule in case.policy.evidence if f"evidence:{rule.slug}" not in weighed.lifted)
+    ends = stale_from(replace(case.policy, evidence=lasting), case.evidence, case.artifact, case.decision_rule)
     until = min([decided + timedelta(days=case.policy.valid_days), *ends]) if decided else None
-    obligations = tuple(limitations(case.policy, case.evidence))
-    evidence = list(gaps(case, at))
-    state, reasons = _verdict(case, requirements, counted, until, evidence, at)
-    return Standing(not reasons, state, tuple(reasons), obligations, requirements, decided, until)
+    obligations = (*limitations(case.policy, case.evidence), *weighed.obligations)
+    state, reasons = _verdict(case, requirements, counted, until, [*weighed.gaps.values(), *weighed.reasons], at)
+    first = min(until, weighed.ends) if until and weighed.ends else until
+    conditional = any(signature.outcome == "approve_with_conditions" for signature in counted) or any(
+        finding.kind == CONDITION and finding.state in STANDING for finding in case.findings
+    )
+    return Standing(
+        not reasons, state, tuple(reasons), obligations, requirements, decided, first, weighed, conditional
+    )  # fmt: skip
+
+
+def weighing(case: Case, at: datetime) -> Weighed:
+    """What gaps in the evidence, findings and accepted risks add up to."""
+    missing = {}
+    for rule in case.policy.evidence:
+        for gap in gaps(replace(case, policy=replace(case.policy, evidence=(rule,))), at):
+            missing[rule.slug] = gap
+    return weigh(case.policy.findings, missing, case.findings, case.acceptances, at)
 
 
 def counting(case: Case) -> Iterable[Signature]:
@@ -116,7 +144,7 @@ def counting(case: Case) -> Iterable[Signature]:
     given: set[tuple[str, str]] = set()
     for signature in sorted(case.signatures, key=lambda each: each.at):
         requirement = case.policy.requirement(signature.requirement)
-        if signature.outcome != "approve" or requirement is None or signature.seal == "broken":
+        if signature.outcome not in APPROVING or requirement is None or signature.seal == "broken":
             continue
         if signature.digest != case.computed and not carried_over(case, requirement, signature):
             continue
@@ -137,7 +165,7 @@ def carried_over(case: Case, requirement: Requirement, signature: Signature) -> 
     if not requirement.carry_over_if or case.computed != case.frozen:
         return False
     taken_back = any(
-        each.signer == signature.signer and each.outcome != "approve" and each.at > signature.at
+        each.signer == signature.signer and each.outcome not in APPROVING and each.at > signature.at
         for each in case.signatures
     )
     return not taken_back and {*FIXED, *requirement.carry_over_if} <= signature.untouched

@@ -14,7 +14,8 @@ LOCK = 7_236_004
 # model, version, request or endpoint, and the first entry on that object names what it belongs to.
 # Escapes go before the JSON is read: no id holds one, and of an escaped NUL PostgreSQL makes no text.
 PLACES = """(VALUES ('model', 'registry.model'), ('version', 'registry.version'),
-    ('request', 'approvals.reviewrequest'), ('endpoint', 'endpoint')) AS place (fact, kind)"""
+    ('request', 'approvals.reviewrequest'), ('finding', 'approvals.finding'), ('endpoint', 'endpoint')
+    ) AS place (fact, kind)"""
 COVERING = r"""
 WITH RECURSIVE chosen AS MATERIALIZED (
     SELECT time, actor_id, object_type, object_id, team_id,
@@ -31,7 +32,7 @@ WITH RECURSIVE chosen AS MATERIALIZED (
         FROM ledger_event e, PLACES
         WHERE e.object_type = refs.kind AND e.object_id = refs.id AND e.outcome = 'done'
             AND refs.kind IN ('registry.version', 'registry.evidence', 'approvals.reviewrequest', 'approvals.decision',
-                'inference.endpoint', 'inference.inferencekey')
+                'approvals.finding', 'approvals.riskacceptance', 'inference.endpoint', 'inference.inferencekey')
         UNION ALL
         SELECT e.object_type, e.object_id FROM ledger_event e
         WHERE refs.kind = 'endpoint' AND e.event = 'endpoint.added'

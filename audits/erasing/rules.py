@@ -22,6 +22,7 @@ ACCOUNT = (
 # and no disclosures, so nothing can erase them. Attempts (`….refused`) are no signatures and are not listed.
 KEPT: dict[str, str] = {
     "decision.signed": SIGNATURE,
+    "risk_acceptance.signed": SIGNATURE,
     "signer.reauthenticated": SIGNATURE,
     "approval.revoked": SIGNATURE,
     "request.submitted": SIGNATURE,

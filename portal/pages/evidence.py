@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.asking import asker
 from accounts.models import Team, User
-from approvals.models import ReviewRequest
+from approvals.models import Finding, ReviewRequest, RiskAcceptance
 from audits.exports.needs import ARTICLES, BY_SLUG, NEEDS, Need, articles_for
 from audits.exports.selection import Selection
 from audits.exports.views import needs_right, team_for
@@ -80,6 +80,8 @@ def objects_of(model: Model) -> list[tuple[str, str]]:
         Version.objects.filter(model=model),
         Evidence.objects.filter(version__model=model),
         ReviewRequest.objects.filter(version__model=model),
+        Finding.objects.filter(version__model=model),
+        RiskAcceptance.objects.filter(version__model=model),
         Endpoint.objects.filter(model=model),
         InferenceKey.objects.filter(scopes__endpoint__model=model).distinct(),
     ]

@@ -7,12 +7,15 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from accounts.asking import asker
+from approvals.findings.listing import waiting
 from approvals.listing import inbox
 
 
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    found = inbox(asker(request))
-    count = len(found.mine)
+    found, findings = inbox(asker(request)), waiting(asker(request))
+    count = len(found.mine) + len(findings)
     lead = f"{count} {'thing waits' if count == 1 else 'things wait'} for you" if count else "Nothing waits for you"
-    return render(request, "portal/inbox.html", {"inbox": found, "lead": lead, "inbox_count": count})
+    return render(
+        request, "portal/inbox.html", {"inbox": found, "findings": findings, "lead": lead, "inbox_count": count}
+    )

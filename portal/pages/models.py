@@ -11,10 +11,12 @@ from django.views.decorators.http import require_GET
 
 from accounts.asking import asker
 from accounts.models import Team, User
+from approvals.findings import showing as about
 from approvals.models import ReviewRequest
 from audits import asof, timeline
 from inference.models import Endpoint
 from jobs.models import Job
+from ledger.events import database_time
 from portal.pages import then
 from portal.pages.standing import best, inventory, prospect, stands_of
 from registry import cards, comparing
@@ -91,7 +93,9 @@ def version(request: HttpRequest, pk: int) -> HttpResponse:
     context = head_of(found, viewer)
     context["tab"] = tab if tab in TABS else TABS[0]
     context["tabs"] = tabs_of(found, context)
-    context |= {"overview": overview, "history": history}.get(context["tab"], nothing_more)(found, viewer)
+    context |= {"overview": overview, "approvals": approvals, "history": history}.get(context["tab"], nothing_more)(
+        found, viewer
+    )
     return render(request, "portal/version.html", context)
 
 
@@ -138,6 +142,11 @@ def overview(version: Version, viewer: User) -> dict[str, Any]:
         "tensors": tensors_of(version.signature),
         "features_note": f"{len(version.features)} in the order in which the model takes them",
     }
+
+
+def approvals(version: Version, viewer: User) -> dict[str, Any]:
+    may_raise = viewer.has_perm("approvals.raise_finding", version)
+    return {**about.of_version(version, database_time()), "may_raise": may_raise}
 
 
 def history(version: Version, viewer: User) -> dict[str, Any]:

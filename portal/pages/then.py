@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from accounts.models import User
 from approvals.asof import REQUEST, answers_at
+from approvals.findings import showing as about
 from approvals.models import ReviewRequest
 from approvals.showing.then import COMPUTED
 from audits import asof, timeline
@@ -71,7 +72,7 @@ def version(found: Version, viewer: User, at: datetime, tab: str) -> dict[str, A
         "tensors": tensors_of(then.signature),
         "features_note": f"{len(then.features)} in the order in which the model takes them",
         "timeline": timeline.of(found, viewer, *evidence, *requests, until=at),
-        "may": {},
+        **about.of_version(found, at, until=at), "may": {},
     }  # fmt: skip
 
 

@@ -14,10 +14,13 @@ import pytest
 
 from approvals.pack import summary
 from approvals.pack.gathering import gathered
-from approvals.services import submit, withdraw
+from approvals.services import revise, submit, withdraw
 from ledger.canonical import sha256
 from ledger.keys import portal_key
+from registry.services import edit_card
+from tests.approvals import policies
 from tests.approvals import world as approvals
+from tests.approvals.findings_world import a_finding, a_risk
 from tests.approvals.packing import (
     FORGER,
     WITNESS,
@@ -341,6 +344,32 @@ class TestContents:
         long = {"what": "signed", "who": "N" * 60, "at": "t", "meaning": "m" * summary.LONGEST, "entry": "e" * 90}
         full = {**told, "signatures": [long] * summary.MOST, "limits": ["l" * summary.LONGEST] * summary.MOST}
         assert pages(told) == pages(full) == 1
+
+    def test_a_signature_that_carries_over_a_finding_and_a_risk_that_is_accepted(self, cast, keys, verdict):
+        carrying = policies.a_requirement("validation", role="validator", carry_over_if=["artifact", "evidence"])
+        document = policies.a_document(stages=[policies.a_stage(carrying, slug="validation"), policies.a_stage()])
+        policies.a_policy(cast, document, everywhere=True)
+        version = approvals.a_complete_version(cast)
+        request = approvals.a_request(cast, version)
+        approvals.sign(cast.validator, request, "validation")
+        finding = a_finding(cast, version)
+        seal_now()
+        risk = a_risk(cast, request, f"finding:{finding.pk}")
+        edit_card(by=cast.developer, version=version, card="# Use\nOnly for screening.\n")
+        revise(by=cast.developer, request=request, note="The card says more.")
+        known = [f"evidence:{pk}" for pk in request.latest.evidence_ids]
+        approvals.sign(cast.approver, request, "approval", acknowledged=known)
+        files = unzipped(packed(cast.auditor, request)[1])
+        said = verdict(files, *keys)
+        assert said.code == 0, said.out
+        assert "the gate said yes" in said.out
+        acts = {json.loads(data)["event"] for name, data in files.items() if name.startswith("entries/")}
+        assert acts >= {"policy.published", "finding.raised", "risk_acceptance.signed", "request.revised"}
+        assert finding.title in files["disclosures.jsonl"].decode()
+        accepted = f"risk-acceptances/{risk.pk}.json"
+        assert json.loads(files["manifest.json"])["risk_acceptances"][0]["digest"] == sha256(files[accepted])
+        forged = resigned({**files, accepted: files[accepted].replace(b"2026", b"2036")})
+        assert ("evidence_altered", accepted) in found(verdict(forged, *keys))
 
     def test_of_a_request_that_the_gate_does_not_speak_for(self, cast, tmp_path):
         version = approvals.a_complete_version(cast)

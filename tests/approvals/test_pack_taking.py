@@ -54,6 +54,12 @@ def test_by_the_pages_and_the_worker(committing_db, cast, seal, signed_in, owner
     assert taken["facts"] == {
         "request": str(request.pk), "sha256": pack.digest, "size": len(data), "index": sha256(index),
     }  # fmt: skip
+    late = request_pack(by=cast.auditor, request=request)
+    deactivate_account(by=cast.platform_admin, account=cast.auditor, reason="left")
+    write_pack(late.job_id)
+    late = EvidencePack.objects.with_parts().get(pk=late.pk)
+    assert (late.state, late.file, late.job.error_code) == ("failed", "", "permission_denied")
+    assert Event.objects.filter(event="evidence_pack.made").count() == 1
     decision = request.decisions.latest("id")
     proof = decision.authentication
     for table, statement, one, code in (
@@ -62,16 +68,10 @@ def test_by_the_pages_and_the_worker(committing_db, cast, seal, signed_in, owner
     ):
         owner_cursor.execute(f"ALTER TABLE ledger_{table} DISABLE TRIGGER USER")
         owner_cursor.execute(statement, [str(one)])
-        lost = request_pack(by=cast.auditor, request=request)
+        lost = request_pack(by=cast.approver, request=request)
         write_pack(lost.job_id)
         lost = EvidencePack.objects.with_parts().get(pk=lost.pk)
         assert (lost.state, lost.file, lost.job.error_code) == ("failed", "", code)
-    late = request_pack(by=cast.auditor, request=request)
-    deactivate_account(by=cast.platform_admin, account=cast.auditor, reason="left")
-    write_pack(late.job_id)
-    late = EvidencePack.objects.with_parts().get(pk=late.pk)
-    assert (late.state, late.file, late.job.error_code) == ("failed", "", "permission_denied")
-    assert Event.objects.filter(event="evidence_pack.made").count() == 1
     default_storage.delete(pack.file)
 
 

@@ -26,12 +26,12 @@ def test_a_signature_counts_only_once_it_is_sealed(cast, seal):
     assert gate.evaluate(request.version, request.environment, request.use).allowed
 
 
-def as_owner(database, statement, values):
+def as_owner(database, statement, values, table="approvals_decision"):
     """What an administrator of the database can do once the triggers are off."""
     connection = psycopg2.connect(os.environ["ADMIN_DATABASE_URL"], dbname=database)
     try:
         with connection, connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE approvals_decision DISABLE TRIGGER append_only")
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER append_only")
             cursor.execute(statement, values)
             assert cursor.rowcount == 1
     finally:
@@ -62,9 +62,9 @@ def test_a_decision_put_into_the_database_counts_for_nothing(committing_db, cast
     world.sign(cast.validator, request, "validation")
     copied = (
         "INSERT INTO approvals_decision (request_id, revision_id, requirement, signer_id, outcome, meaning, comment,"
-        " digest, judged_by, authentication, acknowledged, evidence_opened, at) SELECT request_id, revision_id,"
-        " 'approval', %s, outcome, meaning, comment, digest, judged_by, authentication, acknowledged, evidence_opened,"
-        " at FROM approvals_decision WHERE request_id = %s"
+        " digest, judged_by, authentication, acknowledged, evidence_opened, conditions, at) SELECT request_id,"
+        " revision_id, 'approval', %s, outcome, meaning, comment, digest, judged_by, authentication, acknowledged,"
+        " evidence_opened, conditions, at FROM approvals_decision WHERE request_id = %s"
     )
     as_owner(committing_db, copied, [cast.approver.pk, request.pk])
     as_owner(committing_db, "UPDATE approvals_reviewrequest SET state = 'approved', closed_at = now() WHERE id = %s",

@@ -130,7 +130,7 @@ class TestSignatures:
         assert sorted(rules.KEPT) == [
             "approval.revoked", "decision.signed", "erasure.approved", "erasure.rejected", "erasure.requested",
             "hold.lifted", "hold.placed", "request.revised", "request.submitted", "request.withdrawn",
-            "signer.reauthenticated",
+            "risk_acceptance.signed", "signer.reauthenticated",
         ]  # fmt: skip
         assert rules.why_kept("decision.signed", "actor_name")
         assert not rules.why_kept("decision.signed", "comment")

@@ -22,7 +22,13 @@ PUBLIC = {"api-schema"}  # the description of the API itself
 HTTP = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # Lists of what is one's own: they are never empty, and never another's.
 OWN = {"api-me", "api-tokens", "api-teams", "api-roles", "api-grants", "api-people"}
-HOUSE = {"api-policies", "log-checkpoint", "log-keys"}  # what is the same for every team
+HOUSE = {
+    "api-policies",
+    "api-policy-bindings",
+    "api-proposals",
+    "log-checkpoint",
+    "log-keys",
+}  # what is the same for every team
 SECOND = {"second_developer", "second_approver"}  # a role's second person has the same rights as the first
 WHOLE = {"log-tile"}  # what only those get who hold the permission for every team
 # Naming in a body what one cannot see is answered like naming what is not there.
@@ -100,6 +106,8 @@ class Matrix:
             return {401}
         if route.name in WHOLE:
             return None if actor.scope(needed).everywhere else {403}
+        if route.name == "api-proposal":
+            return None if actor.may_somewhere(needed) else {404}
         if route.name == "api-person" and actor == self.world.people:
             return None
         if self.holds(actor, needed) and (not route.arguments or route.name in OWN or self.visible(actor, route)):
@@ -112,6 +120,8 @@ class Matrix:
         first = route.path.removeprefix("api/v1/").partition("/")[0]
         if first in ("tokens", "receipts"):
             return True  # each tries it on one of their own
+        if first == "proposals":  # policies hold for every team
+            return bool(actor.may_somewhere("approvals.view_request"))
         if first in ("people", "grants"):
             return actor == self.world.cast.ci_bot or self.holds(actor, "accounts.view_people")
         return self.sees(actor, route)

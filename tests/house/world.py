@@ -45,6 +45,7 @@ def build(cast: Any) -> World:
     from fairness.services import request_bias_report
     from jobs.services import cancel, claim
     from ledger.models import Checkpoint, Event
+    from tests.approvals import findings_world as judged
     from tests.fairness.reporting import stored_report
 
     version = approvals.a_complete_version(cast)
@@ -59,6 +60,9 @@ def build(cast: Any) -> World:
     newcomer = add_account(by=cast.platform_admin, name="Nina Neu", email="newcomer@example.org")
     own_token(World(cast), cast.developer)
     approved = approvals.an_approval(cast, version, environment="staging")
+    finding = judged.a_finding(cast, version, "medium", request=request)
+    answered = judged.an_answered_one(cast, version)
+    risk = judged.a_risk(cast, approved, f"finding:{finding.pk}")
     endpoint = serving.an_endpoint(cast, version)
     key, key_text = serving.a_key(cast, endpoint)
     export = request_export(
@@ -94,6 +98,8 @@ def build(cast: Any) -> World:
             "evidence": evidence,
             "reports": stored_report(cast, version, dataset),
             "requests": request,
+            "findings": finding,
+            "risk-acceptances": risk,
             "policies": request.policy_version,
             "proposals": proposal,
             "jobs": job,
@@ -113,6 +119,7 @@ def build(cast: Any) -> World:
                 ("job", cancelled.pk),
                 ("person", newcomer.pk),
                 ("request", approved.pk),
+                ("finding", answered.pk),
                 ("audit-entry", Event.objects.latest("id").pk),
                 ("export", waiting.pk),
                 ("pack", unpacked.pk),
@@ -120,6 +127,12 @@ def build(cast: Any) -> World:
             "events": Event.objects.sealed().filter(team_id=cast.team.pk).latest("id"),
         },
     )
+
+
+def judged_day() -> Any:
+    from tests.approvals.findings_world import in_days
+
+    return in_days(20)
 
 
 def own_token(world: World, actor: Any) -> Any:
@@ -185,6 +198,19 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-request-withdrawal", "POST"): lambda w, by: {"reason": "Too early."},
     ("api-request-pack", "POST"): None,
     ("api-request-revocation", "POST"): lambda w, by: {"reason": "Found a mistake."},
+    ("api-findings", "POST"): lambda w, by: {
+        "version": w.versions.pk, "severity": "low", "title": "A trifle", "text": "A word is wrong.",
+        "due": str(judged_day()),
+    },
+    ("api-finding-answers", "POST"): lambda w, by: {"text": "Done, see the report."},
+    ("api-finding-reassessments", "POST"): lambda w, by: {"severity": "low", "reason": "Small sums."},
+    ("api-finding-closures", "POST"): lambda w, by: {"reason": "Settled."},
+    ("api-finding-reopenings", "POST"): lambda w, by: {"reason": "It came back."},
+    ("api-request-risk-acceptances", "POST"): lambda w, by: {
+        "target": f"finding:{w.findings.pk}", "reason": "Small sums.", "until": str(judged_day()),
+        "digest": "sha256:none", "nonce": "none",
+    },
+    ("api-risk-acceptance-withdrawal", "POST"): lambda w, by: {"reason": "Changed my mind."},
     ("api-reauthentications", "POST"): lambda w, by: {
         "request": w.requests.pk, "digest": w.requests.latest.digest, "password": PASSWORD,
     },

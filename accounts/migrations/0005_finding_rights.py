@@ -1,4 +1,4 @@
-"""Gives the roles their right to take out evidence packs."""
+"""Gives the roles their rights in findings and accepted risks."""
 
 from django.db import migrations
 

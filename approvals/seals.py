@@ -1,0 +1,53 @@
+"""Whether what counts at the gate is, row by row, what the log recorded, and whether that is sealed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db.models import BooleanField, ExpressionWrapper, Q, Subquery
+
+from ledger.canonical import canonical
+from ledger.models import Checkpoint, Record
+
+# What is signed is recorded by its signature alone.
+SIGNED = {"approvals.decision": "decision.signed", "approvals.riskacceptance": "risk_acceptance.signed"}
+
+
+def seals_of(rows: Iterable[Any], made: Collection[Any] = (), until: datetime | None = None) -> dict[Any, str]:
+    """For each row `sealed`, `pending`, or `broken` where it is not what its event recorded. One query.
+
+    `made` are rows of the act that asks, whose event is written only when it ends. With `until` only what was
+    published by that moment seals.
+    """
+    wanted = list(rows)
+    published = Checkpoint.objects.filter(origin=settings.LOG_ORIGIN)
+    published = published if until is None else published.filter(at__lte=until)
+    newest = published.order_by("-size").values("size")[:1]
+    sealed_by_then = ExpressionWrapper(Q(event__leaf__index__lt=Subquery(newest)), BooleanField())
+    ids: dict[str, list[str]] = defaultdict(list)
+    for each in wanted:
+        ids[each._meta.label_lower].append(str(each.pk))
+    among = Q(pk=None)
+    for kind, some in ids.items():
+        by = Q(event__event=SIGNED[kind]) if kind in SIGNED else Q()
+        among |= Q(object_type=kind, object_id__in=some) & by
+    found = Record.objects.filter(among).order_by("-id")
+    # The first record of a row counts: it never changes, so a later one could only be of a changed row.
+    recorded = {
+        (kind, pk): (bytes(state), bool(sealed))
+        for kind, pk, state, sealed in found.values_list("object_type", "object_id", "bytes", sealed_by_then)
+    }
+    seals = {}
+    for each in wanted:
+        state, sealed = recorded.get((each._meta.label_lower, str(each.pk)), (b"", False))
+        if each in made:
+            seals[each] = "pending"
+        elif state != canonical(each.as_record()):
+            seals[each] = "broken"
+        else:
+            seals[each] = "sealed" if sealed else "pending"
+    return seals
