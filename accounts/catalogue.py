@@ -46,6 +46,7 @@ PERMISSIONS: dict[str, str] = {
     "approvals.sign_decision": "sign decisions that the policy gives to their role",
     "approvals.revoke_approval": "revoke an approval",
     "approvals.check_gate": "ask the gate",
+    "approvals.export_pack": "take out evidence packs of requests",
     "approvals.raise_finding": "raise a finding about a version",
     "approvals.answer_finding": "answer findings",
     "approvals.judge_finding": "change a finding's severity, due day and owner, validate its closure, reopen it",
@@ -77,7 +78,7 @@ BUILD = (
 CHALLENGE = (
     "registry.download_artifact", "registry.read_rows", "registry.attach_evidence", "registry.upload_artifact",
     "fairness.request_report", "jobs.cancel_job", "approvals.comment", "approvals.reauthenticate",
-    "approvals.sign_decision",
+    "approvals.sign_decision", "approvals.export_pack",
 )  # fmt: skip
 # What the second line does, and nobody else: not the approver, who decides on what it found.
 JUDGE = ("approvals.raise_finding", "approvals.judge_finding")
@@ -86,8 +87,8 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "model_owner": (
         "Model owner",
         (
-            *READ, *BUILD, "inference.add_endpoint", "inference.bind_endpoint", "inference.issue_key",
-            "inference.revoke_key",
+            *READ, *BUILD, "approvals.export_pack", "inference.add_endpoint", "inference.bind_endpoint",
+            "inference.issue_key", "inference.revoke_key",
         ),
     ),
     "developer": ("Developer", (*READ, *BUILD)),
@@ -107,7 +108,7 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
         "Auditor",
         (
             *READ, "audits.view_log", "audits.export_log", "audits.view_erasure", "accounts.view_people",
-            "registry.download_artifact",
+            "registry.download_artifact", "approvals.export_pack",
         ),
     ),
     "policy_administrator": (

@@ -3,6 +3,7 @@ from django.urls import path
 from approvals import delegationpages, policypages, signpage, views
 from approvals.findings import riskpages
 from approvals.findings import views as findings
+from approvals.pack.views import urlpatterns as packs
 
 urlpatterns = [
     path("requests/", views.requests, name="requests"),
@@ -18,6 +19,7 @@ urlpatterns = [
     path("requests/<int:pk>/manifest/", views.manifest, name="request-manifest"),
     path("requests/<int:pk>/evidence/<int:evidence>/", views.evidence, name="request-evidence"),
     path("versions/<int:pk>/requests/new/", views.submit, name="request-new"),
+    *packs,
     path("requests/<int:pk>/risk-acceptances/new/", riskpages.accept, name="risk-acceptance-new"),
     path("risk-acceptances/<int:pk>/", riskpages.acceptance, name="risk-acceptance"),
     path("risk-acceptances/<int:pk>/withdraw/", riskpages.withdraw, name="risk-acceptance-withdraw"),

@@ -93,14 +93,9 @@ def told(request: HttpRequest, found: ReviewRequest, form: CommentForm) -> dict[
 
 
 ACTS = (
-    "submit_request",
-    "withdraw_request",
-    "comment",
-    "revoke_approval",
-    "raise_finding",
-    "accept_risk",
+    "submit_request", "withdraw_request", "comment", "revoke_approval", "raise_finding", "accept_risk", "export_pack",
     "sign_decision",
-)
+)  # fmt: skip
 
 
 @require_POST

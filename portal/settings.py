@@ -129,6 +129,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = env.str("CELERY_BEAT_SCHEDULE_FILENAME", default
 CELERY_BEAT_SCHEDULE = {
     "reconcile-jobs": {"task": "jobs.reconcile", "schedule": 5.0, "options": {"expires": 10}},
     "remove-old-exports": {"task": "audits.remove_old_exports", "schedule": 3600.0, "options": {"expires": 3000}},
+    "remove-old-packs": {"task": "approvals.remove_old_packs", "schedule": 3600.0, "options": {"expires": 3000}},
     "anchor-checkpoints": {"task": "ledger.anchor_checkpoints", "schedule": 60.0, "options": {"expires": 50}},
 }
 

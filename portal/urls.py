@@ -9,6 +9,7 @@ from accounts.takeover import api as takeover_api
 from approvals import answers, policyapi, records, standingapi
 from approvals import api as approvals_api
 from approvals.findings import api as findings_api
+from approvals.pack import api as pack_api
 from audits import api as audits_api
 from audits import receipts, tiles
 from fairness import api as fairness_api
@@ -40,6 +41,7 @@ urlpatterns = [
     path("api/v1/", include(policyapi.routes)),
     path("api/v1/", include(standingapi.routes)),
     path("api/v1/", include(records.routes)),
+    path("api/v1/", include(pack_api.routes)),
     path("api/v1/", include(audits_api.routes)),
     path("api/v1/", include(receipts.routes)),
     path("api/v1/", include(fairness_api.routes)),

@@ -13,12 +13,14 @@ from approvals.models.requests import (
     Revision,
     Revocation,
 )
+from approvals.pack.models import EvidencePack
 
 __all__ = [
     "AcceptanceWithdrawal",
     "Comment",
     "Decision",
     "Delegation",
+    "EvidencePack",
     "EvidenceView",
     "Finding",
     "FindingStep",

@@ -24,7 +24,7 @@ UNLINKED = {"sign-in", "sign-in-second", "invitation", "password-reset"}
 OPEN = {"sign-in", "forgot-password"}  # to everybody
 SAME = {"second_developer", "second_approver"}  # they see what the first of their role sees
 # Parts of pages, and files.
-PARTS = {"job-live", "export-live"}
+PARTS = {"job-live", "export-live", "pack-live"}
 
 
 def pages() -> list[Route]:

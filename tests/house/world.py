@@ -36,6 +36,9 @@ class World:
 def build(cast: Any) -> World:
     """Everything belongs to team Credit. Takes seconds: build it once for many tries."""
     from accounts.services import add_account, issue_service_token
+    from approvals.pack.making import make as make_pack
+    from approvals.pack.services import OnBehalf as PackOnBehalf
+    from approvals.pack.services import publish_pack, request_pack
     from audits.erasing.choosing import Choice
     from audits.erasing.services import place_hold, request_erasure
     from audits.exports.making import make
@@ -74,6 +77,12 @@ def build(cast: Any) -> World:
     held = claim(export.job_id)
     assert held is not None
     publish_export(by=OnBehalf(cast.auditor), export=export, made=written, claim=held)
+    seal_now()
+    pack = request_pack(by=cast.auditor, request=approved)
+    packed = make_pack(pack, 1, lambda percent, phase: None)
+    held = claim(pack.job_id)
+    assert held is not None
+    publish_pack(by=PackOnBehalf(cast.auditor), pack=pack, made=packed, claim=held)
     hold = place_hold(by=cast.risk_officer, kind="model", model=str(version.model.pk), reason="a lawsuit")
     choice = Choice("person", newcomer.email)
     erasure = request_erasure(by=cast.platform_admin, choice=choice, ground="objection", reason="she asked us to")
@@ -82,6 +91,7 @@ def build(cast: Any) -> World:
     size = Checkpoint.objects.latest("size").size
     assert size < 256
     waiting = request_export(by=cast.auditor, account=cast.auditor, team=None, kind="csv", selection=Selection())
+    unpacked = request_pack(by=cast.auditor, request=approved)
     return World(
         cast,
         {
@@ -109,6 +119,7 @@ def build(cast: Any) -> World:
             "erasures": erasure,
             "holds": hold,
             "exports": export,
+            "packs": pack,
             "place": f"0/000.p/{size}",
             "size": size,
             "more": [
@@ -119,6 +130,7 @@ def build(cast: Any) -> World:
                 ("finding", answered.pk),
                 ("audit-entry", Event.objects.latest("id").pk),
                 ("export", waiting.pk),
+                ("pack", unpacked.pk),
             ],
             "events": Event.objects.sealed().filter(team_id=cast.team.pk).latest("id"),
         },
@@ -236,6 +248,7 @@ BODIES: dict[tuple[str, str], Body | None] = {
     },
     ("api-request-comments", "POST"): lambda w, by: {"text": "Why?"},
     ("api-request-withdrawal", "POST"): lambda w, by: {"reason": "Too early."},
+    ("api-request-pack", "POST"): None,
     ("api-request-revocation", "POST"): lambda w, by: {"reason": "Found a mistake."},
     ("api-findings", "POST"): lambda w, by: {
         "version": w.versions.pk, "severity": "low", "title": "A trifle", "text": "A word is wrong.",
