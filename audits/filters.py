@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import django_filters
@@ -19,7 +20,7 @@ MOMENT = forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}, form
 OUTCOMES = [("done", "done"), ("refused", "refused")]
 SEALS = [("sealed", "sealed"), ("pending", "pending")]
 WORDS = "whole words of names, reasons and facts, in any order; of the last one the beginning is enough"
-SEVERAL = 5  # accounts that are looked for by their words too
+SEVERAL = 50  # accounts that are looked for by their words too
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -72,7 +73,7 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
         fields: tuple[str, ...] = ()
 
     def by_actor(self, events: EventQuerySet, name: str, value: str) -> EventQuerySet:
-        return events.filter(actor_id__in=actors(value))
+        return events.filter(actor_id__in=self.meant)
 
     def of_team(self, events: EventQuerySet, name: str, value: Team) -> EventQuerySet:
         return events.filter(team_id=value.pk)
@@ -88,6 +89,11 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
 
     def with_text(self, events: EventQuerySet, name: str, value: str) -> EventQuerySet:
         return saying(events, value)
+
+    @cached_property
+    def meant(self) -> list[str]:
+        """Whom the filter by actor may mean."""
+        return actors(self.form.cleaned_data["actor"])
 
     @property
     def without_text(self) -> EventQuerySet:
@@ -106,8 +112,9 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
             events: EventQuerySet = self.qs
             return events
         hints = [[given[name]] for name in ("event", "outcome", "object_type", "object_id") if given[name]]
-        if given["actor"] and len(found := actors(given["actor"])) <= SEVERAL:
-            hints.append(found)
+        if given["actor"] and len(self.meant) <= SEVERAL:
+            # The last part of an opaque id tells it apart; the others would only be more to look for.
+            hints.append([said.rsplit("-", 1)[-1] if is_event_id(said) else said for said in self.meant])
         return Found(self.without_text, given["text"], hints)
 
     @property

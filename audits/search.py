@@ -18,16 +18,28 @@ from django.contrib.postgres.search import SearchQueryField, SearchVectorField
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, models
 from django.db.models import Exists, F, Func, OuterRef, Q, Subquery, TextField, Value
-from django.db.models.expressions import RawSQL
+from django.db.models.expressions import Col, RawSQL
+from django.db.models.lookups import Lookup
+from django.db.models.sql.where import AND, WhereNode
 
 from ledger.door import mechanical
 from ledger.models import Checkpoint, Disclosure, Event, EventQuerySet, Leaf, Pending, Search
 
+BOUNDS = ("gt", "gte", "lt", "lte")
 # OFFSET 0 keeps the planner from turning these round: an event after the other, until there are enough.
 NEAR_SQL = """
 SELECT chosen.id FROM ({chosen}) AS chosen (id), LATERAL (
     SELECT FROM ledger_search WHERE event_id = chosen.id AND words @@ ledger_asked(%s) OFFSET 0
 ) AS said LIMIT %s
+"""
+# Where the events are all there are between two ids, their words stand one after the other.
+ALONG_SQL = """
+WITH chosen (id) AS MATERIALIZED ({chosen})
+SELECT event_id FROM (
+    SELECT event_id, words FROM ledger_search WHERE event_id BETWEEN
+    (SELECT id FROM chosen ORDER BY id LIMIT 1) AND (SELECT id FROM chosen ORDER BY id DESC LIMIT 1)
+    ORDER BY event_id {direction} OFFSET 0
+) AS said WHERE words @@ ledger_asked(%s) LIMIT %s
 """
 OF_SQL = """
 WITH source AS MATERIALIZED ({source})
@@ -95,6 +107,16 @@ def has_a_word(text: str) -> bool:
     return any(letter.isalnum() for letter in text)
 
 
+def chosen_by_id(condition: WhereNode) -> bool:
+    """Whether events are all there are between two ids."""
+    return condition.connector == AND and not condition.negated and all(
+        chosen_by_id(one) if isinstance(one, WhereNode)
+        else isinstance(one, Lookup) and isinstance(one.lhs, Col) and one.lhs.target.primary_key
+        and one.lookup_name in BOUNDS
+        for one in condition.children
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Reach:
     """How far `Found` goes before it changes its way: events looked through at first, rows of the index of words that
@@ -127,6 +149,10 @@ class Found:
     def order_by(self, field: str) -> Found:
         return self._with(newest_first=field.startswith("-"))
 
+    @property
+    def _direction(self) -> str:
+        return "DESC" if self.newest_first else "ASC"
+
     def _with(self, **changes: Any) -> Found:
         other = copy(self)
         vars(other).update(changes)
@@ -149,8 +175,11 @@ class Found:
             if self._expected(indexed, given) <= self.reach.rare:
                 found = self._of(indexed, given, self.events, count)
             else:
-                found = self._near(count, self.reach.wide)
-                if len(found) < count and (edge := self._edge(self.reach.wide)):
+                reach = self.reach.near
+                if found or self.hints:  # where none of the next says it, some more hardly will
+                    reach = self.reach.wide
+                    found = self._near(count, reach)
+                if len(found) < count and (edge := self._edge(reach)):
                     found += self._far(edge, count - len(found))
         return sorted({*found, *self._fresh(count)}, reverse=self.newest_first)[:count]
 
@@ -165,7 +194,8 @@ class Found:
     def _near(self, count: int, reach: int) -> list[uuid.UUID]:
         """Among the next events by looking at the words of each."""
         chosen, given = self._next(reach).query.sql_with_params()
-        return self._run(NEAR_SQL.format(chosen=chosen), [*given, self.text, count])
+        way = ALONG_SQL if chosen_by_id(self.events.query.where) else NEAR_SQL
+        return self._run(way.format(chosen=chosen, direction=self._direction), [*given, self.text, count])
 
     def _edge(self, reach: int) -> uuid.UUID | None:
         """Where `_near` ends; None where there is nothing after it."""
@@ -194,8 +224,7 @@ class Found:
         """The first of the ids from `source` that are of `events`."""
         one = events.filter(pk=RawSQL("chosen.event_id", [])).order_by().values("pk")
         sql, more = one.query.sql_with_params()
-        direction = "DESC" if self.newest_first else "ASC"
-        return self._run(OF_SQL.format(source=source, direction=direction, event=sql), [*given, *more, count])
+        return self._run(OF_SQL.format(source=source, direction=self._direction, event=sql), [*given, *more, count])
 
     @mechanical("runs the statements of this module, which only read")
     def _run(self, sql: str, given: list[Any]) -> list[uuid.UUID]:

@@ -300,7 +300,7 @@ def main() -> None:
         with contextlib.closing(psycopg2.connect(admin)) as connection, connection:
             connection.cursor().execute(TWINS)
         for writers, each in ((1, 200), (8, 60)) if quick else ((1, 1000), (8, 300)):
-            appending(admin, writers, each, 7 if quick else 15)
+            appending(admin, writers, each, 5 if quick else 15)
         emptied(admin)
         hashes = filled(admin, count)
         sealed(admin, hashes, Path(settings.LOG_ROOT))

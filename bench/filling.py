@@ -6,7 +6,6 @@ import base64
 import contextlib
 import io
 import itertools
-import json
 import random
 import secrets
 import uuid
@@ -15,16 +14,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from json.encoder import encode_basestring
+from typing import Any, NamedTuple
 
 import psycopg2
 
-from ledger.canonical import sha256, timestamp, uuid7
+from ledger.canonical import sha256, uuid7
 from ledger.merkle import Frontier, leaf_hash
 from ledger.notes import Checkpoint, SigningKey, sign
 
 STEP = timedelta(seconds=11, microseconds=37)
 BATCH = 20_000
+LAST = str(uuid.UUID(int=2**128 - 1))
 CHECKPOINT = "INSERT INTO ledger_checkpoint (origin, size, note) VALUES (%s, %s, %s)"
 SEARCH = """
 INSERT INTO ledger_search (event_id, words) SELECT e.id, ledger_words(e.bytes,
@@ -57,43 +58,37 @@ class Filling:
     rare_event: str = "key.retired"
 
 
-@dataclass(frozen=True)
-class Row:
-    id: uuid.UUID
+class Row(NamedTuple):
+    id: str
     raw: bytes
-    at: datetime
+    at: str
     actor: str
     event: str
     object_type: str
     object_id: str
     team: int
     outcome: str
-    salts: dict[str, bytes]
-    told: dict[str, str]
+    told: list[tuple[str, str, str]]
 
     def line(self) -> str:
         """The event in COPY's text format."""
         return (
-            f"{self.id}\t\\\\x{self.raw.hex()}\t{self.at.isoformat()}\tperson\t{self.actor}\t{self.event}"
+            f"{self.id}\t\\\\x{self.raw.hex()}\t{self.at}Z\tperson\t{self.actor}\t{self.event}"
             f"\t{self.object_type}\t{self.object_id}\t{self.team}\t{self.outcome}\n"
         )
 
     def told_lines(self) -> str:
-        return "".join(
-            f"{self.id}\t{label}\t\\\\x{self.salts[label].hex()}\t{value}\n" for label, value in self.told.items()
-        )
+        return "".join(f"{self.id}\t{label}\t\\\\x{salt}\t{value}\n" for label, salt, value in self.told)
 
 
 def rows(count: int, actors: Sequence[tuple[str, str]], teams: Sequence[int], start: datetime) -> Iterator[Row]:
     """Each event with its disclosures, oldest first; the same ones each time but for the salts."""
     chance, said = random.Random(4), Filling()
-    weights = [1 / (place + 1) for place in range(len(NAMES))]
+    weights = list(itertools.accumulate(1 / (place + 1) for place in range(len(NAMES))))
     for number in range(count):
         at = start + STEP * number
-        (name, kind), (actor, person) = (
-            chance.choices(NAMES, weights)[0],
-            actors[int(chance.random() ** 2 * len(actors))],
-        )
+        ((name, kind),) = chance.choices(NAMES, cum_weights=weights)
+        actor, person = actors[int(chance.random() ** 2 * len(actors))]
         if number % (count // 10) == 7:
             name, kind = said.rare_event, "inference.inferencekey"
         team, outcome = teams[int(chance.random() ** 3 * len(teams))], "refused" if chance.random() < 0.02 else "done"
@@ -102,27 +97,26 @@ def rows(count: int, actors: Sequence[tuple[str, str]], teams: Sequence[int], st
         words += [said.usual] if number % 100 == 3 else []
         words += [said.rare] if number % (count // 12) == 11 else []
         words += [said.old] if number < count // 10 else []
-        told = {"actor_name": person, "reason": " ".join(words)}
-        salts = {label: secrets.token_bytes(16) for label in told}
-        event_id, key = uuid7(at, number.to_bytes(8, "big")), str(number % 5000) if kind else ""
+        told, digests = [], []
+        for label, value in (("actor_name", person), ("reason", " ".join(words))):
+            salt = secrets.token_bytes(16)
+            shown = base64.urlsafe_b64encode(salt)[:22].decode()
+            told.append((label, salt.hex(), value))
+            text = f'["{shown}","{label}",{encode_basestring(value)}]'
+            digests.append(f'"{label}":"{sha256(text.encode())}"')
+        key = str(number % 5000) if kind else ""
         name += ".refused" if outcome == "refused" else ""
-        body = {
-            "v": 1, "id": str(event_id), "time": timestamp(at), "actor": {"kind": "person", "id": actor},
-            "origin": {"channel": "browser", "request": str(uuid.UUID(int=chance.getrandbits(128)))},
-            "event": name,
-            "object": {"type": kind, "id": key} if kind else None, "team": str(team),
-            "facts": {"digest": sha256(key.encode()), "number": number}, "outcome": outcome,
-            "disclosures": {
-                label: sha256(quick([base64.urlsafe_b64encode(salts[label]).decode().rstrip("="), label, value]))
-                for label, value in told.items()
-            },
-        }  # fmt: skip
-        yield Row(event_id, quick(body), at, actor, name, kind, key, team, outcome, salts, told)
-
-
-def quick(body: Any) -> bytes:
-    """The same bytes as `canonical` for these bodies, of ASCII text and whole numbers, in a tenth of the time."""
-    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+        event_id, request = str(uuid7(at, number.to_bytes(8, "big"))), f"{chance.getrandbits(128):032x}"
+        stamp = at.isoformat(timespec="microseconds").removesuffix("+00:00")
+        on = f'{{"id":"{key}","type":"{kind}"}}' if kind else "null"
+        # The same bytes as `canonical` would give, in a tenth of the time.
+        body = (
+            f'{{"actor":{{"id":"{actor}","kind":"person"}},"disclosures":{{{",".join(digests)}}},"event":"{name}",'
+            f'"facts":{{"digest":"{sha256(key.encode())}","number":{number}}},"id":"{event_id}","object":{on},'
+            f'"origin":{{"channel":"browser","request":"{request}"}},"outcome":"{outcome}","team":"{team}",'
+            f'"time":"{stamp}Z","v":1}}'
+        )
+        yield Row(event_id, body.encode(), stamp, actor, name, kind, key, team, outcome, told)
 
 
 def fill(url: str, rows: Iterator[Row], origin: str = "", most: int | None = None) -> None:
@@ -130,7 +124,7 @@ def fill(url: str, rows: Iterator[Row], origin: str = "", most: int | None = Non
 
     `url` is the superuser's. With `origin` all of them are sealed by a checkpoint, signed with a key made for it.
     """
-    ids: list[uuid.UUID] = []
+    ids: list[str] = []
     rows = itertools.islice(rows, most)
     with contextlib.closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica; SELECT hash FROM ledger_leaf ORDER BY index")
@@ -149,7 +143,7 @@ def fill(url: str, rows: Iterator[Row], origin: str = "", most: int | None = Non
             note = sign(Checkpoint(origin, tree.size, tree.root()).body(), [SigningKey.generate(origin)])
             cursor.execute(CHECKPOINT, [origin, tree.size, note])
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(partial(indexed, url), ids, [*ids[1:], uuid.UUID(int=2**128 - 1)]))
+        list(pool.map(partial(indexed, url), ids, [*ids[1:], LAST]))
     with contextlib.closing(psycopg2.connect(url)) as connection:
         connection.autocommit = True
         connection.cursor().execute("VACUUM ANALYZE")
@@ -159,7 +153,7 @@ def copied(cursor: Any, table: str, lines: str, columns: Sequence[str] | None = 
     cursor.copy_from(io.StringIO(lines), table, columns=columns)
 
 
-def indexed(url: str, first: uuid.UUID, end: uuid.UUID) -> None:
+def indexed(url: str, first: str, end: str) -> None:
     """Write the search rows of the events from `first` to before `end`."""
     with contextlib.closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute(SEARCH, [str(first), str(end)])
+        cursor.execute(SEARCH, [first, end])

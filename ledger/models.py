@@ -60,6 +60,7 @@ class Event(models.Model):
             models.Index("object_type", "object_id", "id", name="event_object"),
             models.Index("team_id", "id", name="event_team"),
             models.Index("id", name="event_refused", condition=models.Q(outcome="refused")),
+            models.Index("team_id", "id", name="event_refused_team", condition=models.Q(outcome="refused")),
         ]
         # What is larger can be no entry (c2sp.org/tlog-tiles): it would keep everything after it from its seal.
         constraints = [models.CheckConstraint(condition=LessThanOrEqual(SIZE, MAX_ENTRY), name="event_size")]
