@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("approvals", "0007_findings"),
+        ("approvals", "0010_second_factors"),
         ("jobs", "0002_whole_house"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -12,5 +12,5 @@ def seed(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0005_finding_rights")]
+    dependencies = [("accounts", "0008_second_factors")]
     operations = [migrations.RunPython(seed, migrations.RunPython.noop)]
