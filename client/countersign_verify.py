@@ -1806,7 +1806,8 @@ def counts(pack: Pack, record: dict[str, Any], slug: str, signer: Any, manifest:
     for name in pack.numbered(r"revisions/([1-9][0-9]{0,6})\.json").values() if sections else ():
         if pack.source.digest(name) == record.get("digest"):
             signed = pack.json(name)
-            return all(one in signed and signed[one] == manifest.get(one) for one in (*FIXED, *sections))
+            kept = [*FIXED, *(str(one) for one in sections or [])]
+            return all(one in signed and signed[one] == manifest.get(one) for one in kept)
     return False
 
 

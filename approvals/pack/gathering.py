@@ -74,7 +74,7 @@ def events_of(found: records.Dossier) -> list[Event]:
     beside = Event.objects.about(
         found.request.version, *found.evidence, *findings, *accepted, *policies, *requests
     ).filter(event__in=BESIDE)
-    signed = [each.authentication for each in (*found.decisions, *accepted)]
+    signed = [*(each.authentication for each in found.decisions), *(each.authentication for each in accepted)]
     proofs = Event.objects.filter(pk__in=signed)
     wanted = Q(pk__in=on_request.values("pk")) | Q(pk__in=beside.values("pk")) | Q(pk__in=proofs.values("pk"))
     return list(Event.objects.filter(wanted).order_by("id"))
