@@ -234,6 +234,7 @@ class Reauthentications(APIView):
         found = ReviewRequest.objects.visible_to(request.user).filter(pk=data.pop("request")).first()
         if found is None:
             raise Refusal("unknown_request", "There is no such request that you can see. Check its number.", "request")
+        data["purpose"] = data.pop("of")
         nonce = services.reauthenticate(by=asker(request), request=found, session_key=session_of(request), **data)
         response = Response({"nonce": nonce, "expires_in": int(NONCE_LIVES.total_seconds())}, status=201)
         response.shows_secret = True  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from accounts.models import User
 from approvals import workflow
 from approvals.models import Comment, Decision, PolicyVersion, ReviewRequest, Revision, Revocation
+from approvals.signing import PURPOSES
 from approvals.workflow import attestation
 
 
@@ -186,8 +187,10 @@ class CommentInput(serializers.Serializer[Any]):
 class ReauthenticationInput(serializers.Serializer[Any]):
     request = serializers.IntegerField()
     digest = serializers.CharField(max_length=71)
-    purpose = serializers.ChoiceField(
-        choices=["decision", "risk_acceptance"], default="decision", help_text="What the digest is of"
+    of = serializers.ChoiceField(
+        choices=PURPOSES,
+        default="decision",
+        help_text="What the digest is of: a manifest, or the text of an acceptance",
     )
     password = serializers.CharField(max_length=200, trim_whitespace=False, write_only=True)
 

@@ -23,6 +23,7 @@ from ledger.refusals import Refusal
 from registry.storage import local
 
 NONCE_LIVES = timedelta(minutes=2)
+PURPOSES = ("decision", "risk_acceptance")
 OUTCOMES = tuple(Decision.Outcome.values)
 
 

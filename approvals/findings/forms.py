@@ -12,7 +12,7 @@ from approvals.findings.models import Severity
 from approvals.forms import area
 
 
-class Person(forms.ModelChoiceField):
+class Person(forms.ModelChoiceField):  # type: ignore[type-arg]  # Django's own takes no argument at run time
     def label_from_instance(self, person: User) -> str:
         return person.name
 
