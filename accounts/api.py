@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 from accounts import services
 from accounts.access import abilities
 from accounts.models import TOKEN_STATES, ApiToken, Grant, Role, Team, User
+from accounts.takeover.holding import holding
 
 
 class TeamSerializer(serializers.ModelSerializer[Team]):
@@ -37,7 +38,10 @@ class GrantSerializer(serializers.ModelSerializer[Grant]):
 
     class Meta:
         model = Grant
-        fields = ["id", "account", "role", "team", "reason", "granted_by", "granted_at", "expires_at", "revoked_at"]
+        fields = [
+            "id", "account", "role", "team", "reason", "conflict_reason", "granted_by", "granted_at", "expires_at",
+            "revoked_at",
+        ]  # fmt: skip
 
 
 class TokenSerializer(serializers.ModelSerializer[ApiToken]):
@@ -76,9 +80,15 @@ class AccountSerializer(serializers.ModelSerializer[User]):
 class AccountDetailSerializer(AccountSerializer):
     grants = serializers.SerializerMethodField()
     may = serializers.SerializerMethodField()
+    signing_held_until = serializers.SerializerMethodField(help_text="After a change of credentials")
 
     class Meta(AccountSerializer.Meta):
-        fields = [*AccountSerializer.Meta.fields, "grants", "may"]
+        fields = [*AccountSerializer.Meta.fields, "grants", "may", "signing_held_until"]
+
+    @extend_schema_field(serializers.DateTimeField(allow_null=True))
+    def get_signing_held_until(self, user: User) -> Any:
+        change = holding(user)
+        return change.held_until if change else None
 
     @extend_schema_field(GrantSerializer(many=True))
     def get_grants(self, user: User) -> Any:
@@ -130,6 +140,9 @@ class GrantInput(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=500)
     expires_at = serializers.DateTimeField(allow_null=True, default=None)
     accept_conflict = serializers.BooleanField(default=False)
+    conflict_reason = serializers.CharField(
+        max_length=500, default="", allow_blank=True, help_text="Why one account may do what is meant for two"
+    )
 
 
 class AccessReasonInput(serializers.Serializer[Any]):

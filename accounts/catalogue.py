@@ -6,12 +6,14 @@ from collections.abc import Collection
 
 PERMISSIONS: dict[str, str] = {
     "accounts.sign_in": "sign in (anybody)",
-    "accounts.manage_own_access": "change their own password, make and revoke their own API tokens",
+    "accounts.manage_own_access": "change their own password, second factors, sessions and API tokens",
     "accounts.view_people": "see people, roles and who can do what",
     "accounts.add_team": "add a team",
     "accounts.add_account": "add a person or a service account",
     "accounts.deactivate_account": "deactivate a person or a service account",
-    "accounts.grant_role": "grant and revoke roles",
+    "accounts.grant_role": "grant and revoke roles, and confirm grants that others propose",
+    "accounts.recertify_access": "confirm or drop grants when they are due for it",
+    "accounts.manage_credentials": "send one-time links for passwords, change mail addresses, confirm such changes",
     "accounts.issue_service_token": "make API tokens for a service account",
     "ledger.report_clock": "report that a clock went wrong (the portal only)",
     "audits.view_log": "read the audit log",
@@ -44,6 +46,7 @@ PERMISSIONS: dict[str, str] = {
     "approvals.sign_decision": "sign decisions that the policy gives to their role",
     "approvals.revoke_approval": "revoke an approval",
     "approvals.check_gate": "ask the gate",
+    "approvals.export_pack": "take out evidence packs of requests",
     "approvals.raise_finding": "raise a finding about a version",
     "approvals.answer_finding": "answer findings",
     "approvals.judge_finding": "change a finding's severity, due day and owner, validate its closure, reopen it",
@@ -75,7 +78,7 @@ BUILD = (
 CHALLENGE = (
     "registry.download_artifact", "registry.read_rows", "registry.attach_evidence", "registry.upload_artifact",
     "fairness.request_report", "jobs.cancel_job", "approvals.comment", "approvals.reauthenticate",
-    "approvals.sign_decision",
+    "approvals.sign_decision", "approvals.export_pack",
 )  # fmt: skip
 # What the second line does, and nobody else: not the approver, who decides on what it found.
 JUDGE = ("approvals.raise_finding", "approvals.judge_finding")
@@ -84,8 +87,8 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "model_owner": (
         "Model owner",
         (
-            *READ, *BUILD, "inference.add_endpoint", "inference.bind_endpoint", "inference.issue_key",
-            "inference.revoke_key",
+            *READ, *BUILD, "approvals.export_pack", "inference.add_endpoint", "inference.bind_endpoint",
+            "inference.issue_key", "inference.revoke_key",
         ),
     ),
     "developer": ("Developer", (*READ, *BUILD)),
@@ -97,14 +100,15 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             *READ, *CHALLENGE, *JUDGE, "approvals.accept_risk", "approvals.publish_policy", "registry.set_risk_tier",
             "approvals.revoke_approval", "audits.view_log", "audits.view_erasure", "audits.request_erasure",
-            "audits.approve_erasure", "audits.manage_legal_hold", "inference.revoke_key",
+            "audits.approve_erasure", "audits.manage_legal_hold", "inference.revoke_key", "accounts.view_people",
+            "accounts.recertify_access",
         ),
     ),
     "auditor": (
         "Auditor",
         (
             *READ, "audits.view_log", "audits.export_log", "audits.view_erasure", "accounts.view_people",
-            "registry.download_artifact",
+            "registry.download_artifact", "approvals.export_pack",
         ),
     ),
     "policy_administrator": (
@@ -115,7 +119,8 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
         "Platform administrator",
         (
             "accounts.view_people", "accounts.add_team", "accounts.add_account", "accounts.deactivate_account",
-            "accounts.grant_role", "accounts.issue_service_token", "jobs.view_job",
+            "accounts.grant_role", "accounts.recertify_access", "accounts.manage_credentials",
+            "accounts.issue_service_token", "jobs.view_job",
             "audits.view_erasure", "audits.request_erasure",
         ),
     ),
@@ -137,12 +142,24 @@ APART: tuple[tuple[str, str, str], ...] = (
     ("accounts.grant_role", "audits.approve_erasure", "grant roles and approve erasures"),
 )
 
+# Roles with one of these are handed out only by a person whose own credentials were not changed just now.
+GUARDED = frozenset(
+    {"approvals.sign_decision", "approvals.accept_risk", "approvals.publish_policy", "accounts.grant_role"}
+)
+
+
+def conflicts(role: str, held: Collection[str]) -> list[tuple[str, str, str]]:
+    """The pairs of APART that one account would hold by this role beside those held, and does not hold already."""
+    added = set(ROLES[role][1]) if role in ROLES else set()
+    before = {permission for slug in held if slug in ROLES for permission in ROLES[slug][1]}
+    return [
+        (one, other, words)
+        for one, other, words in APART
+        if {one, other} <= added | before and {one, other} & added and not {one, other} <= before
+    ]
+
 
 def conflict(role: str, held: Collection[str]) -> str:
     """A sentence on what one person could then do that two should, or "" where roles stay apart."""
-    added = set(ROLES[role][1]) if role in ROLES else set()
-    before = {permission for slug in held if slug in ROLES for permission in ROLES[slug][1]}
-    for one, other, sentence in APART:
-        if {one, other} <= added | before and {one, other} & added and not {one, other} <= before:
-            return f"The same account could then {sentence}, which is meant for two people."
-    return ""
+    meets = [words for _, _, words in conflicts(role, held)]
+    return f"The same account could then {'; and '.join(meets)}, which is meant for two people." if meets else ""

@@ -6,11 +6,10 @@ from typing import Any
 from django import forms
 
 from accounts.catalogue import EVERYBODY, PERMISSIONS
-from accounts.models import Role, Team, User
+from accounts.models import Team, User
 from ledger.refusals import Refusal
 
 LONG = "At least 12 characters; several words are easy to keep in mind."
-HOUSE = "house"
 PASSWORD = 1024  # more would only be work for the hash
 
 
@@ -105,34 +104,6 @@ class ReasonForm(ActForm):
 
 def day_field(label: str, **more: Any) -> forms.DateField:
     return forms.DateField(label=label, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"), **more)
-
-
-class GrantForm(ReasonForm):
-    role = forms.ModelChoiceField(Role.objects.all(), label="Role", empty_label="Choose")
-    # No team is preset: a role for the whole house is given on purpose or not at all.
-    team = forms.ChoiceField(label="For", help_text="One team where it will do.")
-    expires_on = day_field("Last day", required=False, help_text="Empty for a grant that does not end by itself.")
-    accept_conflict = forms.BooleanField(
-        required=False, widget=forms.HiddenInput, label="This is meant: one account may do both"
-    )
-    field_order = ("role", "team", "reason", "expires_on", "accept_conflict")
-
-    def __init__(self, *args: Any, by: User, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        scope = by.scope("accounts.grant_role")
-        self.teams = {str(team.pk): team for team in Team.objects.filter(scope.q("pk"))}
-        house = [(HOUSE, "the whole house")] if scope.everywhere else []
-        named = [(key, f"team {team.name}") for key, team in self.teams.items()]
-        self.fields["team"].choices = [("", "Choose"), *named, *house]  # type: ignore[attr-defined]
-
-    def clean_team(self) -> Team | None:
-        return self.teams.get(self.cleaned_data["team"])
-
-    def refuse(self, refusal: Refusal) -> None:
-        if refusal.code == "role_conflict":
-            self.fields["accept_conflict"].widget = forms.CheckboxInput()
-        field = "expires_on" if refusal.field == "expires_at" else refusal.field
-        super().refuse(Refusal(refusal.code, refusal.sentence, field))
 
 
 class DeactivateForm(ReasonForm):

@@ -5,17 +5,27 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import CharField, Q, SlugField
-from django.db.models.functions import Lower, Now
+from django.db.models import CharField, DateTimeField, ExpressionWrapper, Max, Q, SlugField
+from django.db.models.functions import Coalesce, Lower, Now
 from django.utils import timezone
 
 from accounts.catalogue import EVERYBODY
+from accounts.factors.models import BrowserSession as BrowserSession
+from accounts.factors.models import Factor as Factor
+from accounts.factors.models import RecoveryCode as RecoveryCode
+from accounts.factors.models import SpentChallenge as SpentChallenge
+from accounts.granting.models import ProposedGrant as ProposedGrant
+from accounts.granting.models import Recertification as Recertification
+from accounts.takeover.models import CredentialChange as CredentialChange
+from accounts.takeover.models import CredentialConfirmation as CredentialConfirmation
 from ledger.actors import ANONYMOUS, Identity
 
 
@@ -212,6 +222,19 @@ class GrantQuerySet(models.QuerySet["Grant"]):
     def active(self) -> GrantQuerySet:
         return self.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None)
 
+    def with_due(self) -> GrantQuerySet:
+        """Each with `confirmed_at`, when somebody last found it right, and `due_at`, by when somebody has to again."""
+        since = Coalesce("confirmed_at", "granted_at") + timedelta(days=settings.RECERTIFY_DAYS)
+        found = self.annotate(confirmed_at=Max("recertifications__at"))
+        return found.annotate(due_at=ExpressionWrapper(since, output_field=DateTimeField()))
+
+    def due(self) -> GrantQuerySet:
+        """What has to be confirmed within a month or should have been, the oldest first."""
+        return self.with_due().filter(due_at__lte=Now() + DUE_SOON).order_by("due_at", "pk")  # type: ignore[misc]
+
+
+DUE_SOON = timedelta(days=30)
+
 
 class Grant(models.Model):
     """A role given to an account, for one team or everywhere, for a reason, perhaps until a day."""
@@ -220,6 +243,8 @@ class Grant(models.Model):
     role = models.ForeignKey(Role, models.PROTECT, related_name="grants")
     team = models.ForeignKey(Team, models.PROTECT, null=True, blank=True, related_name="grants")
     reason = models.CharField(max_length=500)
+    # Why one account may do what is meant for two, where this grant lets it.
+    conflict_reason = models.CharField(max_length=500, blank=True)
     granted_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     granted_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -229,6 +254,12 @@ class Grant(models.Model):
 
     def __str__(self) -> str:
         return f"{self.role} for {self.team or 'everything'}"
+
+    @property
+    def due_state(self) -> str:
+        """For showing, of a grant read `with_due`: "overdue", "due_soon" or ""."""
+        left = self.due_at - timezone.now()  # type: ignore[attr-defined]
+        return "overdue" if left <= timedelta(0) else "due_soon" if left <= DUE_SOON else ""
 
 
 TOKEN_STATES = ("active", "expired", "revoked")

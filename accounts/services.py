@@ -1,4 +1,4 @@
-"""Every write of the accounts floor."""
+"""Accounts, passwords and tokens. Roles are granted in `granting`, credentials looked after in `takeover`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -18,16 +18,26 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.db.models import Case, F, Q, Value, When
-from django.db.models.functions import Now
+from django.db.models.functions import Greatest, Now
 from redis.exceptions import RedisError
 
-from accounts.catalogue import PERMISSIONS, conflict
-from accounts.models import ApiToken, Grant, Role, Team, User
+from accounts.catalogue import PERMISSIONS
+from accounts.granting.services import grant_role, revoke_grant
+from accounts.models import ApiToken, Team, User
+from accounts.reasons import require_reason
+from accounts.sessions import close
 from ledger.actors import ANONYMOUS, Actor, current_origin
 from ledger.canonical import timestamp
 from ledger.door import Done, governed, mechanical
 from ledger.events import database_time
-from ledger.refusals import Denied, Refusal
+from ledger.refusals import Refusal
+
+__all__ = [
+    "accept_invitation", "add_account", "add_team", "change_password", "check_password", "close_session",
+    "count_attempt", "create_own_token", "deactivate_account", "grant_role", "invite", "invited", "issue_service_token",
+    "limit_attempts", "require_reason", "revoke_grant", "revoke_own_token", "revoke_service_token", "set_password",
+    "sign_in", "touch_token",
+]  # fmt: skip
 
 TOKEN_SHAPE = re.compile(r"^cst_([0-9a-z]{8})_([A-Za-z0-9_-]{43})$")
 TOKEN_MAX_DAYS = 365
@@ -49,8 +59,8 @@ class Invitations(PasswordResetTokenGenerator):
 invitations = Invitations()
 
 
-def sign_in(*, email: str, password: str) -> User:
-    """The account of these credentials, with `session.opened` in the log.
+def sign_in(*, email: str, password: str, browser: str = "") -> tuple[User, bool]:
+    """The account of these credentials, and whether it is in: whoever has a second factor has to give it yet.
 
     Raises Refusal `rate_limited`, `wrong_credentials`, `account_locked` or `demo_account`. An unknown address costs
     the same time and gets the same sentence as a wrong password.
@@ -59,7 +69,9 @@ def sign_in(*, email: str, password: str) -> User:
     account = User.objects.filter(email__iexact=email.strip(), kind=User.Kind.PERSON).first()
     if account is not None:
         count_attempt(account)
-    return open_session(by=ANONYMOUS, account=account, password=password)
+        if account.factors.standing().exists():
+            return begin_session(by=ANONYMOUS, account=account, password=password), False
+    return open_session(by=ANONYMOUS, account=account, password=password, browser=browser), True
 
 
 def limit_attempts(address: str) -> None:
@@ -101,27 +113,61 @@ def check_password(account: User | None, password: str) -> None:
     if account is None or not account.is_active:
         make_password(password)
         raise Refusal("wrong_credentials", "Mail address or password is wrong. Check both and try again.")
-    locked = Refusal(
+    refuse_locked(account)
+    if not account.check_password(password):
+        if account.failed_sign_ins >= settings.SIGN_IN_FAILURES_BEFORE_LOCK:
+            raise locked()
+        raise Refusal("wrong_credentials", "Mail address or password is wrong. Check both and try again.")
+    if account.factors.standing().exists():
+        # Only both factors clear the count: whoever knows the password could otherwise guess codes without end.
+        User.objects.filter(pk=account.pk).update(
+            failed_sign_ins=Greatest(F("failed_sign_ins") - 1, 0), locked_until=None
+        )
+    else:
+        clear_attempts(account)
+
+
+def locked() -> Refusal:
+    return Refusal(
         "account_locked",
         f"Too many wrong passwords. Signing in is locked for {settings.SIGN_IN_LOCK_MINUTES} minutes; wait, or ask a "
         "platform administrator for help.",
     )
+
+
+def refuse_locked(account: User) -> None:
+    """Raises Refusal `account_locked`."""
     if account.failed_sign_ins > settings.SIGN_IN_FAILURES_BEFORE_LOCK:
-        raise locked
-    if not account.check_password(password):
-        if account.failed_sign_ins >= settings.SIGN_IN_FAILURES_BEFORE_LOCK:
-            raise locked
-        raise Refusal("wrong_credentials", "Mail address or password is wrong. Check both and try again.")
+        raise locked()
+
+
+def clear_attempts(account: User) -> None:
     User.objects.filter(pk=account.pk).update(failed_sign_ins=0, locked_until=None)
 
 
 @governed(permission="accounts.sign_in", event="session.opened", on="account")
-def open_session(*, by: Actor, account: User | None, password: str) -> Done[User]:
+def open_session(*, by: Actor, account: User | None, password: str, browser: str = "") -> Done[User]:
+    entered = admitted(account, password)
+    if entered.factors.standing().exists():  # added in this moment
+        raise Refusal("second_factor_needed", "Sign in again: this account has a second factor now.")
+    facts = {"account": str(entered.opaque_id), "method": "password"}
+    return Done(entered, facts=facts, discloses={"browser": browser})
+
+
+@governed(permission="accounts.sign_in", event="sign_in.begun", on="account")
+def begin_session(*, by: Actor, account: User, password: str) -> Done[User]:
+    """The first of two steps; `accounts.factors.services.finish` is the second."""
+    entered = admitted(account, password)
+    return Done(entered, facts={"account": str(entered.opaque_id), "method": "password"})
+
+
+def admitted(account: User | None, password: str) -> User:
+    """Raises Refusal `wrong_credentials`, `account_locked` or `demo_account`."""
     check_password(account, password)
     assert account is not None
     if account.is_demo and not (settings.EMBEDDED or settings.TESTING):
         raise Refusal("demo_account", "Demo accounts work only in the embedded demo. Sign in with your own account.")
-    return Done(account, facts={"account": str(account.opaque_id), "method": "password"})
+    return account
 
 
 @governed(permission="accounts.manage_own_access", event="session.closed", on="account", lock=False)
@@ -130,11 +176,14 @@ def close_session(*, by: Actor, account: User) -> Done[None]:
 
 
 @governed(permission="accounts.manage_own_access", event="password.changed", on="account")
-def change_password(*, by: Actor, account: User, old: str, new: str) -> Done[User]:
-    """Call `count_attempt` first. Raises Refusal `wrong_credentials`, `account_locked` or `weak_password`."""
+def change_password(*, by: Actor, account: User, old: str, new: str, keep: str = "") -> Done[User]:
+    """All sessions end but the one whose key is `keep`.
+
+    Call `count_attempt` first. Raises Refusal `wrong_credentials`, `account_locked` or `weak_password`.
+    """
     check_password(account, old)
     set_password(account, new)
-    return Done(account)
+    return Done(account, facts={"sessions_ended": close(account.browser_sessions.open().exclude(key=keep))})
 
 
 def set_password(account: User, new: str) -> None:
@@ -227,56 +276,6 @@ def deactivate_account(*, by: Actor, account: User, reason: str) -> Done[User]:
     account.save(update_fields=["is_active"])
     ApiToken.objects.filter(user=account, revoked_at=None).update(revoked_at=Now())
     return Done(account, facts={"account": str(account.opaque_id)}, discloses={"reason": reason})
-
-
-@governed(permission="accounts.grant_role", event="role.granted", on="account")
-def grant_role(
-    *, by: Actor, account: User, role: Role, team: Team | None, reason: str, expires_at: datetime | None = None,
-    accept_conflict: bool = False,
-) -> Done[Grant]:  # fmt: skip
-    """Raises Refusal `own_grant`, `reason_needed`, `expiry_past`, `already_granted`, `account_inactive`, or
-    `role_conflict` where roles that should be apart would meet and `accept_conflict` does not say that this is meant.
-    """
-    if not by.has_perm("accounts.grant_role", team):
-        raise Denied("accounts.grant_role")
-    if not account.is_active:
-        raise Refusal("account_inactive", "This account has been deactivated. It cannot be given a role.")
-    if isinstance(by, User) and by.pk == account.pk:
-        raise Refusal("own_grant", "Nobody grants a role to themselves. Ask another platform administrator.")
-    require_reason(reason)
-    if expires_at is not None and expires_at <= database_time():
-        raise Refusal("expiry_past", "The grant would end before it begins. Choose a later day.", "expires_at")
-    if account.grants.active().filter(role=role, team=team).exists():
-        raise Refusal("already_granted", "This role is granted already. Revoke it first to change its terms.", "role")
-    meets = conflict(role.slug, account.roles_in(team.pk if team else None))
-    if meets and not accept_conflict:
-        raise Refusal("role_conflict", f"{meets} Tick the box if this is meant.", "accept_conflict")
-    grant = Grant.objects.create(
-        user=account, role=role, team=team, reason=reason, expires_at=expires_at,
-        granted_by=by if isinstance(by, User) else None,
-    )  # fmt: skip
-    facts = {
-        "account": str(account.opaque_id), "role": role.slug, "grant": str(grant.pk),
-        "team": str(team.pk) if team else None, "conflict": bool(meets),
-        "expires": timestamp(expires_at) if expires_at else None,
-    }  # fmt: skip
-    return Done(grant, facts=facts, discloses={"reason": reason})
-
-
-@governed(permission="accounts.grant_role", event="role.revoked", on="grant")
-def revoke_grant(*, by: Actor, grant: Grant, reason: str) -> Done[Grant]:
-    require_reason(reason)
-    if grant.revoked_at is not None:
-        raise Refusal("already_revoked", "This grant has been revoked already.")
-    grant.revoked_at = database_time()
-    grant.save(update_fields=["revoked_at"])
-    facts = {"account": str(grant.user.opaque_id), "role": grant.role.slug, "grant": str(grant.pk)}
-    return Done(grant, facts=facts, discloses={"reason": reason})
-
-
-def require_reason(reason: str, field: str = "reason") -> None:
-    if len(reason.strip()) < 3:
-        raise Refusal("reason_needed", "Say why, in a few words. The reason is kept in the audit log.", field)
 
 
 @governed(permission="accounts.manage_own_access", event="token.created", on="account")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.http import Http404, HttpResponse, HttpResponseBase
@@ -18,15 +19,18 @@ from rest_framework.views import APIView
 
 from accounts.asking import asker
 from accounts.models import ApiToken, User
-from approvals import gate, services
+from approvals import challenges, gate, services
 from approvals import serializers as shapes
 from approvals.findings.conditions import Condition
 from approvals.models import RequestQuerySet, ReviewRequest, Revision
-from approvals.signing import NONCE_LIVES
+from approvals.proving import NONCE_LIVES, changed_while_reading
+from approvals.standing_in import giver_of
 from audits.receipts import sealed_answer, with_seal
 from ledger.canonical import sha256
-from ledger.refusals import Refusal
+from ledger.refusals import Denied, Refusal
 from registry.models import Evidence, Version
+
+DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
 
 
 def session_of(request: Request) -> str:
@@ -144,7 +148,7 @@ class Decisions(APIView):
 
     @extend_schema(summary="List a request's decisions", responses={200: shapes.DecisionSerializer(many=True)})
     def get(self, request: Request, pk: int) -> Response:
-        rows = visible(request, pk).decisions.select_related("signer", "revision")
+        rows = visible(request, pk).decisions.select_related("signer", "revision", "on_behalf_of")
         return Response(shapes.DecisionSerializer(rows, many=True).data)
 
     @extend_schema(
@@ -153,6 +157,8 @@ class Decisions(APIView):
     def post(self, request: Request, pk: int) -> Response:
         """Needs a nonce from `/reauthentications/`, asked for by the same person with the same token or session."""
         found, data = visible(request, pk), given(shapes.DecisionInput, request)
+        chosen = data.pop("on_behalf_of")
+        data["on_behalf_of"] = giver_of(asker(request), found, str(chosen) if chosen else "")
         data["conditions"] = conditions_of(data["conditions"])
         made = services.sign(by=request.user, request=found, session_key=session_of(request), **data)
         return sealed_answer(shapes.DecisionSerializer(made).data, status=201)
@@ -222,6 +228,35 @@ def manifest_file(request: Any, of: ReviewRequest, number: str | None) -> HttpRe
     return get_conditional_response(request, etag=response["ETag"], response=response) or response
 
 
+class ChallengeView(APIView):
+    """What a passkey is asked to sign: a challenge made from the digest of the latest revision, or of the text of a
+    risk acceptance. Nothing is kept.
+    """
+
+    permissions = {"GET": "approvals.reauthenticate"}
+
+    @extend_schema(
+        summary="Get a challenge for a passkey",
+        parameters=[
+            OpenApiParameter("digest", str, description="What you have read; refused where it is outdated"),
+            OpenApiParameter("purpose", str, enum=["decision", "risk_acceptance"], description="What the digest is of"),
+        ],
+        responses={200: shapes.ChallengeSerializer},
+    )
+    def get(self, request: Request, pk: int) -> Response:
+        found = visible(request, pk)
+        if not request.user.has_perm("approvals.reauthenticate", found):
+            raise Denied("approvals.reauthenticate")
+        latest = found.latest.digest
+        digest = request.query_params.get("digest", latest)
+        if digest != latest and request.query_params.get("purpose") != "risk_acceptance":
+            raise changed_while_reading()
+        if not DIGEST.match(digest):
+            raise Refusal("digest_invalid", "A digest is `sha256:` and 64 hexadecimal digits.", "digest")
+        made = challenges.for_signing(request._request, asker(request), digest, session_of(request))
+        return Response(made, headers={"Cache-Control": "no-store"})
+
+
 class Reauthentications(APIView):
     permissions = {"POST": "approvals.reauthenticate"}
 
@@ -229,13 +264,14 @@ class Reauthentications(APIView):
         summary="Prove anew who you are", request=shapes.ReauthenticationInput, responses={201: shapes.NonceSerializer}
     )
     def post(self, request: Request) -> Response:
-        """A nonce for one signature over this digest, within two minutes. A wrong password counts towards the lock."""
+        """A nonce for one signature over this digest, within two minutes. What is wrong counts towards the lock."""
         data = given(shapes.ReauthenticationInput, request)
+        second = challenges.answer(request._request, data.pop("code"), data.pop("ticket"), data.pop("passkey"))
         found = ReviewRequest.objects.visible_to(request.user).filter(pk=data.pop("request")).first()
         if found is None:
             raise Refusal("unknown_request", "There is no such request that you can see. Check its number.", "request")
-        data["purpose"] = data.pop("of")
-        nonce = services.reauthenticate(by=asker(request), request=found, session_key=session_of(request), **data)
+        bound = {"session_key": session_of(request), "second": second, **data}
+        nonce = services.reauthenticate(by=asker(request), request=found, **bound)
         response = Response({"nonce": nonce, "expires_in": int(NONCE_LIVES.total_seconds())}, status=201)
         response.shows_secret = True  # type: ignore[attr-defined]
         return response
@@ -250,5 +286,6 @@ routes = [
     path("requests/<int:pk>/withdrawal/", Withdrawal.as_view(), name="api-request-withdrawal"),
     path("requests/<int:pk>/revocation/", RevocationView.as_view(), name="api-request-revocation"),
     path("requests/<int:pk>/manifest/", Manifest.as_view(), name="api-request-manifest"),
+    path("requests/<int:pk>/challenge/", ChallengeView.as_view(), name="api-request-challenge"),
     path("reauthentications/", Reauthentications.as_view(), name="api-reauthentications"),
 ]

@@ -38,7 +38,9 @@ def dossiers_at(ids: Iterable[int], at: datetime) -> dict[int, records.Dossier]:
     rows = ReviewRequest.objects.filter(pk__in=ids, submitted_at__lte=at).select_related(
         *records.SUBJECT, "version__registered_by", "policy_version__policy", "submitted_by"
     )
-    present = {row.pk: row for row in rows.annotate(superseded=records.superseded(until=at))}
+    present = {
+        row.pk: row for row in rows.annotate(superseded=records.superseded(until=at), recused=records.recused(until=at))
+    }
     kept = asof.kept_at(REQUEST, present, at)
     versions = versions_at([row.version for row in present.values()], at)
     revisions: dict[int, list[Revision]] = defaultdict(list)

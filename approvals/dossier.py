@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Exists, F, OuterRef
 
 from accounts.models import User
@@ -18,6 +19,7 @@ from approvals.models import (
     FindingStep,
     PolicyBinding,
     PolicyVersion,
+    Recusal,
     ReviewRequest,
     Revision,
     Revocation,
@@ -62,7 +64,7 @@ def open_dossiers(requests: Iterable[ReviewRequest], made: Collection[Any] = ())
     rows = ReviewRequest.objects.filter(pk__in=ids).select_related(
         *SUBJECT, "version__registered_by", "policy_version__policy", "submitted_by"
     )
-    found = {request.pk: request for request in rows.annotate(superseded=superseded())}
+    found = {request.pk: request for request in rows.annotate(superseded=superseded(), recused=recused())}
     revisions: dict[int, list[Revision]] = defaultdict(list)
     for revision in Revision.objects.filter(request__in=ids).select_related("submitted_by").order_by("number"):
         revisions[revision.request_id].append(revision)
@@ -97,7 +99,7 @@ def dossier(
     request: ReviewRequest, revisions: Sequence[Revision], evidence: Sequence[Evidence], contributors: Collection[User],
     decisions: Sequence[Decision], revocation: Revocation | None, seals: Mapping[Any, str], kept: reading.Kept,
 ) -> Dossier:  # fmt: skip
-    """`request` is annotated with `superseded`."""
+    """`request` is annotated with `superseded` and `recused`."""
     latest = revisions[-1]
     acceptances = kept.accepted.get((request.version_id, request.environment, request.use), [])
     steps = reading.bearing(kept.newest.get(request.version_id, []), request.pk)
@@ -131,6 +133,7 @@ def dossier(
                 each.signer.is_active,
                 seals[each],
                 untouched(each, revisions, manifest) if carries else frozenset(),
+                str(each.on_behalf_of.opaque_id) if each.on_behalf_of else "",
             )
             for each in decisions
         ),
@@ -169,6 +172,7 @@ def people_of(
         owner=ids(owner),
         contributors=ids({*contributors, request.version.registered_by}),
         evidence_producers=ids({each.produced_by for each in evidence}),
+        recused=frozenset(str(pk) for pk in getattr(request, "recused") or ()),  # noqa: B009
     )
 
 
@@ -275,6 +279,13 @@ def superseded(until: datetime | None = None) -> Exists:
         policy=OuterRef("policy_version__policy"), number__gt=OuterRef("policy_version__number"), binds_now=True
     )
     return Exists(later if until is None else later.filter(published_at__lte=until))
+
+
+def recused(until: datetime | None = None) -> ArraySubquery:
+    """Of requests: the opaque ids of those who stepped back (until a moment)."""
+    rows = Recusal.objects.filter(request=OuterRef("pk"))
+    rows = rows if until is None else rows.filter(at__lte=until)
+    return ArraySubquery(rows.order_by("id").values("person__opaque_id"))
 
 
 def bindings() -> list[workflow.Binding[PolicyVersion]]:

@@ -4,7 +4,9 @@ from typing import Any
 
 from django import forms
 
-from accounts.models import Team
+from accounts.factors.forms import INSTEAD, code_field, hidden
+from accounts.factors.passkeys import LONGEST
+from accounts.models import Team, User
 from approvals import workflow
 from approvals.models import Decision, Policy
 from registry.models import Model
@@ -81,12 +83,41 @@ class RevokeForm(forms.Form):
         return name
 
 
-class SignForm(forms.Form):
+class ProofForm(forms.Form):
+    """Who signs: a password, a password and a code, or what static/passkeys.js fills in of a passkey."""
+
+    password = forms.CharField(
+        max_length=200, strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", **INSTEAD}),
+        help_text="It proves that it is you who signs, now.",
+    )  # fmt: skip
+    code = code_field("Code", "Beside the password: what your authenticator app shows now.", **INSTEAD)
+    passkey = hidden(LONGEST)
+    ticket = hidden(2000)
+
+    def __init__(self, *args: Any, app: bool, passkeys: bool, needed: bool, **kwargs: Any) -> None:
+        """`app`, `passkeys`: what the signer has; `needed`: a password alone is too little.
+
+        Where it is and they have no app, only a passkey is left: then neither password nor code is asked for.
+        """
+        super().__init__(*args, **kwargs)
+        answered, self.passkeys, self.passkey_only = bool(self.data.get("passkey")), passkeys, needed and not app
+        self.fields["password"].required, self.fields["code"].required = not answered, needed and not answered
+        if not app:
+            del self.fields["code"]
+        if self.passkey_only:
+            del self.fields["password"]
+
+
+class SignForm(ProofForm):
     """One decision. `requirement`, `outcome` and `digest` are what the page showed; the digest is checked again."""
 
     requirement = forms.CharField(widget=forms.HiddenInput)
     outcome = forms.ChoiceField(choices=Decision.Outcome.choices, widget=forms.HiddenInput)
     digest = forms.CharField(widget=forms.HiddenInput)
+    on_behalf_of = forms.ChoiceField(
+        required=False, label="In whose place", help_text="Your signature then counts as yours and as theirs."
+    )
     acknowledged = forms.MultipleChoiceField(
         required=False, label="Known limitations that you acknowledge", widget=forms.CheckboxSelectMultiple
     )
@@ -94,19 +125,51 @@ class SignForm(forms.Form):
         max_length=5000, label="Your reasoning", widget=area(4),
         help_text="Kept with the signature. What did you look at, and what convinced you?",
     )  # fmt: skip
-    password = forms.CharField(
-        max_length=200, strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-        help_text="It proves that it is you who signs, now.",
-    )  # fmt: skip
+    field_order = ("requirement", "outcome", "digest", "on_behalf_of", "acknowledged", "comment", "password", "code")
 
-    def __init__(self, *args: Any, limitations: list[workflow.Reason], outcome: str, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, limitations: list[workflow.Reason], outcome: str, givers: list[User],
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(*args, **kwargs)
+        choices = [("", "for myself"), *((str(each.opaque_id), f"for {each.name}") for each in givers)]
+        self.fields["on_behalf_of"].choices = choices  # type: ignore[attr-defined]
+        if not givers:
+            del self.fields["on_behalf_of"]
         field = self.fields["acknowledged"]
         field.choices = [(each.code, each.sentence) for each in limitations]  # type: ignore[attr-defined]
         field.required = True
         field.error_messages["required"] = "Tick each one to say that you sign with it in view, or ask for changes."
-        if outcome not in workflow.APPROVING or not limitations:
+        if outcome not in (*workflow.APPROVING, workflow.EMERGENCY) or not limitations:
             del self.fields["acknowledged"]
+
+
+class RecuseForm(forms.Form):
+    reason = forms.CharField(
+        max_length=5000, label="Why", widget=area(2), help_text="Kept in the audit log and shown on the request."
+    )
+
+
+class DelegationForm(forms.Form):
+    """Whom one lets sign in one's place. `people` are those who could."""
+
+    taker = forms.ModelChoiceField(User.objects.none(), label="Who signs in your place")
+    team = forms.ModelChoiceField(
+        Team.objects.none(), required=False, label="For requests of", empty_label="every team"
+    )
+    ends_on = forms.DateField(
+        label="Until", widget=forms.DateInput(attrs={"type": "date"}), help_text="The end of that day (UTC)."
+    )
+    reason = forms.CharField(max_length=5000, label="Why", widget=area(2), help_text="Kept in the audit log.")
+    password = forms.CharField(
+        max_length=200, strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        help_text="It proves that it is you who hands this over.",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, people: Any, teams: Any, everywhere: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["taker"].queryset = people  # type: ignore[attr-defined]
+        self.fields["team"].queryset = teams  # type: ignore[attr-defined]
+        self.fields["team"].required = not everywhere
 
 
 class RequestFilter(forms.Form):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from approvals import dossier as records
 from approvals import workflow
 from approvals.models import PolicyVersion, ReviewRequest
 from approvals.signing import as_person
+from approvals.standing_in import givers_of
 from ledger.events import database_time
 from registry.models import Version
 
@@ -97,7 +98,10 @@ def inbox(user: User) -> Inbox:
     at = database_time()
     under_way = list(visible(user).filter(state__in=workflow.OPEN).order_by("submitted_at")[:AT_ONCE])
     dossiers = records.open_dossiers(under_way)
-    persons = {team: as_person(user, team) for team in {each.version.model.team_id for each in under_way}}
+    persons = {
+        team: [as_person(user, team), *(as_person(user, team, giver) for giver in givers_of(user, team))]
+        for team in {each.version.model.team_id for each in under_way}
+    }
     mine, theirs = [], []
     for request in under_way:
         found = dossiers[request.pk]
@@ -111,9 +115,9 @@ def inbox(user: User) -> Inbox:
     return Inbox(mine, theirs, standings(list(decided)), running_out(user, at))
 
 
-def turn(found: records.Dossier, person: workflow.Person, at: datetime) -> str:
-    """Why a request waits for this person, or ""."""
-    case = found.case
+def turn(found: records.Dossier, places: Sequence[workflow.Person], at: datetime) -> str:
+    """Why a request waits for this person, or "". `places` are as whom they may sign, themselves first."""
+    case, person = found.case, places[0]
     if case.state == ReviewRequest.State.CHANGES_REQUESTED:
         asked = [each for each in found.decisions if each.outcome == "request_changes"][-1:]
         if person.id in made_by(found):
@@ -127,11 +131,10 @@ def turn(found: records.Dossier, person: workflow.Person, at: datetime) -> str:
     standing = workflow.standing(case, at)
     gaps = [*standing.weighed.gaps.values(), *standing.weighed.reasons]
     for each in standing.requirements:
-        against = workflow.may_sign(
-            found.policy, each.requirement, person, case.people, signed=standing.signed,
-            open_requirements=standing.open_requirements,
-        )  # fmt: skip
-        if not against:
+        given = {
+            "signed": standing.signed, "also": standing.also, "open_requirements": standing.open_requirements,
+        }  # fmt: skip
+        if any(not workflow.may_sign(found.policy, each.requirement, one, case.people, **given) for one in places):
             blocked = f" It cannot be approved yet: {gaps[0].sentence}" if gaps else ""
             return f"You may sign the {each.requirement.title.lower()}.{blocked}"
     if gaps and person.id in made_by(found):

@@ -26,7 +26,7 @@ from ledger.refusals import Denied, Refusal
 from registry.models import Model
 
 
-class BindingSerializer(serializers.ModelSerializer[PolicyBinding]):
+class PolicyBindingSerializer(serializers.ModelSerializer[PolicyBinding]):
     """Empty fields mean any. Of what fits, a line that names the use governs, then one that names the team."""
 
     policy = serializers.SlugField(source="policy.slug")
@@ -61,7 +61,7 @@ class PolicyInput(serializers.Serializer[Any]):
     binds_now = serializers.BooleanField(default=False)
 
 
-class BindingInput(serializers.Serializer[Any]):
+class PolicyBindingInput(serializers.Serializer[Any]):
     policy = serializers.SlugField(allow_null=True, help_text="null ends an earlier binding")
     team = serializers.SlugField(required=False, allow_null=True, default=None)
     use = serializers.CharField(required=False, allow_blank=True, default="", max_length=60)
@@ -146,17 +146,17 @@ class PolicyDryRun(APIView):
 class BindingList(APIView):
     permissions = {"GET": "approvals.view_request", "POST": "approvals.propose_policy"}
 
-    @extend_schema(summary="List what governs what", responses={200: BindingSerializer(many=True)})
+    @extend_schema(summary="List what governs what", responses={200: PolicyBindingSerializer(many=True)})
     def get(self, request: Request) -> Response:
         rows = PolicyBinding.objects.in_force().visible_to(request.user).select_related("policy", "team")
         ordered = sorted(rows, key=lambda row: binding_of(row).weight, reverse=True)
-        return Response(BindingSerializer(ordered, many=True).data)
+        return Response(PolicyBindingSerializer(ordered, many=True).data)
 
     @extend_schema(
-        summary="Propose what governs what", request=BindingInput, responses={201: with_seal(ProposalSerializer)}
+        summary="Propose what governs what", request=PolicyBindingInput, responses={201: with_seal(ProposalSerializer)}
     )
     def post(self, request: Request) -> Response:
-        data = given(BindingInput, request)
+        data = given(PolicyBindingInput, request)
         policy = named(Policy, data.pop("policy"), "policy")
         team = named(Team, data.pop("team"), "team")
         made = publishing.propose_binding(by=request.user, policy=policy, team=team, **data)

@@ -7,6 +7,7 @@ from typing import Any
 
 from accounts.models import Role, Team, User
 from accounts.services import require_reason
+from accounts.takeover.holding import require_settled
 from approvals import frameworks, workflow
 from approvals.models import Policy, PolicyBinding, PolicyVersion, Proposal
 from approvals.workflow import InvalidPolicy
@@ -136,8 +137,8 @@ def binding_facts(row: Proposal) -> dict[str, Any]:
 def publish(*, by: Actor, proposal: Proposal, digest: str = "", answer: str = "") -> Done[Proposal]:
     """Bring a proposal into force. `digest` is that of the policy which the publisher has read.
 
-    Raises Refusal `proposal_closed`, `own_proposal`, `changed_while_reading`, `policy_changed_meanwhile`, or what
-    `checked` raises where roles or frameworks are no longer there.
+    Raises Refusal `proposal_closed`, `own_proposal`, `credentials_changed`, `changed_while_reading`,
+    `policy_changed_meanwhile`, or what `checked` raises where roles or frameworks are no longer there.
     """
     assert isinstance(by, User)
     deciding(by, proposal)
@@ -183,6 +184,7 @@ def deciding(by: User, proposal: Proposal) -> None:
     if proposal.proposed_by_id == by.pk:
         sentence = "You proposed this yourself. Somebody else has to publish or decline it."
         raise Refusal("own_proposal", sentence)
+    require_settled(by)
 
 
 def decide(proposal: Proposal, by: User, state: str, answer: str) -> None:

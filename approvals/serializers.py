@@ -10,7 +10,7 @@ from rest_framework import serializers
 from accounts.models import User
 from approvals import workflow
 from approvals.models import Comment, Decision, PolicyVersion, ReviewRequest, Revision, Revocation
-from approvals.signing import PURPOSES
+from approvals.proving import PURPOSES
 from approvals.workflow import attestation
 
 
@@ -54,6 +54,7 @@ class RequestSerializer(serializers.ModelSerializer[ReviewRequest]):
 
 class DecisionSerializer(serializers.ModelSerializer[Decision]):
     signer = PersonSerializer()
+    on_behalf_of = PersonSerializer(allow_null=True)
     revision = serializers.IntegerField(source="revision.number")
     evidence_opened = serializers.ListField(child=serializers.IntegerField())
     judged_by = serializers.JSONField()
@@ -62,7 +63,8 @@ class DecisionSerializer(serializers.ModelSerializer[Decision]):
     class Meta:
         model = Decision
         fields = [
-            "id", "revision", "requirement", "signer", "outcome", "meaning", "comment", "digest", "judged_by",
+            "id", "revision", "requirement", "signer", "on_behalf_of", "outcome", "meaning", "comment", "digest",
+            "judged_by",
             "authentication", "acknowledged", "evidence_opened", "conditions", "at",
         ]  # fmt: skip
 
@@ -187,12 +189,35 @@ class CommentInput(serializers.Serializer[Any]):
 class ReauthenticationInput(serializers.Serializer[Any]):
     request = serializers.IntegerField()
     digest = serializers.CharField(max_length=71)
-    of = serializers.ChoiceField(
+    purpose = serializers.ChoiceField(
         choices=PURPOSES,
         default="decision",
         help_text="What the digest is of: a manifest, or the text of an acceptance",
     )
-    password = serializers.CharField(max_length=200, trim_whitespace=False, write_only=True)
+    password = serializers.CharField(
+        max_length=200, trim_whitespace=False, write_only=True, default="", allow_blank=True,
+        help_text="Left out where a passkey is given",
+    )  # fmt: skip
+    code = serializers.CharField(
+        max_length=30,
+        write_only=True,
+        default="",
+        allow_blank=True,
+        help_text="Beside the password: what the app shows",
+    )
+    ticket = serializers.CharField(
+        max_length=2000, write_only=True, default="", help_text="Of the challenge that the passkey answered"
+    )
+    passkey = serializers.JSONField(
+        write_only=True, default=None, help_text="The passkey's answer, as `PublicKeyCredential.toJSON()` gives it"
+    )
+
+
+class ChallengeSerializer(serializers.Serializer[Any]):
+    digest = serializers.CharField(help_text="What is signed; the challenge is made from it")
+    ticket = serializers.CharField(help_text="To be sent back with the passkey's answer")
+    options = serializers.JSONField(help_text="For `navigator.credentials.get({publicKey: …})`")
+    expires_in = serializers.IntegerField(help_text="Seconds")
 
 
 class NonceSerializer(serializers.Serializer[Any]):
@@ -207,7 +232,10 @@ class ConditionInput(serializers.Serializer[Any]):
 
 
 class DecisionInput(serializers.Serializer[Any]):
-    requirement = serializers.CharField(max_length=60)
+    requirement = serializers.CharField(max_length=60, help_text="Of an emergency approval: `emergency`")
+    on_behalf_of = serializers.UUIDField(
+        required=False, allow_null=True, default=None, help_text="Id of the person in whose place this is signed"
+    )
     outcome = serializers.ChoiceField(choices=Decision.Outcome.choices)
     comment = serializers.CharField(max_length=5000)
     digest = serializers.CharField(max_length=71)

@@ -13,7 +13,9 @@ from approvals import workflow
 from approvals.findings import reading
 from approvals.gate import checked_environment
 from approvals.models import Comment, EvidenceView, ReviewRequest, Revision, Revocation
-from approvals.signing import reauthenticate, sign
+from approvals.proving import reauthenticate
+from approvals.signing import sign
+from approvals.standing_in import delegate, end_delegation, recuse
 from ledger.actors import Actor
 from ledger.canonical import canonical
 from ledger.door import Done, governed, mechanical
@@ -21,7 +23,19 @@ from ledger.events import database_time
 from ledger.refusals import Refusal
 from registry.models import Evidence, Version
 
-__all__ = ["comment", "open_evidence", "reauthenticate", "revise", "revoke", "sign", "submit", "withdraw"]
+__all__ = [
+    "comment",
+    "delegate",
+    "end_delegation",
+    "open_evidence",
+    "reauthenticate",
+    "recuse",
+    "revise",
+    "revoke",
+    "sign",
+    "submit",
+    "withdraw",
+]
 
 USE = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
 

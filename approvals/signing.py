@@ -1,20 +1,18 @@
-"""Signing: a fresh proof of identity bound to one digest, and one decision over it."""
+"""Signing: one decision over one digest, by whoever has just proved who they are (see `proving`)."""
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections.abc import Collection, Sequence
-from datetime import timedelta
 from typing import Any
 
 from accounts.models import User
-from accounts.services import check_password, count_attempt
+from approvals import credentials, workflow
 from approvals import dossier as records
-from approvals import workflow
 from approvals.findings.conditions import MEANING as ON_CONDITIONS
 from approvals.findings.conditions import Condition, attach, checked
-from approvals.models import Decision, EvidenceView, Reauthentication, ReviewRequest
+from approvals.models import Decision, Delegation, EvidenceView, Reauthentication, ReviewRequest
+from approvals.proving import changed_while_reading, used
+from approvals.standing_in import delegation_of
 from ledger.actors import Actor
 from ledger.door import Done, governed
 from ledger.events import database_time
@@ -22,73 +20,26 @@ from ledger.models import Event
 from ledger.refusals import Refusal
 from registry.storage import local
 
-NONCE_LIVES = timedelta(minutes=2)
-PURPOSES = ("decision", "risk_acceptance")
 OUTCOMES = tuple(Decision.Outcome.values)
-
-
-def hashed(text: str) -> str:
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-
-
-def reauthenticate(
-    *, by: User, request: ReviewRequest, digest: str, password: str, session_key: str, purpose: str = "decision"
-) -> str:
-    """A nonce that lets this person, in this session, sign this digest once within two minutes.
-
-    `purpose` is what the digest is of: `decision` for the manifest, `risk_acceptance` for the text of one.
-
-    A wrong password counts towards the lock of the account. Raises Refusal `humans_only`, `changed_while_reading`,
-    `wrong_credentials` or `account_locked`.
-    """
-    count_attempt(by)
-    return prove_identity(
-        by=by, request=request, digest=digest, password=password, session_key=session_key, purpose=purpose
-    )
-
-
-@governed(permission="approvals.reauthenticate", event="signer.reauthenticated", on="request", lock=False)
-def prove_identity(
-    *, by: Actor, request: ReviewRequest, digest: str, password: str, session_key: str, purpose: str = "decision"
-) -> Done[str]:
-    """What `reauthenticate` does once the attempt has been counted."""
-    assert isinstance(by, User)
-    if not by.is_person:
-        raise Refusal("humans_only", "Only a person signs. A service account may submit and attach evidence.")
-    if purpose == "decision" and digest != request.latest.digest:
-        raise changed_while_reading()
-    try:
-        check_password(User.objects.select_for_update(no_key=True).get(pk=by.pk), password)
-    except Refusal as refusal:
-        if refusal.code != "wrong_credentials":
-            raise
-        raise Refusal(refusal.code, "This is not your password, so nothing was signed. Type it again.") from refusal
-    nonce, now = secrets.token_urlsafe(32), database_time()
-    row = Reauthentication.objects.create(
-        request=request, person=by, session=hashed(session_key), digest=digest, nonce=hashed(nonce),
-        expires_at=now + NONCE_LIVES,
-    )  # fmt: skip
-    facts = {"request": str(request.pk), "digest": digest, "method": "password", "purpose": purpose}
-    return Done(nonce, on=row, facts=facts)
-
-
-def changed_while_reading() -> Refusal:
-    sentence = "A newer revision was submitted while you were reading. Look at what changed, then sign that one."
-    return Refusal("changed_while_reading", sentence)
 
 
 @governed(permission="approvals.sign_decision", event="decision.signed", on="request")
 def sign(
     *, by: Actor, request: ReviewRequest, requirement: str, outcome: str, comment: str, digest: str, nonce: str,
     session_key: str, acknowledged: Collection[str] = (), conditions: Sequence[Condition] = (),
+    on_behalf_of: User | None = None,
 ) -> Done[Decision]:  # fmt: skip
     """Record what this person decided about the request's latest revision, for one requirement of its policy.
 
+    With `on_behalf_of` they sign in that person's place; the outcome `emergency` belongs to no requirement.
+
     Raises Refusal `request_closed`, `unknown_requirement`, `unknown_outcome`, `changed_while_reading`,
     `revision_outdated`, `policy_superseded`, `policy_pin_expired`, `evidence_incomplete`, `not_acknowledged`,
-    `reasoning_needed`, `reauthentication_needed`, an `artifact_…` of the storage, `finding_open`, `finding_overdue`,
-    `condition_overdue`, `risk_acceptance_expired`, one of `conditions.checked`, or why this person's signature cannot
-    count: `own_work`, `role_missing`, `already_signed`, `requirement_met`, `not_your_turn`, `humans_only`.
+    `reasoning_needed`, `reauthentication_needed`, `second_factor_needed`, an `artifact_…` of the storage,
+    `finding_open`, `finding_overdue`, `condition_overdue`, `risk_acceptance_expired`, one of `conditions.checked`, or
+    why this person's signature cannot count: `own_work`, `recused`, `role_missing`, `already_signed`,
+    `requirement_met`, `not_your_turn`, `humans_only`, `credentials_changed`, `no_delegation`, `no_emergency`,
+    `emergency_used`.
     """
     assert isinstance(by, User)
     if request.state != ReviewRequest.State.IN_REVIEW:
@@ -97,11 +48,10 @@ def sign(
     if outcome not in OUTCOMES:
         raise Refusal("unknown_outcome", f"Choose one of {', '.join(OUTCOMES)}.", "outcome")
     found = records.open_dossier(request)
-    wanted = found.policy.requirement(requirement)
-    if wanted is None:
-        names = ", ".join(each.slug for each in found.policy.requirements)
-        raise Refusal("unknown_requirement", f"The policy has no such requirement. It has {names}.", "requirement")
-    judge(found, wanted, by, outcome)
+    delegation = delegation_of(on_behalf_of, by, request.team_id) if on_behalf_of else None
+    wanted = wanted_of(found, requirement, outcome, on_behalf_of or by)
+    for reason in reasons_against(found, wanted, by, outcome, on_behalf_of):
+        raise Refusal(reason.code, reason.sentence)
     if digest != found.revision.digest:
         raise changed_while_reading()
     if found.case.computed != found.case.frozen:
@@ -112,14 +62,14 @@ def sign(
     if len(comment.strip()) < 3:
         raise Refusal("reasoning_needed", "Say why, in a few words. It is kept with the signature.", "comment")
     agreed = checked(found.policy, request.team_id, outcome, conditions)
-    if outcome in workflow.APPROVING:
+    if outcome in (*workflow.APPROVING, workflow.EMERGENCY):
         fit_to_approve(found, acknowledged)
     proof = used(nonce, by, request, digest, session_key)
-    decision = record(found, wanted, by, outcome, comment.strip(), acknowledged, proof, agreed)
+    decision = record(found, wanted, by, outcome, comment.strip(), acknowledged, proof, agreed, delegation)
     tracked = attach(decision, agreed)
     conclude(request, decision, tracked)
     facts = {
-        "decision": str(decision.pk), "requirement": requirement, "outcome": outcome, "digest": digest,
+        "decision": str(decision.pk), "requirement": decision.requirement, "outcome": outcome, "digest": digest,
         "meaning": decision.meaning, "authentication": str(decision.authentication), "judged_by": decision.judged_by,
         "acknowledged": decision.acknowledged, "evidence_opened": [str(pk) for pk in decision.evidence_opened],
         "state": request.state, **({"conditions": decision.conditions} if agreed else {}),
@@ -130,26 +80,40 @@ def sign(
     )  # fmt: skip
 
 
-def as_person(user: User, team: int) -> workflow.Person:
-    roles, house = frozenset(user.roles_in(team)), frozenset(user.roles_in(None))
-    return workflow.Person(str(user.opaque_id), user.is_person, roles, house)
-
-
-def reasons_against(
-    found: records.Dossier, requirement: workflow.Requirement, user: User, outcome: str = "approve"
-) -> list[workflow.Reason]:
-    """Why this account's signature could not count for the requirement now."""
-    now = workflow.standing(found.case, database_time())
-    return workflow.may_sign(
-        found.policy, requirement, as_person(user, found.request.team_id), found.case.people, signed=now.signed,
-        open_requirements=now.open_requirements, approving=outcome in workflow.APPROVING,
+def as_person(user: User, team: int, behalf: User | None = None) -> workflow.Person:
+    """Whoever signs on behalf of somebody has that person's roles, and only those."""
+    held = behalf or user
+    roles, house = frozenset(held.roles_in(team)), frozenset(held.roles_in(None))
+    return workflow.Person(
+        str(user.opaque_id), user.is_person, roles, house, str(behalf.opaque_id) if behalf else ""
     )  # fmt: skip
 
 
-def judge(found: records.Dossier, requirement: workflow.Requirement, by: User, outcome: str) -> None:
-    """Raises the first reason against this signature as a Refusal."""
-    for reason in reasons_against(found, requirement, by, outcome):
-        raise Refusal(reason.code, reason.sentence)
+def wanted_of(found: records.Dossier, slug: str, outcome: str, holder: User) -> workflow.Requirement:
+    """The requirement that is signed. Raises Refusal `unknown_requirement`."""
+    if outcome == Decision.Outcome.EMERGENCY:
+        return workflow.emergency_requirement(found.policy, holder.roles_in(found.request.team_id))
+    wanted = found.policy.requirement(slug)
+    if wanted is None:
+        names = ", ".join(each.slug for each in found.policy.requirements)
+        raise Refusal("unknown_requirement", f"The policy has no such requirement. It has {names}.", "requirement")
+    return wanted
+
+
+def reasons_against(
+    found: records.Dossier, requirement: workflow.Requirement, user: User, outcome: str = "approve",
+    behalf: User | None = None,
+) -> list[workflow.Reason]:  # fmt: skip
+    """Why this account's signature could not count for the requirement now."""
+    at = database_time()
+    now, person = workflow.standing(found.case, at), as_person(user, found.request.team_id, behalf)
+    reasons = workflow.may_sign(
+        found.policy, requirement, person, found.case.people, signed=now.signed, also=now.also,
+        open_requirements=now.open_requirements, approving=outcome in workflow.APPROVING,
+    )  # fmt: skip
+    if outcome == Decision.Outcome.EMERGENCY:
+        reasons += workflow.why_no_emergency(found.case, person.accounts, now.reasons, at)
+    return reasons or [reason for each in (user, behalf) if each for reason in credentials.held_back(each)]
 
 
 def fit_to_approve(found: records.Dossier, acknowledged: Collection[str]) -> None:
@@ -168,31 +132,21 @@ def fit_to_approve(found: records.Dossier, acknowledged: Collection[str]) -> Non
             pass
 
 
-def used(nonce: str, by: User, request: ReviewRequest, digest: str, session_key: str) -> Reauthentication:
-    """Use up a nonce. Raises Refusal `reauthentication_needed` unless it is this person's, session's and digest's."""
-    row = Reauthentication.objects.select_for_update().filter(
-        nonce=hashed(nonce), person=by, request=request, digest=digest, session=hashed(session_key), used_at=None
-    ).first()  # fmt: skip
-    now = database_time()
-    if row is None or row.expires_at <= now:
-        sentence = "Prove again who you are: type your password. A proof lasts two minutes and for one signature."
-        raise Refusal("reauthentication_needed", sentence)
-    row.used_at = now
-    row.save(update_fields=["used_at"])
-    return row
-
-
 def record(
     found: records.Dossier, requirement: workflow.Requirement, by: User, outcome: str, comment: str,
     acknowledged: Collection[str], proof: Reauthentication, conditions: Sequence[Condition],
+    delegation: Delegation | None,
 ) -> Decision:  # fmt: skip
     team, people = found.request.team_id, found.case.people
     where = (None,) if requirement.scope == "house" else (None, team)
-    grants = by.grants.active().filter(role__slug=requirement.role).order_by("id")
+    holder = delegation.giver if delegation else by
+    grants = holder.grants.active().filter(role__slug=requirement.role).order_by("id")
     judged_by: dict[str, Any] = {
         "role": requirement.role,
         "grants": [str(grant.pk) for grant in grants if grant.team_id in where],
         "people": {name: sorted(members) for name, members in vars(people).items()},
+        **({"delegation": str(delegation.pk)} if delegation else {}),
+        **credentials.on_record(by),
     }
     opened = EvidenceView.objects.filter(request=found.request, person=by, evidence__in=found.revision.evidence_ids)
     known = {reason.code for reason in workflow.limitations(found.policy, found.case.evidence)}
@@ -200,6 +154,7 @@ def record(
     authentication = Event.objects.about(proof).get(event="signer.reauthenticated")
     return Decision.objects.create(
         request=found.request, revision=found.revision, requirement=requirement.slug, signer=by, outcome=outcome,
+        on_behalf_of=delegation.giver if delegation else None,
         meaning=meaning, comment=comment, digest=found.revision.digest, judged_by=judged_by,
         authentication=authentication.pk, acknowledged=sorted(known & set(acknowledged)),
         evidence_opened=sorted(opened.values_list("evidence_id", flat=True)),
@@ -217,7 +172,7 @@ def meaning_of(requirement: workflow.Requirement, outcome: str) -> str:
     """What a signature with this outcome says."""
     if outcome == Decision.Outcome.APPROVE_WITH_CONDITIONS:
         return f"{requirement.meaning} {ON_CONDITIONS}"
-    return requirement.meaning if outcome == Decision.Outcome.APPROVE else MEANINGS[outcome]
+    return MEANINGS.get(outcome, requirement.meaning)
 
 
 def conclude(request: ReviewRequest, made: Decision, tracked: Sequence[Any]) -> None:

@@ -11,14 +11,17 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from accounts.asking import asker
+from accounts.models import User
+from approvals import challenges, services, showing, workflow
 from approvals import dossier as records
-from approvals import services, showing, workflow
 from approvals.findings.conditions import Condition
 from approvals.findings.forms import Conditions
 from approvals.findings.people import owners_of
 from approvals.forms import SignForm
 from approvals.models import Decision, ReviewRequest, Revision
+from approvals.proving import second_factor_needed, wants_second_factor
 from approvals.signing import meaning_of, reasons_against
+from approvals.standing_in import giver_of, givers_of
 from approvals.views import said, seen
 from audits.receipts import say_seal
 from ledger.events import database_time
@@ -27,13 +30,13 @@ from ledger.refusals import Denied, Refusal
 VERBS = {
     "approve": ("Sign the {} of {}", "Sign {}"),
     "approve_with_conditions": ("Sign the {} of {} with conditions", "Sign {} with conditions"),
+    "emergency": ("Emergency approval of {}", "Sign emergency approval"),
     "request_changes": ("Ask for changes to {}", "Ask for changes"),
     "reject": ("Reject {}", "Sign rejection"),
 }
-ON_PASSWORD = ("wrong_credentials", "account_locked")
 
 
-@sensitive_post_parameters("password")
+@sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
 def sign(request: HttpRequest, pk: int) -> HttpResponse:
     found = seen(request, pk)
@@ -67,10 +70,11 @@ def decided(
 ) -> HttpResponse:
     """Prove who it is, sign, and go back to the request."""
     bound = {"digest": data["digest"], "session_key": f"session:{request.session.session_key}"}
-    nonce = services.reauthenticate(by=asker(request), request=found, password=data["password"], **bound)
+    nonce = services.reauthenticate(by=asker(request), request=found, **challenges.given(request, data), **bound)
     made = services.sign(
         by=request.user, request=found, requirement=data["requirement"], outcome=data["outcome"],
-        comment=data["comment"], acknowledged=data.get("acknowledged", ()), nonce=nonce, conditions=conditions, **bound,
+        comment=data["comment"], acknowledged=data.get("acknowledged", ()), nonce=nonce, conditions=conditions,
+        on_behalf_of=giver_of(asker(request), found, data.get("on_behalf_of", "")), **bound,
     )  # fmt: skip
     say_seal(request, f"Signed: {made.get_outcome_display().lower()}, over {made.digest[:15]}….")
     return redirect(f"{found.get_absolute_url()}#decision-{made.pk}")
@@ -88,10 +92,7 @@ def already(request: HttpRequest, found: ReviewRequest, refusal: Refusal) -> boo
 
 
 def beside(form: SignForm, refusal: Refusal) -> int:
-    if refusal.code in ON_PASSWORD:
-        form.add_error("password", refusal.sentence)
-        return 403
-    return said(form, refusal)
+    return 403 if challenges.unproved(form, refusal) else said(form, refusal)
 
 
 def after(page: dict[str, Any], request: HttpRequest, found: ReviewRequest, refusal: Refusal) -> dict[str, Any]:
@@ -116,11 +117,17 @@ def shown(request: HttpRequest, found: ReviewRequest, asked: Any) -> dict[str, A
     requirement = case.policy.requirement(asked.get("requirement") or "") or (
         wanted[0].requirement if wanted else next(case.policy.requirements)
     )
+    if outcome == Decision.Outcome.EMERGENCY:
+        requirement = workflow.emergency_requirement(case.policy, asker(request).roles_in(found.team_id))
+    givers = givers_of(asker(request), found.team_id)
+    behalf = next((each for each in givers if str(each.opaque_id) == asked.get("on_behalf_of")), None)
     limitations = list(workflow.limitations(case.policy, case.case.evidence))
     initial = {"requirement": requirement.slug, "outcome": outcome, "digest": case.revision.digest}
     form = SignForm(
-        request.POST if request.method == "POST" else None, limitations=limitations, outcome=outcome, initial=initial
-    )
+        request.POST if request.method == "POST" else None, limitations=limitations, outcome=outcome, givers=givers,
+        initial={**initial, "on_behalf_of": str(behalf.opaque_id) if behalf else ""},
+        **challenges.asked(request, found),
+    )  # fmt: skip
     approving, conditional = outcome in workflow.APPROVING, outcome == Decision.Outcome.APPROVE_WITH_CONDITIONS
     rows = Conditions(
         request.POST if request.method == "POST" else None, prefix="condition",
@@ -133,7 +140,8 @@ def shown(request: HttpRequest, found: ReviewRequest, asked: Any) -> dict[str, A
         "title": title.format(*((name, version) if approving else (version,))), "verb": verb.format(name),
         "meaning": meaning_of(requirement, outcome), "conditions": rows if conditional else None,
         "owed": workflow.weighing(case.case, database_time()).obligations,
-        "reasons": why_not(case, requirement, request, outcome), "deltas": showing.deltas(case, asker(request)),
+        "reasons": why_not(case, requirement, request, outcome, behalf), "givers": givers, "behalf": behalf,
+        "deltas": showing.deltas(case, asker(request)), "stepped_back": showing.stepped_back(found, asker(request)),
         "lines": showing.manifest_lines(
             case.revision.manifest,
             digest=case.revision.digest,
@@ -141,12 +149,12 @@ def shown(request: HttpRequest, found: ReviewRequest, asked: Any) -> dict[str, A
             of=found,
         ),
         "every_line": workflow.lines(case.revision.manifest),
-        "earlier": showing.earlier(found.version, asker(request), found.pk),
+        "earlier": showing.earlier(found.version, asker(request), found.pk), 
     }  # fmt: skip
 
 
 def why_not(
-    case: records.Dossier, requirement: workflow.Requirement, request: HttpRequest, outcome: str
+    case: records.Dossier, requirement: workflow.Requirement, request: HttpRequest, outcome: str, behalf: User | None
 ) -> list[workflow.Reason]:
     """What stands in the way before anything is typed."""
     at = database_time()
@@ -158,10 +166,13 @@ def why_not(
         return [workflow.Reason("revision_outdated", sentence)]
     if stale := workflow.pin_ended(case.case, at):
         return [stale]
-    against = reasons_against(case, requirement, asker(request), outcome)
+    if wants_second_factor(case.request) and not asker(request).factors.standing().exists():
+        needed = second_factor_needed()
+        return [workflow.Reason(needed.code, needed.sentence)]
+    against = reasons_against(case, requirement, asker(request), outcome, behalf)
     if outcome == Decision.Outcome.APPROVE_WITH_CONDITIONS and not case.policy.conditions:
         return [workflow.Reason("conditions_not_allowed", "The policy takes no approval with conditions.")]
-    if outcome in workflow.APPROVING and not against:
+    if outcome in (*workflow.APPROVING, workflow.EMERGENCY) and not against:
         weighed = workflow.weighing(case.case, at)
         against = [*weighed.reasons, *weighed.gaps.values()]
     return against

@@ -1,8 +1,9 @@
 from django.urls import path
 
-from approvals import policypages, signpage, views
+from approvals import delegationpages, policypages, signpage, views
 from approvals.findings import riskpages
 from approvals.findings import views as findings
+from approvals.pack.views import urlpatterns as packs
 
 urlpatterns = [
     path("requests/", views.requests, name="requests"),
@@ -12,9 +13,13 @@ urlpatterns = [
     path("requests/<int:pk>/revise/", views.revise, name="request-revise"),
     path("requests/<int:pk>/withdraw/", views.withdraw, name="request-withdraw"),
     path("requests/<int:pk>/revoke/", views.revoke, name="request-revoke"),
+    path("requests/<int:pk>/recuse/", views.recuse, name="request-recuse"),
+    path("delegations/", delegationpages.delegations, name="delegations"),
+    path("delegations/<int:pk>/end/", delegationpages.end, name="delegation-end"),
     path("requests/<int:pk>/manifest/", views.manifest, name="request-manifest"),
     path("requests/<int:pk>/evidence/<int:evidence>/", views.evidence, name="request-evidence"),
     path("versions/<int:pk>/requests/new/", views.submit, name="request-new"),
+    *packs,
     path("requests/<int:pk>/risk-acceptances/new/", riskpages.accept, name="risk-acceptance-new"),
     path("risk-acceptances/<int:pk>/", riskpages.acceptance, name="risk-acceptance"),
     path("risk-acceptances/<int:pk>/withdraw/", riskpages.withdraw, name="risk-acceptance-withdraw"),

@@ -15,7 +15,7 @@ from approvals import dossier as records
 from approvals import listing, services, showing, workflow
 from approvals.api import manifest_file
 from approvals.findings import showing as about
-from approvals.forms import CommentForm, RequestFilter, ReviseForm, RevokeForm, SubmitForm, WithdrawForm
+from approvals.forms import CommentForm, RecuseForm, RequestFilter, ReviseForm, RevokeForm, SubmitForm, WithdrawForm
 from approvals.models import ReviewRequest
 from audits import asof
 from audits.receipts import say_seal
@@ -26,6 +26,10 @@ from registry.models import Evidence, Version
 WITHDRAWAL = (
     "The request ends and cannot be taken up again; signatures given so far count for nothing.",
     "It stays listed, with your reason, and heads every later request for this model.",
+)
+RECUSAL = (
+    "You sign nothing on this request any more, whatever role you hold. It cannot be taken back.",
+    "Your name and reason stand on the request, and on later ones for this model.",
 )
 REVOCATION = (
     "The gate says no at once, and every endpoint bound to this version for this use stops answering within a second.",
@@ -81,13 +85,17 @@ def told(request: HttpRequest, found: ReviewRequest, form: CommentForm) -> dict[
         "evidence": showing.evidence_rows(case, viewer), "left_out": showing.left_out(case),
         "deltas": showing.deltas(case, viewer), "moments": showing.moments(case, case.revisions),
         "talk": showing.conversation(case), "earlier": showing.earlier(found.version, viewer, found.pk),
+        "stepped_back": showing.stepped_back(found, viewer),
         "people": showing.people(case), "form": form, "rule": showing.rule_in_words(found.version.decision_rule),
         "everything": found.version.evidence.count(),
         "may": {act: viewer.has_perm(f"approvals.{act}", found) for act in ACTS},
     }  # fmt: skip
 
 
-ACTS = ("submit_request", "withdraw_request", "comment", "revoke_approval", "raise_finding", "accept_risk")
+ACTS = (
+    "submit_request", "withdraw_request", "comment", "revoke_approval", "raise_finding", "accept_risk", "export_pack",
+    "sign_decision",
+)  # fmt: skip
 
 
 @require_POST
@@ -174,6 +182,21 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponse:
             status = said(form, refusal)
     context = {"found": found, "form": form, "consequences": REVOCATION, "name": name}
     return render(request, "approvals/revoke.html", context, status=status)
+
+
+@require_http_methods(["GET", "POST"])
+def recuse(request: HttpRequest, pk: int) -> HttpResponse:
+    found, sent = seen(request, pk), request.method == "POST"
+    form, status = RecuseForm(request.POST if sent else None), 422 if sent else 200
+    if sent and form.is_valid():
+        try:
+            services.recuse(by=request.user, request=found, reason=form.cleaned_data["reason"])
+            messages.success(request, "You stepped back from this request.")
+            return redirect(found)
+        except Refusal as refusal:
+            status = said(form, refusal)
+    context = {"found": found, "form": form, "consequences": RECUSAL}
+    return render(request, "approvals/recuse.html", context, status=status)
 
 
 @require_GET

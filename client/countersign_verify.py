@@ -2,11 +2,13 @@
 """Verify a Countersign log without trusting whoever runs it. Needs Python 3.9 or later and nothing else.
 
     countersign-verify BUNDLE [--key VKEY|FILE] [--checkpoint FILE] [--receipt FILE] [--witness VKEY|FILE] [--json]
+    countersign-verify PACK [the same]
     countersign-verify proof FILE --entry FILE --key VKEY|FILE
     countersign-verify consistency OLD NEW --bundle BUNDLE [--key VKEY|FILE]
 
 Exit 0: verified. 1: something was altered; says what and where. 2: the input cannot be used; says why.
-The formats and the order of checks are described in docs/audit-log.md.
+BUNDLE is a whole log, PACK the evidence of one review request. The formats and the order of checks are described in
+docs/audit-log.md and, for packs, in docs/approvals.md.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Callable, ClassVar, NamedTuple, NoReturn
 
 FORMAT = "countersign-log-bundle/1"
+PACK = "countersign-evidence-pack/1"
+INDEX, INDEX_NOTE = "pack.json", "pack.note"
 RECEIPT = "countersign-receipt/1"
 PROOF = "c2sp.org/tlog-proof@v1"
 HASH, WIDTH = 32, 256
@@ -56,6 +60,15 @@ ATTACKS = {
     "record_altered": "record altered",
     "anchor_altered": "anchor altered",
     "not_witnessed": "not witnessed",
+    "file_altered": "file altered",
+    "file_missing": "file missing",
+    "file_added": "file added",
+    "manifest_altered": "manifest altered",
+    "decision_altered": "decision altered",
+    "decision_missing": "decision missing",
+    "evidence_altered": "evidence altered",
+    "policy_altered": "policy altered",
+    "answer_altered": "answer of the gate altered",
 }
 
 
@@ -142,6 +155,28 @@ def verify_inclusion(index: int, size: int, leaf: bytes, path: Iterable[bytes], 
             result = node_hash(result + sibling)
         node, last = node >> 1, last >> 1
     return last == 0 and result == root
+
+
+def verify_growth(old: int, new: int, before: bytes, after: bytes, path: list[bytes]) -> bool:
+    """RFC 9162, section 2.1.4.2, for 0 < old < new."""
+    path = [before, *path] if old & (old - 1) == 0 else path
+    node, last = old - 1, new - 1
+    while node & 1:
+        node, last = node >> 1, last >> 1
+    if not path:
+        return False
+    left = whole = path[0]
+    for sibling in path[1:]:
+        if last == 0:
+            return False
+        if node & 1 or node == last:
+            left, whole = node_hash(sibling + left), node_hash(sibling + whole)
+            while not node & 1:
+                node, last = node >> 1, last >> 1
+        else:
+            whole = node_hash(whole + sibling)
+        node, last = node >> 1, last >> 1
+    return last == 0 and left == before and whole == after
 
 
 # Ed25519 (RFC 8032, section 5.1), verification only, without the cofactor
@@ -345,6 +380,14 @@ class Keys:
 
         return its(self.pinned if self.pinned else self.bundled)
 
+    def of_portal(self, origin: str) -> list[Key]:
+        """Keys that sign receipts, packs and the gate's answers: those that are not the log's."""
+
+        def its(keys: list[Key]) -> list[Key]:
+            return [key for key in keys if key.name != origin and key.kind == 1]
+
+        return its(self.pinned) or its(self.bundled)
+
     def is_pinned(self, key: Key) -> bool:
         return any(key[:4] == one[:4] for one in self.pinned)
 
@@ -379,6 +422,7 @@ class Source:
     """Files of a bundle by name, each within the limit of its kind. Nothing is ever unpacked to disk."""
 
     opened: ClassVar[list[zipfile.ZipFile]] = []
+    what: ClassVar[str] = "bundle"
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -402,44 +446,48 @@ class Source:
         self._check(sizes)
         self.sizes = {name: size for name, size, _ in sizes}
 
-    @staticmethod
-    def _walk(path: str) -> Iterator[tuple[str, int, int]]:
+    def known(self, name: str) -> bool:
+        return KNOWN.fullmatch(name) is not None
+
+    def limit(self, name: str) -> int:
+        return limit_of(name)
+
+    def _walk(self, path: str) -> Iterator[tuple[str, int, int]]:
         for folder, folders, files in os.walk(path):
             for name in folders + files:
                 if os.path.islink(os.path.join(folder, name)):
-                    raise Unusable(f"the bundle holds a link: {short(name)}")
+                    raise Unusable(f"the {self.what} holds a link: {short(name)}")
             for name in files:
                 full = os.path.join(folder, name)
                 size = os.path.getsize(full)
                 yield os.path.relpath(full, path).replace(os.sep, "/"), size, size
 
-    @staticmethod
-    def _check(sizes: list[tuple[str, int, int]]) -> None:
+    def _check(self, sizes: list[tuple[str, int, int]]) -> None:
         if len(sizes) > MAX_FILES:
-            raise Unusable(f"the bundle holds {len(sizes)} files, more than {MAX_FILES}")
+            raise Unusable(f"the {self.what} holds {len(sizes)} files, more than {MAX_FILES}")
         seen = set()
         for name, size, packed in sizes:
             if name.startswith("/") or "\\" in name or ":" in name or ".." in name.split("/"):
-                raise Unusable(f"the bundle names a file outside itself: {short(name)}")
+                raise Unusable(f"the {self.what} names a file outside itself: {short(name)}")
             if name in seen:
-                raise Unusable(f"the bundle holds {short(name)} twice")
+                raise Unusable(f"the {self.what} holds {short(name)} twice")
             seen.add(name)
-            if not KNOWN.fullmatch(name):
-                raise Unusable(f"the bundle holds a file that does not belong there: {short(name)}")
-            if size > limit_of(name) or (size > 1 << 20 and size > MAX_RATIO * packed):
+            if not self.known(name):
+                raise Unusable(f"the {self.what} holds a file that does not belong there: {short(name)}")
+            if size > self.limit(name) or (size > 1 << 20 and size > MAX_RATIO * packed):
                 raise Unusable(f"{name} would unpack to {size:,} bytes, which is no honest size for it")
 
     def read(self, name: str) -> bytes:
         """Raises Unusable where the file is missing or damaged."""
         if name not in self.sizes:
-            raise Unusable(f"the bundle lacks {name}")
+            raise Unusable(f"the {self.what} lacks {name}")
         try:
             with self._open(name) as file:
-                data = bytes(file.read(limit_of(name) + 1))
+                data = bytes(file.read(self.limit(name) + 1))
         except Exception as error:
             raise Unusable(f"{name} is damaged: {short(str(error))}") from None
         if len(data) != self.sizes[name]:
-            raise Unusable(f"{name} is damaged: it has not the size the bundle says")
+            raise Unusable(f"{name} is damaged: it has not the size the {self.what} says")
         return data
 
     def quick(self, name: str) -> bytes:
@@ -1234,6 +1282,8 @@ def check_receipts(bundle: Bundle, paths: list[str], result: Result) -> None:
 
 def verify_bundle(options: argparse.Namespace) -> Result:
     """Everything, in the order that docs/audit-log.md describes."""
+    if is_pack(options.bundle):
+        return verify_pack(options)
     result = Result()
     bundle = Bundle(options.bundle, read_keys(options.key))
     keys = bundle.keys.of_log(bundle.origin)
@@ -1292,10 +1342,9 @@ def say_open(bundle: Bundle, options: argparse.Namespace, keys: list[Key], known
         )
 
 
-def verify_proof(options: argparse.Namespace) -> Result:
-    """One entry's bytes against a c2sp.org/tlog-proof."""
-    name, result = options.file, Result()
-    head, _, note = read_file(name).partition(b"\n\n")
+def parse_proof(raw: bytes, name: str) -> tuple[int, list[bytes], Checkpoint]:
+    """A c2sp.org/tlog-proof: the entry's number, its path, and the checkpoint that it leads to."""
+    head, _, note = raw.partition(b"\n\n")
     lines = text_of(head, name).split("\n")
     if lines.pop(0) != PROOF or not note:
         raise Unusable(f"{name} is not a proof ({PROOF})")
@@ -1304,8 +1353,13 @@ def verify_proof(options: argparse.Namespace) -> Result:
     if not lines or not lines[0].startswith("index "):
         raise Unusable(f"{name} names no index")
     index = number(lines.pop(0)[6:], f"the index in {name}")
-    path = [decode(line, f"a hash in {name}") for line in lines]
-    checkpoint = parse_checkpoint(note, name)
+    return index, [decode(line, f"a hash in {name}") for line in lines], parse_checkpoint(note, name)
+
+
+def verify_proof(options: argparse.Namespace) -> Result:
+    """One entry's bytes against a c2sp.org/tlog-proof."""
+    name, result = options.file, Result()
+    index, path, checkpoint = parse_proof(read_file(name), name)
     keys = Keys(read_keys(options.key), [])
     if not keys.of_log(checkpoint.origin):
         raise Unusable(f"a proof brings no key of its own: give that of {checkpoint.origin} with --key")
@@ -1383,6 +1437,490 @@ def verify_consistency(options: argparse.Namespace) -> Result:
     return result
 
 
+# An evidence pack: what one review request rests on, with proofs of the entries that sealed it
+
+
+class PackSource(Source):
+    """Files of a pack. Its index says which belong there, so any name that stays within it is taken."""
+
+    what = "pack"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.digests: dict[str, str] = {}
+
+    def known(self, name: str) -> bool:
+        return True
+
+    def limit(self, name: str) -> int:
+        return MAX_STREAM if name.startswith("evidence/") else MAX_SMALL
+
+    def digest(self, name: str) -> str:
+        if name not in self.digests:
+            self.digests[name] = self._digest(name)
+        return self.digests[name]
+
+    def _digest(self, name: str) -> str:
+        begun, size = hashlib.sha256(), 0
+        try:
+            with self._open(name) as file:
+                for piece in iter(lambda: file.read(1 << 20), b""):
+                    begun.update(piece)
+                    size += len(piece)
+        except Exception as error:
+            raise Unusable(f"{name} is damaged: {short(str(error))}") from None
+        if size != self.sizes[name]:
+            raise Unusable(f"{name} is damaged: it has not the size the pack says")
+        return f"sha256:{begun.hexdigest()}"
+
+
+def is_pack(path: str) -> bool:
+    """Whether it names itself an evidence pack. What cannot be read is not one, and is named elsewhere."""
+    if os.path.isdir(path):
+        return any(os.path.exists(os.path.join(path, name)) for name in (INDEX, INDEX_NOTE))
+    try:
+        with zipfile.ZipFile(path) as opened:
+            return not {INDEX, INDEX_NOTE}.isdisjoint(opened.namelist())
+    except Exception:
+        return False
+
+
+class Index(NamedTuple):
+    """What pack.json says."""
+
+    origin: str
+    request: str
+    revision: int
+    made_at: str
+    left_out: list[str]
+    files: dict[str, tuple[str, int]]  # digest and size by name
+
+
+NEEDED = ("manifest.json", "policy.json", "checkpoint", "keys/keys.txt", "keys/jwks.json", "gate.dsse.json")
+
+
+def parse_index(raw: bytes) -> Index:
+    about = parse_json(raw, INDEX)
+    if about.get("format") != PACK:
+        raise Unusable(f"{INDEX} names the format {short(str(about.get('format')))}, not {PACK}")
+    texts, left_out, listed = ("origin", "request", "made_at"), about.get("left_out"), about.get("files")
+    revision = about.get("revision")
+    if not all(isinstance(about.get(name), str) for name in texts) or type(revision) is not int:
+        raise Unusable(f"{INDEX} does not say which request this is")
+    if not isinstance(left_out, list) or not isinstance(listed, dict):
+        raise Unusable(f"{INDEX} lists no files")
+    files = {}
+    for name, one in listed.items():
+        digest, size = inner(one, "sha256"), inner(one, "size")
+        if not isinstance(digest, str) or type(size) is not int:
+            raise Unusable(f"{INDEX} gives no digest and size of {short(name)}")
+        files[name] = (digest, size)
+    for name in NEEDED:
+        if name not in files:
+            raise Unusable(f"the pack lacks {name}: {INDEX} does not list it")
+    told = [str(one) for one in left_out]
+    return Index(about["origin"], about["request"], revision, about["made_at"], told, files)
+
+
+def inner(value: Any, *path: str) -> Any:
+    """What stands within JSON under these names, None where nothing does."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+class Pack(Bundle):
+    """A pack has the log's checkpoint and keys as a bundle has, and of its tree no more than proofs."""
+
+    source: PackSource
+    index: Index
+
+    def __init__(self, path: str, pinned: list[Key]) -> None:
+        self.source = PackSource(path)
+        for name in (INDEX, INDEX_NOTE):
+            if name not in self.source.sizes:
+                raise Unusable(f"the pack lacks {name}")
+        self.raw = self.source.read(INDEX)
+        self.keys = Keys(pinned, self._keys())
+
+    def _keys(self) -> list[Key]:
+        """What keys/keys.txt holds. Where it was altered, that is found with the other files."""
+        try:
+            return [parse_key(line) for line in text_of(self.source.read("keys/keys.txt"), "").split("\n") if line]
+        except Unusable:
+            return []
+
+    def read_log(self) -> None:
+        self.checkpoint = parse_checkpoint(self.source.read("checkpoint"), "checkpoint")
+        self.origin, self.size, self.root = self.checkpoint.origin, self.checkpoint.size, self.checkpoint.root
+        if self.origin != self.index.origin:
+            raise Unusable(f"{INDEX} and checkpoint do not name the same log")
+
+    def json(self, name: str) -> dict[str, Any]:
+        return parse_json(self.source.read(name), name)
+
+    def numbered(self, pattern: str) -> dict[int, str]:
+        """Names of files by the number in them, in its order."""
+        found = ((re.fullmatch(pattern, name), name) for name in self.source.sizes)
+        return dict(sorted((int(match[1]), name) for match, name in found if match))
+
+
+def check_index(pack: Pack, result: Result) -> Key | None:
+    """Whether pack.json is what the portal signed and every file what pack.json says. The key that signed."""
+    signature: tuple[Key, bytes] | None = None
+    lines: list[str] = []
+    try:
+        note = parse_note(pack.source.read(INDEX_NOTE), INDEX_NOTE)
+        lines = note.body.decode().split("\n")
+        if len(lines) == 6 and lines[0] == PACK:
+            signature = note.signed(pack.keys.of_portal(lines[1]))
+    except (Unusable, Forged):
+        pass
+    signed = signature[0] if signature else None
+    altered = signed is not None and lines[3] != f"sha256:{hashlib.sha256(pack.raw).hexdigest()}"
+    if altered:
+        result.find("file_altered", INDEX, f"It is not the index over which {INDEX_NOTE} was signed.")
+    try:
+        pack.index = parse_index(pack.raw)
+    except Unusable:
+        if altered:
+            return None
+        raise
+    same = altered or lines[1:3] + lines[4:5] == [pack.index.origin, pack.index.request, pack.index.made_at]
+    check_files(pack, result)
+    if (signed is None or not same) and "keys/keys.txt" not in {one.where for one in result.findings}:
+        given = any(map(pack.keys.is_pinned, pack.keys.of_portal(pack.index.origin)))
+        by = "a key that was given" if given else "a key in the pack"
+        sentence = f"It is not a signature by {by} over this index, so anybody may have made this pack."
+        result.findings.insert(0, Finding("signature_invalid", INDEX_NOTE, sentence))
+    return signed
+
+
+def check_files(pack: Pack, result: Result) -> None:
+    """Every file is listed and has its digest, and every one that is listed is there."""
+    listed = pack.index.files
+    for name in sorted(set(pack.source.sizes) - set(listed) - {INDEX, INDEX_NOTE}):
+        result.find("file_added", name if name.isprintable() else short(name), f"{INDEX} does not list it.")
+    for name, (digest, size) in listed.items():
+        if name not in pack.source.sizes:
+            result.find("file_missing", name, f"{INDEX} lists it, and it is not here.")
+        elif pack.source.sizes[name] != size or pack.source.digest(name) != digest:
+            result.find("file_altered", name, f"{INDEX} lists another digest or size for it.")
+
+
+Events = dict[int, dict[str, Any]]
+
+
+def check_proofs(pack: Pack, result: Result) -> Events:
+    """The entries that lead to the signed root, parsed, by their number."""
+    events: Events = {}
+    for index, name in pack.numbered(r"entries/(0|[1-9][0-9]{0,12})\.json").items():
+        raw, proof = pack.source.read(name), f"proofs/{index}.tlog-proof"
+        told, path, checkpoint = parse_proof(pack.source.read(proof), proof)
+        if told != index or checkpoint.note.raw != pack.checkpoint.note.raw:
+            result.find("row_edited", proof, f"It is no proof of entry {index} under the checkpoint of this pack.")
+        elif not verify_inclusion(index, pack.size, leaf_hash(raw), path, pack.root):
+            result.find("row_edited", name, "These bytes do not lead to the signed root.", index, index)
+        else:
+            events[index] = parse_json(raw, name)
+    return events
+
+
+def about_request(pack: Pack, events: Events, *names: str) -> Iterator[tuple[int, dict[str, Any], Any]]:
+    """Acts of these names on the request: number of the entry, event and facts."""
+    for index, event in events.items():
+        on = {"type": "approvals.reviewrequest", "id": pack.index.request}
+        if event.get("event") in names and event.get("object") == on and event.get("outcome") == "done":
+            yield index, event, event.get("facts")
+
+
+def check_revisions(pack: Pack, events: Events, result: Result) -> dict[str, Any]:
+    """Each manifest is the one whose digest the log sealed when it was submitted. The newest of them."""
+    files = pack.numbered(r"revisions/([1-9][0-9]{0,6})\.json")
+    sealed = {
+        inner(facts, "revision"): (index, inner(facts, "digest") or inner(facts, "to"))
+        for index, _, facts in about_request(pack, events, "request.submitted", "request.revised")
+    }
+    for revision, (index, digest) in sealed.items():
+        name = f"revisions/{revision}.json"
+        if name not in pack.source.sizes:
+            result.find("manifest_altered", name, f"Entry {index} sealed this revision, and it is not here.")
+        elif pack.source.digest(name) != digest:
+            result.find("manifest_altered", name, f"Entry {index} sealed another manifest for this revision.")
+    for revision, name in files.items():
+        if revision not in sealed:
+            result.find("manifest_altered", name, "No entry here seals its digest.")
+    newest = files.get(pack.index.revision)
+    if newest is None or pack.index.revision != max(files):
+        result.find("manifest_altered", INDEX, "The revision that it names is not the newest one here.")
+    elif pack.source.digest("manifest.json") != pack.source.digest(newest):
+        result.find("manifest_altered", "manifest.json", f"It is not {newest}, which the log sealed.")
+    manifest = pack.json("manifest.json")
+    if manifest.get("request") != pack.index.request or manifest.get("revision") != pack.index.revision:
+        result.find("manifest_altered", "manifest.json", "It is of another request or revision.")
+    return manifest
+
+
+def check_decisions(pack: Pack, events: Events, result: Result) -> dict[str, dict[str, Any]]:
+    """Each decision's record is as its entry sealed it, over a manifest that is here. Records by their file."""
+    manifests = {pack.source.digest(name) for name in pack.numbered(r"revisions/([1-9][0-9]{0,6})\.json").values()}
+    sealed, found = {}, {}
+    for index, event, facts in about_request(pack, events, "decision.signed"):
+        pk = str(inner(facts, "decision"))
+        sealed[f"decisions/{pk}.json"] = (index, inner(event, "records", f"approvals.decision/{pk}"))
+    for name, (index, digest) in sealed.items():
+        if name not in pack.source.sizes:
+            result.find("decision_missing", name, f"Entry {index} sealed it, and it is not here.")
+            continue
+        record = pack.json(name)
+        if pack.source.digest(name) != digest:
+            result.find("decision_altered", name, f"Entry {index} sealed another record.")
+        elif record.get("digest") not in manifests:
+            result.find("decision_altered", name, "It was signed over a manifest that is not here.")
+        else:
+            found[name] = record
+    for name in pack.numbered(r"decisions/([1-9][0-9]{0,18})\.json").values():
+        if name not in sealed:
+            result.find("decision_altered", name, "No entry here seals it.")
+    return found
+
+
+def check_evidence(pack: Pack, manifest: dict[str, Any], result: Result) -> set[str]:
+    """The files are those that the manifest names by digest. Their digests."""
+    named = {str(inner(one, "id")): inner(one, "digest") for one in manifest.get("evidence") or []}
+    there: dict[str, list[str]] = {pk: [] for pk in named}
+    for name in pack.source.sizes:
+        match = re.match("evidence/([^/]+)/", name)
+        if match and match[1] in there:
+            there[match[1]].append(name)
+        elif name.startswith("evidence/"):
+            result.find("evidence_altered", name, "The manifest names no such evidence.")
+    for pk, names in there.items():
+        if not names:
+            result.find("evidence_altered", f"evidence/{pk}/", "The manifest names it, and it is not here.")
+        for name in names:
+            if pack.source.digest(name) != named[pk]:
+                result.find("evidence_altered", name, "It has not the digest that the manifest names.")
+    for one in manifest.get("risk_acceptances") or []:
+        name = f"risk-acceptances/{inner(one, 'id')}.json"
+        if name not in pack.source.sizes or pack.source.digest(name) != inner(one, "digest"):
+            result.find("evidence_altered", name, "It is not the accepted risk that the manifest names by digest.")
+    if pack.source.digest("policy.json") != inner(manifest, "policy", "digest"):
+        result.find("policy_altered", "policy.json", "It has not the digest that the manifest names.")
+    return {str(digest) for digest in named.values()}
+
+
+def fingerprint(public: bytes) -> str:
+    """How an envelope names an Ed25519 key: as OpenSSH does."""
+    wire = b"\0\0\0\x0bssh-ed25519" + len(public).to_bytes(4, "big") + public
+    return "SHA256:" + base64.b64encode(hashlib.sha256(wire).digest()).rstrip(b"=").decode()
+
+
+ANSWER = "gate.dsse.json"
+KINDS = {
+    "_type": "https://in-toto.io/Statement/v1",
+    "predicateType": "https://slsa.dev/verification_summary/v1",
+}
+EXTENSION = "urn:countersign:gate-result:v1"
+
+
+def open_answer(pack: Pack, result: Result) -> dict[str, Any] | None:
+    """The statement in the envelope, where a key of the portal's signed it."""
+    envelope = pack.json(ANSWER)
+    kind, payload = envelope.get("payloadType"), envelope.get("payload")
+    if kind != "application/vnd.in-toto+json" or not isinstance(payload, str):
+        raise Unusable(f"{ANSWER} is not an envelope of the gate's")
+    body = decode(payload, f"the payload of {ANSWER}")
+    signed = b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(body), body)
+    keys = {fingerprint(key.public): key for key in pack.keys.of_portal(pack.origin)}
+    published = {inner(one, "x") for one in pack.json("keys/jwks.json").get("keys") or []}
+    for one in envelope.get("signatures") or []:
+        key = keys.get(str(inner(one, "keyid")))
+        if key is None or not ed25519(key.public, signed, decode(str(inner(one, "sig")), f"a signature in {ANSWER}")):
+            continue
+        if base64.urlsafe_b64encode(key.public).rstrip(b"=").decode() not in published:
+            result.find("signature_invalid", "keys/jwks.json", f"It lacks the key that signed {ANSWER}.")
+        statement = parse_json(body, f"the statement in {ANSWER}")
+        if any(statement.get(name) != value for name, value in KINDS.items()):
+            raise Unusable(f"{ANSWER} is signed, but no answer of the gate's")
+        return statement
+    result.find("signature_invalid", ANSWER, "It is not signed by a key of the portal's.")
+    return None
+
+
+def check_answer(
+    pack: Pack, manifest: dict[str, Any], evidence: set[str], decisions: dict[str, dict[str, Any]], result: Result
+) -> None:
+    """The gate's answer is about these bytes and rests on exactly this manifest, this evidence, these decisions."""
+    statement = open_answer(pack, result)
+    if statement is None:
+        return
+    told, predicate = inner(statement, "predicate", EXTENSION), statement.get("predicate")
+    subject = [inner(one, "digest", "sha256") for one in statement.get("subject") or []]
+    said = f"the gate said {'yes' if inner(told, 'allowed') is True else 'no'} ({inner(told, 'state')})"
+    if subject != [str(inner(manifest, "artifact", "digest")).partition(":")[2]]:
+        result.find("answer_altered", ANSWER, "It is about other bytes than the manifest.")
+    if str(inner(told, "request")) != pack.index.request:
+        result.open.append(
+            f"what follows from the gate's answer: it rests on request {inner(told, 'request')}, as {said} at "
+            f"{inner(predicate, 'timeVerified')}, and not on this one"
+        )
+        return
+    frozen = pack.source.digest("manifest.json")
+    if inner(told, "revision_digest") != frozen or inner(told, "policy_digest") != pack.source.digest("policy.json"):
+        result.find("answer_altered", ANSWER, "It rests on another manifest or policy than these.")
+    inputs = {f"sha256:{inner(one, 'digest', 'sha256')}" for one in inner(predicate, "inputAttestations") or []}
+    records = {pack.source.digest(name): name for name in decisions}
+    for digest in sorted(inputs - {digest for digest, _ in pack.index.files.values()}):
+        result.find("answer_altered", ANSWER, f"It rests on {digest}, which is no file here.")
+    for digest in sorted({frozen, *evidence, *records} - inputs):
+        name = records.get(digest, digest)
+        result.find("answer_altered", ANSWER, f"{name} is here, and it does not rest on it.")
+    for one in inner(told, "requirements") or []:
+        for signer in inner(one, "signers") or []:
+            slug = inner(one, "slug")
+            if not any(counts(pack, record, str(slug), signer, manifest) for record in decisions.values()):
+                where = f"the signature of {signer} for {slug}"
+                result.find("decision_missing", where, f"{ANSWER} counts it, and no decision here says so.")
+    result.checked.append(
+        f"{said} at {inner(predicate, 'timeVerified')}, over this manifest, this evidence and these decisions"
+    )
+
+
+FIXED = ("environment", "use", "model", "version", "policy")  # what no signature carries over a change of
+
+
+def counts(pack: Pack, record: dict[str, Any], slug: str, signer: Any, manifest: dict[str, Any]) -> bool:
+    """Whether a decision approves this for this signer: over the newest manifest, or over an earlier one where the
+    policy lets it carry over and what it is about is as it was."""
+    if (record.get("requirement"), record.get("signer")) != (slug, signer):
+        return False
+    if record.get("outcome") not in ("approve", "approve_with_conditions"):
+        return False
+    if record.get("digest") == pack.source.digest("manifest.json"):
+        return True
+    asked = [
+        one for stage in pack.json("policy.json").get("stages") or [] for one in inner(stage, "requirements") or []
+    ]
+    sections = next((inner(one, "carry_over_if") for one in asked if inner(one, "slug") == slug), None)
+    for name in pack.numbered(r"revisions/([1-9][0-9]{0,6})\.json").values() if sections else ():
+        if pack.source.digest(name) == record.get("digest"):
+            signed = pack.json(name)
+            return all(one in signed and signed[one] == manifest.get(one) for one in (*FIXED, *sections))
+    return False
+
+
+def check_told(pack: Pack, events: Events, result: Result) -> int:
+    """Names and reasons have the salted digests that their entries hold. How many there are."""
+    by_id = {event.get("id"): event for event in events.values()}
+    count, name = 0, "disclosures.jsonl"
+    for at, line in pack.source.lines(name) if name in pack.source.sizes else ():
+        value = parse_json(line, f"{name}, line {at}")
+        if not all(isinstance(value.get(one), str) for one in TOLD["disclosures"][0]):
+            raise Unusable(f"{name}, line {at} tells of nothing")
+        key, label, raw = disclosed(value)
+        if inner(by_id.get(value["event"]), key, label) != f"sha256:{hashlib.sha256(raw).hexdigest()}":
+            result.find("disclosure_altered", f"{name}, line {at}", "Its event holds another digest, or is not here.")
+        count += 1
+    return count
+
+
+def check_history(pack: Pack, others: list[Checkpoint], result: Result) -> int:
+    """Other checkpoints of the log belong to the same history. The largest one kept elsewhere that was compared."""
+    largest = 0
+    for one in others:
+        proof = f"consistency/{one.size}"
+        if one.size == pack.size:
+            fits = one.root == pack.root
+        elif 0 < one.size < pack.size and proof in pack.source.sizes:
+            lines = text_of(pack.source.read(proof), proof).splitlines()
+            path = [decode(line, f"a hash in {proof}") for line in lines]
+            fits = verify_growth(one.size, pack.size, one.root, pack.root, path)
+        else:
+            result.open.append(
+                f"that {one.source} ({one.size:,} entries) is of another history: a pack has no proof from that size "
+                f"to its own ({pack.size:,}). Compare it with a log bundle"
+            )
+            continue
+        if fits:
+            largest = max(largest, one.size if one.given else 0)
+        elif authentic(pack, one):
+            result.find("forked", one.source, f"It is signed, and not consistent with the {pack.size:,} entries here.")
+        else:
+            result.find("checkpoint_altered", one.source, "It is neither signed nor consistent with the one here.")
+    return largest
+
+
+def check_promised(pack: Pack, events: Events, paths: list[str], result: Result) -> None:
+    """Receipts are of entries that are here; of others a pack says nothing."""
+    known = {leaf_hash(pack.source.read(f"entries/{index}.json")): index for index in events}
+    for path in paths:
+        one = parse_receipt(read_file(path), path, pack, result)
+        if one.leaf in known:
+            result.checked.append(f"the event of {path} is entry {known[one.leaf]}")
+        else:
+            result.open.append(
+                f"that the event of {path} was removed: a pack holds only the entries that its request rests on. "
+                "Verify a log bundle with it"
+            )
+
+
+def verify_pack(options: argparse.Namespace) -> Result:
+    """A pack, in the order that docs/approvals.md describes."""
+    result, pack = Result(), Pack(options.bundle, read_keys(options.key))
+    signer = check_index(pack, result)
+    if hasattr(pack, "index"):
+        index = pack.index
+        result.about = {"pack": index.request, "revision": index.revision, "made_at": index.made_at}
+    if any(one.attack.startswith("file_") for one in result.findings):
+        return result
+    pack.read_log()
+    if not authentic(pack, pack.checkpoint):
+        by = "the key that was given" if options.key else "a key in the pack"
+        result.find("signature_invalid", "checkpoint", f"It is not signed by {by} for {pack.origin}.")
+    events = check_proofs(pack, result)
+    manifest = check_revisions(pack, events, result)
+    decisions = check_decisions(pack, events, result)
+    evidence = check_evidence(pack, manifest, result)
+    check_answer(pack, manifest, evidence, decisions, result)
+    told = check_told(pack, events, result)
+    others = gather(pack, options.checkpoint, result)
+    known = check_history(pack, others, result)
+    check_witnesses(pack, others, read_keys(options.witness), result)
+    check_stamps(pack, others, result)
+    check_promised(pack, events, options.receipt, result)
+    result.checked[:0] = [
+        f"{len(pack.index.files):,} files have the digests in {INDEX}, and {INDEX} the one that was signed",
+        f"{len(events):,} entries are among the {pack.size:,} of the signed log, with {told:,} names and reasons",
+        f"{len(decisions):,} decisions are as the log sealed them, each over a manifest that is here",
+        f"{len(evidence):,} pieces of evidence and the policy have the digests that the manifest names",
+    ] if not result.findings else []  # fmt: skip
+    say_open_of_pack(pack, signer, known, result)
+    root = base64.b64encode(pack.root).decode()
+    result.about |= {"log": pack.origin, "size": pack.size, "root": root, "left_out": pack.index.left_out}
+    return result
+
+
+def say_open_of_pack(pack: Pack, signer: Key | None, known: int, result: Result) -> None:
+    """What could not be ruled out, because something to compare with was not given."""
+    keys = pack.keys.of_log(pack.origin)
+    if not any(pack.keys.is_pinned(key) for key in keys):
+        result.open.append(
+            "that the whole pack was made up: the log's key came from the pack itself. Compare it with the one that "
+            f"the log's operator publishes, and pin it: --key '{keys[0].text if keys else 'VKEY'}'"
+        )
+    if signer and not pack.keys.is_pinned(signer):
+        result.open.append(
+            "that the summary, the pages of reports and the gate's answer were made by somebody else: the portal's key "
+            f"came from the pack itself. Pin it: --key '{signer.text}'"
+        )
+    if known < pack.size:
+        result.open.append(
+            "that others are shown another history of the log: no checkpoint of this size, kept elsewhere, was given"
+        )
+    result.open.append(f"what happened to the request after entry {pack.size - 1}: ask the gate")
+
+
 # The command line
 
 
@@ -1419,7 +1957,7 @@ def parser(command: str) -> Parser:
         made.add_argument("new", help="another")
         made.add_argument("--bundle", required=True, help="a bundle that is at least as large")
     else:
-        made.add_argument("bundle", help="a log bundle, as a zip or unpacked")
+        made.add_argument("bundle", help="a log bundle or an evidence pack, as a zip or unpacked")
         made.add_argument("--checkpoint", metavar="FILE", help="a checkpoint kept elsewhere, or a folder", **many)
         made.add_argument("--receipt", metavar="FILE", help="a receipt that the portal gave for an act", **many)
         made.add_argument("--entries-only", action="store_true", help="leave disclosures and records unchecked")
@@ -1435,8 +1973,13 @@ COMMANDS = {"bundle": verify_bundle, "proof": verify_proof, "consistency": verif
 
 
 def show(result: Result) -> str:
-    about = result.about
-    lines = [f"Log: {about['log']}, {about['size']:,} entries, root {about['root']}"]
+    about, lines = result.about, []
+    if "pack" in about:
+        lines.append(
+            f"Evidence pack: request {about['pack']}, revision {about['revision']}, made at {about['made_at']}"
+        )
+    if "log" in about:
+        lines.append(f"Log: {about['log']}, {about['size']:,} entries, root {about['root']}")
     if not result.findings:
         lines.append("VERIFIED")
     for one in result.findings:
@@ -1444,6 +1987,7 @@ def show(result: Result) -> str:
         lines.append(f"  {one.sentence}")
     lines += [f"Checked: {one}." for one in result.checked]
     lines += [f"Not ruled out: {one}" for one in result.open]
+    lines += [f"Not in the pack: {one}" for one in about.get("left_out", [])]
     return "\n".join(lines)
 
 

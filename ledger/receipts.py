@@ -33,6 +33,12 @@ def collect(event: Event) -> None:
         acts.append(event.pk)
 
 
+def last_act() -> uuid.UUID | None:
+    """The event of the act that the present request has committed last."""
+    acts = COMMITTED.get()
+    return acts[-1] if acts else None
+
+
 def body(origin: str, event: uuid.UUID, leaf_hash: bytes, at: datetime) -> str:
     """The text of a receipt, to be signed with the portal's key (c2sp.org/signed-note).
 

@@ -61,6 +61,9 @@ def configuration() -> list[CheckMessage]:
         found.append(fault("E004", "PUBLIC_URL does not begin with https", "Passwords would travel in the open."))
     if "*" in settings.ALLOWED_HOSTS:
         found.append(fault("E005", "ALLOWED_HOSTS lets every name in", "List the names under which people come."))
+    if settings.FACTOR_KEY != settings.SECRET_KEY and weak(settings.FACTOR_KEY):
+        hint = f"Set one of {SHORTEST_SECRET} random characters, or none: SECRET_KEY then stands in."
+        found.append(fault("E006", "FACTOR_KEY is weak", hint))
     return found
 
 

@@ -30,6 +30,8 @@ DEBUG = False
 SECRET_KEY = secret("SECRET_KEY")
 # Peppers the digests of inference keys: a stolen table alone cannot be tried against leaked keys.
 KEY_PEPPER = secret("KEY_PEPPER", default="" if PRODUCTION else SECRET_KEY)
+# Seals the secrets of authenticator apps. Of its own, so that SECRET_KEY can be changed without them.
+FACTOR_KEY = secret("FACTOR_KEY", default=SECRET_KEY)
 
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
 GATEWAY_URL = env.str("GATEWAY_URL", default="http://127.0.0.1:8001").rstrip("/")
@@ -127,6 +129,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = env.str("CELERY_BEAT_SCHEDULE_FILENAME", default
 CELERY_BEAT_SCHEDULE = {
     "reconcile-jobs": {"task": "jobs.reconcile", "schedule": 5.0, "options": {"expires": 10}},
     "remove-old-exports": {"task": "audits.remove_old_exports", "schedule": 3600.0, "options": {"expires": 3000}},
+    "remove-old-packs": {"task": "approvals.remove_old_packs", "schedule": 3600.0, "options": {"expires": 3000}},
     "anchor-checkpoints": {"task": "ledger.anchor_checkpoints", "schedule": 60.0, "options": {"expires": 50}},
 }
 
@@ -146,10 +149,20 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-PASSWORD_RESET_TIMEOUT = 24 * 3600  # how long an invitation lasts
+PASSWORD_RESET_TIMEOUT = 24 * 3600  # how long an invitation or a link for a new password lasts
 SIGN_IN_FAILURES_BEFORE_LOCK = 3
 SIGN_IN_LOCK_MINUTES = 15
 SIGN_IN_ATTEMPTS_PER_ADDRESS_AND_MINUTE = env.int("SIGN_IN_ATTEMPTS_PER_ADDRESS_AND_MINUTE", default=30)
+
+# Mail, such as smtp+tls://user:password@mail.example.org:587. Without it administrators hand links over.
+EMAIL_URL = secret("EMAIL_URL", default="")
+MAIL_ON = bool(EMAIL_URL) or TESTING
+vars().update(env.email_url_config(EMAIL_URL or "dummymail://"))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", default=f"countersign@{PUBLIC_URL.split('//')[-1].split(':')[0]}")
+# How many days a grant stands before somebody has to find it right again, and how many a proposed one waits.
+RECERTIFY_DAYS = env.int("RECERTIFY_DAYS", default=180)
+PROPOSAL_DAYS = env.int("PROPOSAL_DAYS", default=7)
 
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True
@@ -259,8 +272,11 @@ SPECTACULAR_SETTINGS = {
         "ExportStateEnum": "audits.models.STATES",
         "HoldKindEnum": "audits.models.Hold.Kind",
         "HoldStateEnum": "audits.erasing.models.STATES",
+        "DatasetPurposeEnum": "registry.models.Dataset.Purpose",
+        "ProofPurposeEnum": "approvals.proving.PURPOSES",
         "EnvironmentEnum": "approvals.workflow.ENVIRONMENTS",
         "ReviewEnvironmentEnum": "approvals.forms.ENVIRONMENTS",
+        "GrantProposalStateEnum": "accounts.granting.models.PROPOSAL_STATES",
         "RecordStateEnum": "registry.api.records.STATES",
         "RequestStateEnum": "approvals.models.ReviewRequest.State",
         "RiskTierEnum": "registry.models.Model.Tier",
@@ -273,7 +289,8 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"links": {"()": "portal.hiding.HideLinks"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["links"]}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="WARNING")},
 }
 

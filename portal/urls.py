@@ -4,9 +4,12 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
 from accounts import api as accounts_api
-from approvals import answers, policyapi, records
+from accounts.granting import api as granting_api
+from accounts.takeover import api as takeover_api
+from approvals import answers, policyapi, records, standingapi
 from approvals import api as approvals_api
 from approvals.findings import api as findings_api
+from approvals.pack import api as pack_api
 from audits import api as audits_api
 from audits import receipts, tiles
 from fairness import api as fairness_api
@@ -30,11 +33,15 @@ urlpatterns = [
     path("theme/", set_theme, name="theme"),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/v1/", include(accounts_api.routes)),
+    path("api/v1/", include(granting_api.routes)),
+    path("api/v1/", include(takeover_api.routes)),
     path("api/v1/", include(approvals_api.routes)),
     path("api/v1/", include(answers.routes)),
     path("api/v1/", include(findings_api.routes)),
     path("api/v1/", include(policyapi.routes)),
+    path("api/v1/", include(standingapi.routes)),
     path("api/v1/", include(records.routes)),
+    path("api/v1/", include(pack_api.routes)),
     path("api/v1/", include(audits_api.routes)),
     path("api/v1/", include(receipts.routes)),
     path("api/v1/", include(fairness_api.routes)),

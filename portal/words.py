@@ -33,7 +33,8 @@ STATES: dict[str, State] = {
     **_states("ok", "ok", "confirmed healthy carried_out", ok="OK", passed="Passed", within_bounds="Within bounds"),
     **_states("ok", "play", "deployed serving live"),
     **_states("wait", "ok", "approve_with_conditions", conditionally_approved="Approved with conditions"),
-    **_states("wait", "wait", "in_review in_validation waiting pending expiring retrying scheduled due_soon"),
+    **_states("wait", "wait", "in_review in_validation waiting pending expiring retrying scheduled due_soon proposed"),
+    **_states("wait", "wait", "emergency"),
     **_states("wait", "wait", "", requested="Waits for approval"),
     **_states("wait", "pen", "changes_requested request_changes"),
     **_states("wait", "lock", "locked blocked"),
@@ -44,7 +45,7 @@ STATES: dict[str, State] = {
     **_states("info", "info", "submitted registered answered published in_use", computed_here="Computed here"),
     **_states("info", "refresh", "running stopping processing uploading"),
     **_states("info", "wait", "queued"),
-    **_states("off", "off", "draft withdrawn retired cancelled superseded stopped deactivated low none"),
+    **_states("off", "off", "draft withdrawn declined retired cancelled superseded stopped deactivated low none"),
     **_states("off", "off", "not_required inactive paused archived disabled", abstain="Abstained", unknown="Not known"),
 }
 

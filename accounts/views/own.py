@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.contrib.auth import login, logout, update_session_auth_hash
+from django.contrib.auth import logout, update_session_auth_hash
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -12,10 +12,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import services
+from accounts import services, sessions
 from accounts.access import abilities
 from accounts.asking import asker
 from accounts.forms import ChangePasswordForm, NewPasswordForm, SignInForm, TokenForm
+from accounts.takeover.holding import why_held
+from accounts.views import second
 from ledger.actors import ANONYMOUS
 from ledger.refusals import Refusal
 
@@ -39,12 +41,14 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         given = form.cleaned_data
         try:
-            account = services.sign_in(email=given["email"], password=given["password"])
+            account, entered = services.sign_in(
+                email=given["email"], password=given["password"], browser=second.browser_of(request)
+            )
         except Refusal as refusal:
             form.refuse(refusal)
         else:
-            login(request, account)
-            return redirect(safe_next(request, given["next"]))
+            go = second.enter if entered else second.begin
+            return go(request, account, safe_next(request, given["next"]))
     return render(request, "accounts/sign_in.html", {"form": form}, status=form.status)
 
 
@@ -77,11 +81,15 @@ def invitation(request: HttpRequest, text: str) -> HttpResponse:
 
 @require_GET
 def account(request: HttpRequest) -> HttpResponse:
-    grants = asker(request).grants.active().select_related("role", "team", "granted_by").order_by("role__name")
-    tokens = asker(request).tokens.order_by("-pk")
-    return render(
-        request, "accounts/account.html", {"grants": grants, "tokens": tokens, "abilities": abilities(asker(request))}
-    )
+    user = asker(request)
+    grants = user.grants.active().with_due().select_related("role", "team", "granted_by", "proposal__decided_by")
+    page = {
+        "grants": grants.order_by("role__name"), "tokens": user.tokens.order_by("-pk"), "abilities": abilities(user),
+        "held": why_held(user), "factors": user.factors.standing(),
+        "codes_left": user.recovery_codes.filter(used_at=None).count(),
+        "places": sessions.places(user, request.session.session_key),
+    }  # fmt: skip
+    return render(request, "accounts/account.html", page)
 
 
 @sensitive_post_parameters()
@@ -92,12 +100,14 @@ def change_password(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         old, new = form.cleaned_data["old_password"], form.cleaned_data["new_password"]
         services.count_attempt(asker(request))
+        here = request.session.session_key or ""
         try:
-            changed = services.change_password(by=asker(request), account=asker(request), old=old, new=new)
+            changed = services.change_password(by=asker(request), account=asker(request), old=old, new=new, keep=here)
         except Refusal as refusal:
             form.refuse(refusal)
         else:
             update_session_auth_hash(request, changed)
+            sessions.move(here, request.session.session_key or "")
             messages.success(request, "Your password is changed. Everywhere else you are signed out.")
             return redirect("account")
     return render(request, "accounts/change_password.html", {"form": form}, status=form.status)

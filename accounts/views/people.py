@@ -1,4 +1,4 @@
-"""People, service accounts, teams, their roles, and who can do what."""
+"""People, service accounts and teams."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts import services
-from accounts.access import abilities, holders
+from accounts.access import abilities
 from accounts.forms import (
     DeactivateForm,
-    GrantForm,
     PersonForm,
     ReasonForm,
     ServiceAccountForm,
     TeamForm,
     TokenForm,
-    end_of,
 )
 from accounts.models import ApiToken, Grant, Role, Team, User
+from accounts.takeover.holding import holding
 from ledger.refusals import Denied, Refusal
 
 FORM = ["GET", "POST"]
@@ -60,39 +59,40 @@ def people(request: HttpRequest) -> HttpResponse:
         shown = shown.filter(name__icontains=name)
     if wanted:
         shown = shown.filter(pk__in=Grant.objects.active().filter(role__slug=wanted).values("user"))
-    held = Grant.objects.active().filter(user__in=shown).select_related("role", "team").order_by("role__name")
+    held = Grant.objects.active().with_due().filter(user__in=shown).select_related("role", "team")
+    held = held.order_by("role__name")
     rows = [(account, [grant for grant in held if grant.user_id == account.pk]) for account in shown]
-    context = {"rows": rows, "roles": Role.objects.all(), "wanted": wanted, "tabs": tabs(), "name": name}
+    context = {"rows": rows, "roles": Role.objects.all(), "wanted": wanted, "tabs": tabs(request), "name": name}
     return render(request, "accounts/people.html", context | offered(user, "accounts.add_account"))
 
 
-def tabs() -> list[dict[str, str]]:
-    return [
+def tabs(request: HttpRequest) -> list[dict[str, str]]:
+    found = [
         {"key": "people", "label": "People", "url": reverse("people")},
         {"key": "permissions", "label": "Who can do what", "url": reverse("permissions")},
         {"key": "teams", "label": "Teams", "url": reverse("teams")},
+        {"key": "proposals", "label": "Proposed grants", "url": reverse("grant-proposals")},
     ]
-
-
-@require_GET
-def permissions(request: HttpRequest) -> HttpResponse:
-    shown = Grant.objects.active().visible_to(looking(request)).filter(user__is_active=True)
-    grants = list(shown.select_related("user", "role", "team").order_by("user__name"))
-    return render(request, "accounts/permissions.html", {"abilities": holders(grants), "tabs": tabs()})
+    if cast(User, request.user).may_somewhere("accounts.recertify_access"):
+        found.append({"key": "recertification", "label": "Recertification", "url": reverse("recertification")})
+    return found
 
 
 @require_GET
 def person(request: HttpRequest, pk: int) -> HttpResponse:
     user, account = cast(User, request.user), seen(request, pk)
-    held = account.grants.active().select_related("role", "team", "granted_by").order_by("role__name")
+    held = account.grants.active().with_due().select_related("role", "team", "granted_by", "proposal__decided_by")
     may_issue = account.is_service and user.has_perm("accounts.issue_service_token", account)
+    may_manage = user.has_perm("accounts.manage_credentials", account) and account != user and account.is_active
     context = {
-        "account": account, "grants": held, "abilities": abilities(account),
+        "account": account, "grants": held.order_by("role__name"), "abilities": abilities(account),
         "tokens": account.tokens.order_by("-pk") if may_issue else None,
-        "may_grant": user.may_somewhere("accounts.grant_role") and account != user,
+        "may_grant": user.may_somewhere("accounts.grant_role"), "is_own": account == user,
         "may_deactivate": user.has_perm("accounts.deactivate_account", account) and account != user,
         "may_invite": user.has_perm("accounts.add_account", account)
         and account.is_person and account.is_active and not account.has_usable_password(),
+        "may_manage": may_manage, "may_reset": may_manage and account.is_person and account.has_usable_password(),
+        "waiting": account.proposed_grants.waiting().with_parts(), "holding": holding(account),
     }  # fmt: skip
     return render(request, "accounts/person.html", context)
 
@@ -133,25 +133,6 @@ def add_service_account(request: HttpRequest) -> HttpResponse:
 def form_page(request: HttpRequest, context: dict[str, object]) -> HttpResponse:
     form = cast(PersonForm, context["form"])
     return render(request, "accounts/form.html", {"back": reverse("people"), **context}, status=form.status)
-
-
-@require_http_methods(FORM)
-def grant(request: HttpRequest, pk: int) -> HttpResponse:
-    user, account = allowed(request, "accounts.grant_role"), seen(request, pk)
-    form = GrantForm(request.POST or None, by=user)
-    if form.is_valid():
-        given = dict(form.cleaned_data)
-        try:
-            made = services.grant_role(by=user, account=account, expires_at=end_of(given.pop("expires_on")), **given)
-        except Refusal as refusal:
-            form.refuse(refusal)
-        else:
-            messages.success(request, f"{account.name} now holds the role {made}.")
-            return redirect("person", account.pk)
-    context = {"form": form, "title": f"Grant a role to {account.name}", "act": "Grant role", "account": account}
-    return form_page(
-        request, {**context, "back": reverse("person", args=[pk]), "lead": "With reason, and an end where it has one."}
-    )
 
 
 @require_http_methods(FORM)
@@ -257,7 +238,7 @@ def teams(request: HttpRequest) -> HttpResponse:
     shown = Team.objects.visible_to(user)
     held = Grant.objects.active().filter(team__in=shown, user__is_active=True).select_related("user", "role")
     rows = [(team, [grant for grant in held if grant.team_id == team.pk]) for team in shown]
-    context = {"rows": rows, "tabs": tabs()}
+    context = {"rows": rows, "tabs": tabs(request)}
     return render(request, "accounts/teams.html", context | offered(user, "accounts.add_team"))
 
 

@@ -10,13 +10,14 @@ from django.conf import settings
 
 from accounts.models import User
 from accounts.services import require_reason
+from accounts.takeover.holding import require_settled
+from approvals import credentials, workflow
 from approvals import dossier as records
-from approvals import workflow
 from approvals.findings.models import AcceptanceWithdrawal, Finding, FindingStep, RiskAcceptance
 from approvals.findings.people import HUMANS, hands_on
 from approvals.findings.services import hold, still_to_come
 from approvals.models import ReviewRequest
-from approvals.signing import used
+from approvals.proving import used
 from approvals.workflow import findings as rules
 from ledger.actors import Actor
 from ledger.canonical import canonical, sha256
@@ -59,7 +60,8 @@ def draft(by: User, request: ReviewRequest, target: str, reason: str, until: dat
     """The text of an acceptance as it would be signed now. Reads only.
 
     Raises Refusal `request_closed`, `unknown_target`, `nothing_to_accept`, `reason_needed`, `until_too_late`,
-    `due_passed`, `renewals_used_up` or `humans_only`, `role_missing`, `own_work` for somebody who may not sign it.
+    `due_passed`, `renewals_used_up` or `humans_only`, `role_missing`, `own_work`, `credentials_changed` for somebody
+    who may not sign it.
     """
     if not by.is_person:
         raise Refusal("humans_only", HUMANS)
@@ -114,15 +116,16 @@ def wanted(found: records.Dossier, target: str) -> tuple[Finding | None, str, di
 
 
 def may_accept(found: records.Dossier, finding: Finding | None, by: User) -> None:
-    """Raises Refusal `role_missing` or `own_work`."""
+    """Raises Refusal `role_missing`, `own_work` or `credentials_changed`."""
     if ROLE not in by.roles_in(found.request.team_id):
         raise Refusal("role_missing", "A risk officer accepts risks here: not a role you hold.")
     people = found.case.people
     owner = {str(found.request.version.model.owner.opaque_id)}
-    hands = people.submitter | people.owner | people.contributors | people.evidence_producers | owner
+    hands = people.submitter | people.owner | people.contributors | people.evidence_producers | people.recused | owner
     if str(by.opaque_id) in hands or (finding is not None and by.pk in hands_on([finding])[finding.pk]):
         sentence = "You had a hand in what this is about, so you cannot accept its risk. Somebody else has to."
         raise Refusal("own_work", sentence)
+    require_settled(by)
 
 
 def term(until: date) -> None:
@@ -161,6 +164,7 @@ def accept_risk(
             "role": ROLE,
             "grants": [str(grant.pk) for grant in grants if grant.team_id in (None, request.team_id)],
             "people": {name: sorted(members) for name, members in vars(found.case.people).items()},
+            **credentials.on_record(by),
         },
         authentication=Event.objects.about(proof).get(event="signer.reauthenticated").pk,
     )  # fmt: skip

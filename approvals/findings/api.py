@@ -222,7 +222,7 @@ class RequestRisks(APIView):
         responses={201: with_seal(shapes.RiskAcceptanceSerializer)},
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Needs a nonce from `/reauthentications/` of `risk_acceptance`, over the text's digest."""
+        """Needs a nonce from `/reauthentications/` with the purpose `risk_acceptance`, over the text's digest."""
         found, data = visible_request(request, pk), given(shapes.AcceptanceInput, request)
         made = acceptances.accept_risk(by=request.user, request=found, session_key=session_of(request), **data)
         return sealed_answer(shapes.RiskAcceptanceSerializer(of_risks(request.user).get(pk=made.pk)).data, status=201)

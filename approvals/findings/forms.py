@@ -9,7 +9,7 @@ from django import forms
 from accounts.models import User
 from approvals.findings.listing import KINDS, STATES
 from approvals.findings.models import Severity
-from approvals.forms import area
+from approvals.forms import ProofForm, area
 
 
 class Person(forms.ModelChoiceField):  # type: ignore[type-arg]  # Django's own takes no argument at run time
@@ -91,8 +91,8 @@ class ConditionForm(OwnerForm):
 Conditions = forms.formset_factory(ConditionForm, extra=3, max_num=20, absolute_max=20)
 
 
-class AcceptForm(forms.Form):
-    """First without a password, to see the text that is signed; then with it, over exactly that text."""
+class AcceptForm(ProofForm):
+    """First without a proof of who signs, to see the text that is signed; then with it, over exactly that text."""
 
     target = forms.ChoiceField(label="What is accepted")
     until = day(label="Until", help_text="The end of this day, UTC. Then the approval is suspended, or it is renewed.")
@@ -101,16 +101,15 @@ class AcceptForm(forms.Form):
         help_text="Shown wherever the approval is shown. What limits the harm meanwhile?",
     )  # fmt: skip
     digest = forms.CharField(required=False, max_length=71, widget=forms.HiddenInput)
-    password = forms.CharField(
-        max_length=200, strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-        help_text="It proves that it is you who signs, now.",
-    )  # fmt: skip
+    field_order = ("target", "until", "reason", "digest", "password", "code")
 
     def __init__(self, *args: Any, targets: list[tuple[str, str]], signing: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["target"].choices = targets  # type: ignore[attr-defined]
         if not signing:
-            del self.fields["password"]
+            self.passkeys = self.passkey_only = False
+            self.fields.pop("password", None)
+            self.fields.pop("code", None)
 
 
 class FindingFilter(forms.Form):

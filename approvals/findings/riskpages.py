@@ -10,21 +10,20 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.asking import asker
+from approvals import challenges, workflow
 from approvals import dossier as records
-from approvals import workflow
 from approvals.findings import acceptances, showing
 from approvals.findings.forms import AcceptForm
 from approvals.findings.models import RiskAcceptance
 from approvals.forms import WithdrawForm
 from approvals.models import ReviewRequest
-from approvals.signing import reauthenticate
+from approvals.proving import reauthenticate
 from approvals.views import said
 from approvals.views import seen as request_seen
 from audits.receipts import say_seal
 from ledger.events import database_time
 from ledger.refusals import Denied, Refusal
 
-ON_PASSWORD = ("wrong_credentials", "account_locked")
 WITHDRAWAL = (
     "What it lifted stands in the way again at once: an approval that hangs on it is suspended.",
     "It stays listed, with your reason, wherever it was shown.",
@@ -44,7 +43,7 @@ def acceptance(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "approvals/findings/acceptance.html", context)
 
 
-@sensitive_post_parameters("password")
+@sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
 def accept(request: HttpRequest, pk: int) -> HttpResponse:
     """Choose and give reasons; look at exactly what would be signed; sign it with the password."""
@@ -55,7 +54,8 @@ def accept(request: HttpRequest, pk: int) -> HttpResponse:
     offered = showing.targets(case, workflow.weighing(case.case, database_time()))
     signing = sent and bool(request.POST.get("digest"))
     initial = {"target": request.GET.get("target", "")}
-    form = AcceptForm(request.POST if sent else None, targets=offered, signing=signing, initial=initial)
+    proof = challenges.asked(request, found)
+    form = AcceptForm(request.POST if sent else None, targets=offered, signing=signing, initial=initial, **proof)
     context: dict[str, Any] = {"found": found, "form": form, "offered": offered}
     status = 422 if sent else 200
     if sent and form.is_valid():
@@ -81,7 +81,7 @@ def looked_at(
     draft = acceptances.draft(asker(request), found, data["target"], data["reason"], data["until"])
     typed = request.POST.copy()
     typed["digest"] = draft.digest
-    form = AcceptForm(typed, targets=offered, signing=True)
+    form = AcceptForm(typed, targets=offered, signing=True, **challenges.asked(request, found))
     form.errors.clear()
     return {"form": form, "text": draft, "lines": workflow.lines(draft.content)}
 
@@ -101,8 +101,8 @@ def again(request: HttpRequest, found: ReviewRequest, form: Any) -> dict[str, An
 def signed(request: HttpRequest, found: ReviewRequest, data: dict[str, Any]) -> HttpResponse:
     by, session = asker(request), f"session:{request.session.session_key}"
     nonce = reauthenticate(
-        by=by, request=found, digest=data["digest"], password=data["password"], session_key=session,
-        purpose="risk_acceptance",
+        by=by, request=found, digest=data["digest"], session_key=session, purpose="risk_acceptance",
+        **challenges.given(request, data),
     )  # fmt: skip
     made = acceptances.accept_risk(
         by=request.user, request=found, target=data["target"], reason=data["reason"], until=data["until"],
@@ -113,10 +113,7 @@ def signed(request: HttpRequest, found: ReviewRequest, data: dict[str, Any]) -> 
 
 
 def refused(form: Any, refusal: Refusal) -> int:
-    if refusal.code in ON_PASSWORD:
-        form.add_error("password", refusal.sentence)
-        return 403
-    return said(form, refusal)
+    return 403 if challenges.unproved(form, refusal) else said(form, refusal)
 
 
 @require_http_methods(["GET", "POST"])

@@ -1,6 +1,7 @@
 """What the approvals floor keeps: policies and what binds them, requests, and what was decided about them."""
 
 from approvals.findings.models import AcceptanceWithdrawal, Finding, FindingStep, RiskAcceptance
+from approvals.models.people import Delegation, Recusal
 from approvals.models.policies import Policy, PolicyBinding, PolicyVersion, Proposal
 from approvals.models.requests import (
     Comment,
@@ -12,11 +13,14 @@ from approvals.models.requests import (
     Revision,
     Revocation,
 )
+from approvals.pack.models import EvidencePack
 
 __all__ = [
     "AcceptanceWithdrawal",
     "Comment",
     "Decision",
+    "Delegation",
+    "EvidencePack",
     "EvidenceView",
     "Finding",
     "FindingStep",
@@ -25,6 +29,7 @@ __all__ = [
     "PolicyVersion",
     "Proposal",
     "Reauthentication",
+    "Recusal",
     "RequestQuerySet",
     "ReviewRequest",
     "Revision",

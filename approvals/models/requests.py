@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -150,6 +151,7 @@ class Decision(models.Model):
     class Outcome(models.TextChoices):
         APPROVE = "approve", "Approve"
         APPROVE_WITH_CONDITIONS = "approve_with_conditions", "Approve with conditions"
+        EMERGENCY = "emergency", "Emergency approval"
         REQUEST_CHANGES = "request_changes", "Request changes"
         REJECT = "reject", "Reject"
 
@@ -199,6 +201,12 @@ class Decision(models.Model):
             # Decisions from before there were conditions have records without the word.
             **({"conditions": self.conditions} if self.conditions else {}),
         }  # fmt: skip
+
+    @property
+    def credentials_changed_at(self) -> datetime | None:
+        """When the signer's password or mail address was last replaced, where that was within 30 days."""
+        at = self.judged_by.get("credentials_changed_at")
+        return datetime.fromisoformat(at) if at else None
 
     @property
     def team_id(self) -> int:
@@ -253,6 +261,9 @@ class Reauthentication(models.Model):
     session = models.CharField(max_length=71)
     digest = models.CharField(max_length=71)
     nonce = models.CharField(max_length=71, unique=True)
+    # password, password+totp or passkey; and of a passkey its assertion over the digest, public parts only.
+    method = models.CharField(max_length=20, default="password")
+    assertion = models.JSONField(null=True)
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True)

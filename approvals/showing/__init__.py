@@ -11,6 +11,7 @@ from approvals.showing.parts import (
     opened_by,
     people,
     prospect,
+    stepped_back,
 )
 from approvals.showing.then import policy_then, request_then
 
@@ -34,4 +35,5 @@ __all__ = [
     "request_then",
     "rule_in_words",
     "signing",
+    "stepped_back",
 ]

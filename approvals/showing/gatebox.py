@@ -14,16 +14,22 @@ from approvals.dossier import Dossier
 from approvals.models import ReviewRequest
 from approvals.showing.manifests import Shown
 from approvals.signing import reasons_against
+from approvals.standing_in import givers_of
 from approvals.workflow import findings as rules
 from ledger.events import database_time
 
 
 def signing(found: Dossier, viewer: User) -> list[workflow.Fulfilment]:
-    """The requirements that this person's approval would count for now."""
+    """The requirements that this person's approval would count for now, their own or in somebody's place."""
     if found.request.state != ReviewRequest.State.IN_REVIEW:
         return []
     requirements = workflow.standing(found.case, database_time()).requirements
-    return [each for each in requirements if not reasons_against(found, each.requirement, viewer)]
+    places = [None, *givers_of(viewer, found.request.team_id)]
+    return [
+        each
+        for each in requirements
+        if any(not reasons_against(found, each.requirement, viewer, behalf=place) for place in places)
+    ]
 
 
 def gate_lines(found: Dossier, standing: workflow.Standing, viewer: User | None, at: datetime) -> list[Shown]:
@@ -109,6 +115,8 @@ def eligible(found: Dossier, requirement: workflow.Requirement) -> list[User]:
 def headline(found: Dossier, standing: workflow.Standing, at: datetime) -> tuple[str, str]:
     """The gate box's title and tone."""
     where = found.request.environment
+    if standing.state == "emergency":
+        return f"Serves in {where} under an emergency approval: finish the review", "no"
     if standing.allowed:
         return f"May serve in {where}", "ok"
     if standing.state in workflow.OPEN:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
 from django.urls import reverse
 
 from accounts.models import User
@@ -13,7 +14,7 @@ from approvals import workflow
 from approvals.dossier import Dossier, as_item, bindings, contributors_of, governing, manifest_of
 from approvals.findings import reading
 from approvals.gate import evidence_of
-from approvals.models import EvidenceView, PolicyVersion, ReviewRequest, Revision
+from approvals.models import EvidenceView, PolicyVersion, Recusal, ReviewRequest, Revision
 from approvals.showing.manifests import manifest_lines
 from ledger.events import database_time
 from ledger.models import Record
@@ -45,6 +46,14 @@ def earlier(version: Version, viewer: User, other_than: int | None = None) -> li
     rows = ReviewRequest.objects.visible_to(viewer).ended(version)
     rows = rows if other_than is None else rows.exclude(pk=other_than)
     return list(rows.select_related("version__model", "revocation__revoked_by").order_by("-id")[:20])
+
+
+def stepped_back(request: ReviewRequest, viewer: User) -> list[Recusal]:
+    """Who stepped back from this request, or from others for this model or these bytes, newest first."""
+    version = request.version
+    alike = Q(request__version__model=version.model_id) | Q(request__version__artifact=version.artifact_id)
+    rows = Recusal.objects.visible_to(viewer).filter(alike).select_related("person", "request")
+    return list(rows.order_by("-id")[:20])
 
 
 def left_out(found: Dossier) -> list[Evidence]:
@@ -136,6 +145,7 @@ def moments(found: Dossier, revisions: Sequence[Revision]) -> list[dict[str, Any
     looks = {
         "approve": ("ok", "ok"),
         "approve_with_conditions": ("ok", "wait"),
+        "emergency": ("warn", "no"),
         "request_changes": ("pen", "wait"),
         "reject": ("no", "no"),
     }
@@ -149,7 +159,7 @@ def moments(found: Dossier, revisions: Sequence[Revision]) -> list[dict[str, Any
         title = requirement.title.lower() if requirement else each.requirement
         words = {
             "approve": f"Signed: {title}", "approve_with_conditions": f"Signed with conditions: {title}",
-            "request_changes": "Changes requested", "reject": "Rejected",
+            "request_changes": "Changes requested", "reject": "Rejected", "emergency": "Emergency approval signed",
         }[each.outcome]  # fmt: skip
         outdated = "" if each.digest == found.revision.digest else f" (revision {each.revision.number}, outdated)"
         icon, tone = looks[each.outcome]

@@ -4,6 +4,7 @@ from approvals.workflow.binding import Binding, governing
 from approvals.workflow.documents import FORMAT as POLICY_FORMAT
 from approvals.workflow.documents import read as read_policy
 from approvals.workflow.documents import write as write_policy
+from approvals.workflow.emergency import EMERGENCY, emergency_requirement, why_no_emergency
 from approvals.workflow.evidence import EvidenceItem, evidence_gaps, limitations, stale_from, verdict_words
 from approvals.workflow.manifest import Change, Line, differences, lines, manifest_digest
 from approvals.workflow.policy import ENVIRONMENTS, EvidenceRule, InvalidPolicy, Policy, Requirement, Stage
@@ -29,6 +30,7 @@ from approvals.workflow.trying import Past, Tried, tried
 __all__ = [
     "APPROVED",
     "APPROVING",
+    "EMERGENCY",
     "ENVIRONMENTS",
     "EXPIRING",
     "FIXED",
@@ -53,6 +55,7 @@ __all__ = [
     "Standing",
     "Tried",
     "differences",
+    "emergency_requirement",
     "evidence_gaps",
     "fulfilments",
     "gaps",
@@ -69,5 +72,6 @@ __all__ = [
     "verdict_words",
     "weighing",
     "why_excluded",
+    "why_no_emergency",
     "write_policy",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from approvals.workflow import emergency
 from approvals.workflow.evidence import EvidenceItem, evidence_gaps, limitations, stale_from
 from approvals.workflow.findings import CONDITION, STANDING, Acceptance, Finding, Weighed, weigh
 from approvals.workflow.policy import Policy, Requirement
@@ -28,7 +29,8 @@ class Signature:
     """One decision on record.
 
     `seal` is what the log knows of it: `sealed`, `pending`, or `broken` where the row is not what the log recorded.
-    `untouched` are the sections of the manifest signed that are the same in the latest revision.
+    `untouched` are the sections of the manifest signed that are the same in the latest revision. Whoever signed on
+    `behalf` of somebody counts as both.
     """
 
     requirement: str
@@ -39,6 +41,11 @@ class Signature:
     signer_active: bool = True
     seal: str = "sealed"
     untouched: frozenset[str] = frozenset()
+    behalf: str = ""
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        return (self.signer, self.behalf) if self.behalf else (self.signer,)
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,7 @@ class Fulfilment:
     signers: tuple[str, ...]
     sentence: str
     who: str
+    behalves: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,11 @@ class Standing:
     def signed(self) -> list[tuple[str, str]]:
         return [(each.requirement.slug, signer) for each in self.requirements for signer in each.signers]
 
+    @property
+    def also(self) -> list[tuple[str, str]]:
+        """Those on whose behalf somebody signed."""
+        return [(each.requirement.slug, account) for each in self.requirements for account in each.behalves]
+
 
 def standing(case: Case, at: datetime) -> Standing:
     """The verdict on a request at `at`. It is yes only where nothing at all speaks against it."""
@@ -117,6 +130,11 @@ def standing(case: Case, at: datetime) -> Standing:
     until = min([decided + timedelta(days=case.policy.valid_days), *ends]) if decided else None
     obligations = (*limitations(case.policy, case.evidence), *weighed.obligations)
     state, reasons = _verdict(case, requirements, counted, until, [*weighed.gaps.values(), *weighed.reasons], at)
+    if granted := emergency.granted(case, reasons, at):
+        state, reasons, until = "emergency", [], granted.until
+        obligations = (*obligations, granted.told)
+    elif ran_out := emergency.ran_out(case, at):
+        reasons = [*reasons, ran_out]
     first = min(until, weighed.ends) if until and weighed.ends else until
     conditional = any(signature.outcome == "approve_with_conditions" for signature in counted) or any(
         finding.kind == CONDITION and finding.state in STANDING for finding in case.findings
@@ -148,12 +166,13 @@ def counting(case: Case) -> Iterable[Signature]:
             continue
         if signature.digest != case.computed and not carried_over(case, requirement, signature):
             continue
-        if excluded(requirement, signature.signer, case.people) or (requirement.slug, signature.signer) in given:
+        accounts = set(signature.accounts)
+        if any(excluded(requirement, each, case.people) or (requirement.slug, each) in given for each in accounts):
             continue
-        if signature.signer in seen and "earlier_signers" in requirement.distinct_from:
+        if accounts & seen and "earlier_signers" in requirement.distinct_from:
             continue
-        seen.add(signature.signer)
-        given.add((requirement.slug, signature.signer))
+        seen |= accounts
+        given |= {(requirement.slug, each) for each in accounts}
         yield signature
 
 
@@ -186,7 +205,8 @@ def fulfilments(policy: Policy, counted: Sequence[Signature], team: str) -> tupl
             complete = complete and met
             state = "met" if met else "waiting" if turn else "blocked"
             said = _words(requirement, len(signers), state, team)
-            found.append(Fulfilment(requirement, stage.slug, state, signers, *said))
+            behalves = tuple(each.behalf for each in counted if each.requirement == requirement.slug and each.behalf)
+            found.append(Fulfilment(requirement, stage.slug, state, signers, *said, behalves))
         turn = turn and complete
     return tuple(found)
 

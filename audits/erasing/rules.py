@@ -8,7 +8,7 @@ from collections.abc import Iterable
 # What the log itself discloses about whoever acted; every other label is the act's own.
 ACTOR = frozenset({"actor_name", "actor_email", "address"})
 # What says who somebody is: chosen unless the asker takes it away.
-IDENTITY = ("actor_email", "actor_name", "address", "email", "name")
+IDENTITY = ("actor_email", "actor_name", "address", "email", "name", "old_email")
 
 SIGNATURE = (
     "A signer's name stays: a signature shows who signed, when and what it means (21 CFR 11.50), and is kept for legal "

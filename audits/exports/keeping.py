@@ -54,14 +54,14 @@ class Moved(File):  # type: ignore[type-arg]
         return str(self.path)
 
 
-def keep(path: Path, name: str) -> tuple[str, str, int]:
+def keep(path: Path, name: str, folder: str = FOLDER) -> tuple[str, str, int]:
     """Put a finished file into the storage: its name there, its digest and its size in bytes."""
     digest = digest_of(path)
     size = path.stat().st_size
     path.chmod(0o400)
     with path.open("rb") as file:
         os.fsync(file.fileno())
-        return default_storage.save(f"{FOLDER}/{name}", Moved(file, path)), digest, size
+        return default_storage.save(f"{folder}/{name}", Moved(file, path)), digest, size
 
 
 def digest_of(path: Path) -> str:
@@ -69,19 +69,18 @@ def digest_of(path: Path) -> str:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
-def opened(name: str, digest: str) -> IO[bytes]:
+def opened(name: str, digest: str, again: str = "Ask for the export again; the log still has it all.") -> IO[bytes]:
     """The file, at its start, after its bytes were checked. Raises Refusal `export_missing` or `export_damaged`."""
     try:
         file: Any = default_storage.open(name)
     except FileNotFoundError as error:
-        sentence = "The file is no longer in the storage. Ask for the export again; the log still has it all."
-        raise Refusal("export_missing", sentence) from error
+        raise Refusal("export_missing", f"The file is no longer in the storage. {again}") from error
     whole = hashlib.sha256()
     for chunk in iter(lambda: file.read(CHUNK), b""):
         whole.update(chunk)
     if f"sha256:{whole.hexdigest()}" != digest:
         file.close()
-        sentence = "The stored file is not the one that was written: its digest is another. Ask for the export again."
+        sentence = f"The stored file is not the one that was written: its digest is another. {again}"
         raise Refusal("export_damaged", sentence)
     file.seek(0)
     return file  # type: ignore[no-any-return]
@@ -91,12 +90,12 @@ def remove(name: str) -> None:
     default_storage.delete(name)
 
 
-def strays(known: set[str]) -> list[str]:
-    """Names of files that no export has, a day after they were written: their worker was ended in between."""
+def strays(known: set[str], folder: str = FOLDER) -> list[str]:
+    """Names of files that nothing has, a day after they were written: their worker was ended in between."""
     try:
-        _, names = default_storage.listdir(FOLDER)
+        _, names = default_storage.listdir(folder)
     except FileNotFoundError:
         return []
     old = timezone.now() - ABANDONED
-    paths = [f"{FOLDER}/{name}" for name in names]
+    paths = [f"{folder}/{name}" for name in names]
     return [path for path in paths if path not in known and default_storage.get_modified_time(path) < old]

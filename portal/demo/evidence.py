@@ -1,4 +1,4 @@
-"""What an auditor takes home: the log as JSON Lines and as a bundle, checked by a program that knows no portal."""
+"""What an auditor takes home: evidence packs and the log, checked by a program that knows no portal."""
 
 from __future__ import annotations
 
@@ -21,22 +21,39 @@ EXPORT_SECONDS = 60
 
 def export(auditor: Visitor, kind: str) -> tuple[dict[str, Any], bytes]:
     """A finished export and its bytes. Raises DemoFailed where its digest is another."""
-    made: dict[str, Any] = auditor.call("POST", "/exports/", json={"format": kind})
-    deadline = time.monotonic() + EXPORT_SECONDS
+    return finished(auditor, "/exports", auditor.call("POST", "/exports/", json={"format": kind}))
+
+
+def finished(auditor: Visitor, path: str, made: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    deadline, one = time.monotonic() + EXPORT_SECONDS, f"{path}/{made['id']}"
     while made["state"] in ("queued", "running"):
         if time.monotonic() > deadline:
-            raise DemoFailed(f"The export {made['id']} is still {made['state']} after {EXPORT_SECONDS} s.")
+            raise DemoFailed(f"{one} is still {made['state']} after {EXPORT_SECONDS} s.")
         time.sleep(0.2)
-        made = auditor.call("GET", f"/exports/{made['id']}/")
+        made = auditor.call("GET", f"{one}/")
     if made["state"] != "succeeded":
-        raise DemoFailed(f"The export {made['id']} has {made['state']}: {made['error']}")
-    answer = auditor.ask("GET", f"/exports/{made['id']}/content/")
+        raise DemoFailed(f"{one} has {made['state']}: {made['error']}")
+    answer = auditor.ask("GET", f"{one}/content/")
     if answer.status_code != 200:
-        raise DemoFailed(f"The download was answered {answer.status_code}: {problem(answer)}")
+        raise DemoFailed(f"The download of {one} was answered {answer.status_code}: {problem(answer)}")
     digest = f"sha256:{hashlib.sha256(answer.content).hexdigest()}"
     if digest != made["digest"]:
-        raise DemoFailed(f"The export {made['id']} says {made['digest']}, and what came is {digest}.")
+        raise DemoFailed(f"{one} says {made['digest']}, and what came is {digest}.")
     return made, answer.content
+
+
+def take_pack(auditor: Visitor, request: int, folder: Path, say: Callable[[str, str], None]) -> None:
+    """Take out what one request rests on, and check it."""
+    made, zipped = finished(auditor, "/packs", auditor.call("POST", f"/requests/{request}/pack/"))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    pack = folder / f"evidence-pack-{request}.zip"
+    pack.write_bytes(zipped)
+    verified(pack, published_keys(auditor), [])
+    say("evidence pack", f"{made['files']} files about request {request}, {made['digest'][:23]}…, verified")
+
+
+def published_keys(auditor: Visitor) -> list[str]:
+    return [key["vkey"] for key in auditor.http.get("/log/keys").json()["keys"]]
 
 
 def take_out(auditor: Visitor, folder: Path, promise: str, say: Callable[[str, str], None]) -> None:
@@ -54,7 +71,7 @@ def take_out(auditor: Visitor, folder: Path, promise: str, say: Callable[[str, s
         (folder / "receipt").write_text(promise, encoding="utf-8")
         given += ["--receipt", str(folder / "receipt")]
     newest = auditor.http.get("/log/checkpoint").text
-    keys = [key["vkey"] for key in auditor.http.get("/log/keys").json()["keys"]]
+    keys = published_keys(auditor)
     made, zipped = export(auditor, "bundle")
     bundle = folder / "audit-log-bundle.zip"
     bundle.write_bytes(zipped)
@@ -68,7 +85,7 @@ def take_out(auditor: Visitor, folder: Path, promise: str, say: Callable[[str, s
 
 
 def verified(bundle: Path, keys: list[str], given: list[str]) -> dict[str, Any]:
-    """What the stand-alone verifier says of a bundle. Raises DemoFailed unless that is: verified."""
+    """What the stand-alone verifier says of a bundle or a pack. Raises DemoFailed unless that is: verified."""
     pinned = [part for key in keys for part in ("--key", key)]
     command = [sys.executable, "-I", "-S", str(VERIFIER), str(bundle), *pinned, *given]
     done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)  # noqa: S603

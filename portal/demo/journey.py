@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from portal.demo.browser import DemoFailed, Visitor, problem
-from portal.demo.evidence import take_out
+from portal.demo.evidence import take_out, take_pack
 from portal.demo.mortgages import CARD, FEATURES, LABEL, SEED, SENSITIVE, Mortgages
 from portal.demo.people import address
 
@@ -248,6 +248,7 @@ class Journey:
         without = self.predict(None, row)
         seen(without.status_code == 401, f"Without a key the gateway answered {without.status_code}.")
         self.say("without a key", f"401: {problem(without)}")
+        take_pack(self.visitor("auditor"), request, self.folder, self.say)
         receipt = self.revoke(request)
         answer, took = self.predict_until(409, key, row, 5)
         self.say("revoked", f"409 after {took:.2f} s: {problem(answer)}")

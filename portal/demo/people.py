@@ -54,5 +54,8 @@ def ensure(password: str) -> Team:
         for role in Role.objects.filter(slug__in=roles).exclude(
             pk__in=Grant.objects.active().filter(user=account).values("role")
         ):
-            grant_role(by=CONSOLE, account=account, role=role, team=where, reason="demo", accept_conflict=True)
+            grant_role(
+                by=CONSOLE, account=account, role=role, team=where, reason="demo", accept_conflict=True,
+                conflict_reason="a small team, as the demo shows",
+            )  # fmt: skip
     return teams[TEAM]

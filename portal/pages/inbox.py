@@ -7,15 +7,16 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from accounts.asking import asker
+from accounts.granting.duties import duties
 from approvals.findings.listing import waiting
 from approvals.listing import inbox
 
 
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    found, findings = inbox(asker(request)), waiting(asker(request))
-    count = len(found.mine) + len(findings)
+    user = asker(request)
+    found, findings, access = inbox(user), waiting(user), duties(user)
+    count = len(found.mine) + len(findings) + len(access)
     lead = f"{count} {'thing waits' if count == 1 else 'things wait'} for you" if count else "Nothing waits for you"
-    return render(
-        request, "portal/inbox.html", {"inbox": found, "findings": findings, "lead": lead, "inbox_count": count}
-    )
+    context = {"inbox": found, "findings": findings, "duties": access, "lead": lead, "inbox_count": count}
+    return render(request, "portal/inbox.html", context)

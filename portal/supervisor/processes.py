@@ -36,7 +36,7 @@ WEB = Process(
     (
         *("gunicorn", "portal.wsgi:application", "--worker-class", "gthread", "--workers", "2", "--threads", "4"),
         *("--timeout", "120", "--graceful-timeout", "5", "--no-control-socket", "--preload"),
-        *("--access-logfile", "-"),
+        *("--access-logfile", "-", "--logger-class", "portal.access_log.AccessLog"),
     ),
     health="/healthz",
     knows=SIGNS_RECEIPTS,

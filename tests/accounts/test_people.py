@@ -95,8 +95,17 @@ class TestPages:
         assert "meant for two people" in page.content.decode()
         assert 'type="checkbox" name="accept_conflict"' in page.content.decode()
         assert "small team" in page.content.decode()
-        assert browser.post(path, {**form, "accept_conflict": "on"}).status_code == 302
-        assert Event.objects.latest("id").content["facts"]["conflict"] is True
+        silent = browser.post(path, {**form, "accept_conflict": "on"})
+        assert silent.status_code == 422
+        assert "Say why one account may do what is meant for two" in silent.content.decode()
+        assert not cast.developer.grants.filter(role__slug="approver").exists()
+        said = {"accept_conflict": "on", "conflict_reason": "we are three, and Vera looks at it"}
+        assert browser.post(path, {**form, **said}).status_code == 302
+        event = Event.objects.latest("id")
+        assert event.content["facts"]["conflict"] is event.content["facts"]["conflict_confirmed"] is True
+        assert ["registry.register_version", "approvals.sign_decision"] in event.content["facts"]["conflicts"]
+        assert "we are three" in event.disclosures.get(label="conflict_reason").value
+        assert "we are three" in browser.get(f"/people/{cast.developer.pk}/").content.decode()
 
     def test_the_end_of_a_grant_lies_ahead(self, signed_in, cast):
         form = {"role": role("reviewer").pk, "team": "house", "reason": "stands in", "expires_on": "2020-01-01"}

@@ -153,7 +153,7 @@ def test_the_same_through_the_api(cast, api):
     proof = {"request": request.pk, "digest": text["digest"], "password": world.PASSWORD}
     early = officer.post("/api/v1/reauthentications/", proof, content_type="application/json")
     assert (early.status_code, early.json()["code"]) == (409, "changed_while_reading"), "it is no manifest's digest"
-    proof["of"] = "risk_acceptance"
+    proof["purpose"] = "risk_acceptance"
     nonce = officer.post("/api/v1/reauthentications/", proof, content_type="application/json").json()["nonce"]
     signed = officer.post(risks, {**terms, "digest": text["digest"], "nonce": nonce}, content_type="application/json")
     assert signed.status_code == 201, signed.content

@@ -156,7 +156,7 @@ def test_a_service_account_revokes_nothing(cast):
     request = world.an_approval(cast)
     grant_role(
         by=cast.platform_admin, account=cast.ci_bot, role=Role.objects.get(slug="approver"), team=cast.team,
-        reason="for the test", accept_conflict=True,
+        reason="for the test", accept_conflict=True, conflict_reason="for the test",
     )  # fmt: skip
     assert refusal(services.revoke, by=cast.ci_bot, request=request, reason="Beep.").code == "humans_only"
 

@@ -26,7 +26,7 @@ def grant(cast, who, role):
 
     grant_role(
         by=cast.platform_admin, account=who, role=Role.objects.get(slug=role), team=cast.team, reason="for the test",
-        accept_conflict=True,
+        accept_conflict=True, conflict_reason="for the test",
     )  # fmt: skip
 
 

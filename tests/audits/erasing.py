@@ -64,5 +64,6 @@ def second_risk_officer_who_grants(cast):
     person = add_account(by=CONSOLE, name="Paula Both", email="paula@example.org")
     for slug in ("risk_officer", "platform_administrator"):
         role = Role.objects.get(slug=slug)
-        grant_role(by=CONSOLE, account=person, role=role, team=None, reason="both", accept_conflict=True)
+        grant_role(by=CONSOLE, account=person, role=role, team=None, reason="both", accept_conflict=True,
+                   conflict_reason="for the test")  # fmt: skip
     return person

@@ -78,7 +78,9 @@ def test_events_are_objects_in_the_past_tense():
 def test_an_auditor_writes_nothing_but_exports_and_an_administrator_approves_nothing():
     load()
     writing = {act.permission for act in ACTS.values()}
-    assert set(ROLES["auditor"][1]) & writing <= {"audits.export_log", "registry.download_artifact"}
+    assert set(ROLES["auditor"][1]) & writing <= {
+        "audits.export_log", "approvals.export_pack", "registry.download_artifact"
+    }  # fmt: skip
     assert not {one for one in ROLES["platform_administrator"][1] if one.startswith(("approvals.", "registry."))}
     assert not {
         one for one in ROLES["service_account"][1] if one in ("approvals.sign_decision", "approvals.reauthenticate")

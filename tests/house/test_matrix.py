@@ -22,13 +22,8 @@ PUBLIC = {"api-schema"}  # the description of the API itself
 HTTP = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # Lists of what is one's own: they are never empty, and never another's.
 OWN = {"api-me", "api-tokens", "api-teams", "api-roles", "api-grants", "api-people"}
-HOUSE = {
-    "api-policies",
-    "api-policy-bindings",
-    "api-proposals",
-    "log-checkpoint",
-    "log-keys",
-}  # what is the same for every team
+# What is the same for every team.
+HOUSE = {"api-policies", "api-policy-bindings", "api-proposals", "log-checkpoint", "log-keys"}
 SECOND = {"second_developer", "second_approver"}  # a role's second person has the same rights as the first
 WHOLE = {"log-tile"}  # what only those get who hold the permission for every team
 # Naming in a body what one cannot see is answered like naming what is not there.

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.test import Client
+
 from tests import worlds
-from tests.approvals import policies
+from tests.approvals import policies, standing
 from tests.approvals import world as approvals
 from tests.cast import PASSWORD
 from tests.inference import world as serving
@@ -34,6 +36,9 @@ class World:
 def build(cast: Any) -> World:
     """Everything belongs to team Credit. Takes seconds: build it once for many tries."""
     from accounts.services import add_account, issue_service_token
+    from approvals.pack.making import make as make_pack
+    from approvals.pack.services import OnBehalf as PackOnBehalf
+    from approvals.pack.services import publish_pack, request_pack
     from audits.erasing.choosing import Choice
     from audits.erasing.services import place_hold, request_erasure
     from audits.exports.making import make
@@ -56,6 +61,9 @@ def build(cast: Any) -> World:
     cancel(by=cast.developer, job=cancelled, reason="wrong data")
     newcomer = add_account(by=cast.platform_admin, name="Nina Neu", email="newcomer@example.org")
     own_token(World(cast), cast.developer)
+    proposal = looked_after(cast)
+    Client().post("/sign-in/", {"email": cast.developer.email, "password": PASSWORD})  # a session in the list
+    own_factor(cast.developer)
     approved = approvals.an_approval(cast, version, environment="staging")
     finding = judged.a_finding(cast, version, "medium", request=request)
     answered = judged.an_answered_one(cast, version)
@@ -69,6 +77,12 @@ def build(cast: Any) -> World:
     held = claim(export.job_id)
     assert held is not None
     publish_export(by=OnBehalf(cast.auditor), export=export, made=written, claim=held)
+    seal_now()
+    pack = request_pack(by=cast.auditor, request=approved)
+    packed = make_pack(pack, 1, lambda percent, phase: None)
+    held = claim(pack.job_id)
+    assert held is not None
+    publish_pack(by=PackOnBehalf(cast.auditor), pack=pack, made=packed, claim=held)
     hold = place_hold(by=cast.risk_officer, kind="model", model=str(version.model.pk), reason="a lawsuit")
     choice = Choice("person", newcomer.email)
     erasure = request_erasure(by=cast.platform_admin, choice=choice, ground="objection", reason="she asked us to")
@@ -77,6 +91,7 @@ def build(cast: Any) -> World:
     size = Checkpoint.objects.latest("size").size
     assert size < 256
     waiting = request_export(by=cast.auditor, account=cast.auditor, team=None, kind="csv", selection=Selection())
+    unpacked = request_pack(by=cast.auditor, request=approved)
     return World(
         cast,
         {
@@ -92,9 +107,11 @@ def build(cast: Any) -> World:
             "risk-acceptances": risk,
             "policies": request.policy_version,
             "proposals": proposal,
+            "delegations": standing.a_delegation(cast, cast.approver, cast.second_approver),
             "jobs": job,
             "people": cast.ci_bot,
             "grants": cast.ci_bot.grants.get(),
+            "grant-proposals": proposal,
             "robot_token": robot_token,
             "endpoints": endpoint,
             "keys": key,
@@ -102,19 +119,45 @@ def build(cast: Any) -> World:
             "erasures": erasure,
             "holds": hold,
             "exports": export,
+            "packs": pack,
             "place": f"0/000.p/{size}",
             "size": size,
             "more": [
                 ("job", cancelled.pk),
                 ("person", newcomer.pk),
+                ("person", cast.second_approver.pk),
                 ("request", approved.pk),
                 ("finding", answered.pk),
                 ("audit-entry", Event.objects.latest("id").pk),
                 ("export", waiting.pk),
+                ("pack", unpacked.pk),
             ],
             "events": Event.objects.sealed().filter(team_id=cast.team.pk).latest("id"),
         },
     )
+
+
+def looked_after(cast: Any) -> Any:
+    """Access in all its states: a grant that is due, credentials just changed, and a grant that another proposes."""
+    from datetime import timedelta
+
+    from django.db.models.functions import Now
+
+    from accounts.models import Grant, Role
+    from accounts.services import add_account, grant_role
+    from accounts.takeover.services import change_address
+    from ledger.actors import SystemActor
+    from tests.accounts.world import proposed
+
+    Grant.objects.filter(user=cast.ci_bot).update(granted_at=Now() - timedelta(days=200))
+    change_address(
+        by=cast.platform_admin, account=cast.second_approver, email="ada.moreau@example.org", reason="she married"
+    )
+    console = SystemActor("console", frozenset({"accounts.grant_role"}))
+    second = add_account(by=cast.platform_admin, name="Paul Zweit", email="paul@example.org")
+    administrator = Role.objects.get(slug="platform_administrator")
+    grant_role(by=console, account=second, role=administrator, team=None, reason="the second one")
+    return proposed(second, second, team=cast.team)
 
 
 def judged_day() -> Any:
@@ -130,6 +173,14 @@ def own_token(world: World, actor: Any) -> Any:
     return create_own_token(by=actor, account=actor, name=name, scopes=["registry.view_model"], days=1)[0]
 
 
+def own_factor(actor: Any) -> Any:
+    from accounts.models import Factor
+    from tests.accounts.device import add_app
+
+    add_app(actor, f"app {next(worlds.NUMBERS)}")
+    return Factor.objects.filter(user=actor).latest("id")
+
+
 def own_receipt(world: World, actor: Any) -> Any:
     from ledger.models import Event
 
@@ -143,6 +194,8 @@ def found_by(world: World, name: str, path: str, actor: Any) -> Any:
     """What a path argument stands for, or KeyError, which is a hole."""
     if name == "pk":
         first = path.removeprefix("api/v1/").partition("/")[0]
+        if path.startswith("account/factors"):
+            return own_factor(actor).pk if actor is not None else 1
         if first in ("tokens", "account"):
             return own_token(world, actor).pk if actor is not None else world.robot_token.pk
         if "receipts" in path.split("/"):
@@ -174,6 +227,17 @@ BODIES: dict[tuple[str, str], Body | None] = {
         "account": w.cast.ci_bot.pk, "role": "reviewer", "team": w.cast.team.pk, "reason": "reads along",
     },
     ("api-grant-revocation", "POST"): lambda w, by: {"reason": "no longer"},
+    ("api-grant-recertification", "POST"): None,
+    ("api-grant-dropping", "POST"): lambda w, by: {"reason": "no longer"},
+    ("api-grant-proposals", "POST"): lambda w, by: {
+        "account": w.cast.ci_bot.pk, "role": "reviewer", "team": w.cast.team.pk, "reason": "reads along",
+    },
+    ("api-grant-proposal-confirming", "POST"): None,
+    ("api-grant-proposal-declining", "POST"): lambda w, by: {"reason": "not now"},
+    ("api-person-link", "POST"): lambda w, by: {"reason": "forgot it"},
+    ("api-person-address", "POST"): lambda w, by: {"email": "bot@example.org", "reason": "another desk"},
+    ("api-person-credentials", "POST"): lambda w, by: {"reason": "called her"},
+    ("api-me-address", "POST"): lambda w, by: {"email": "elsewhere@example.org", "password": PASSWORD},
     ("api-requests", "POST"): lambda w, by: {
         "version": w.versions.pk, "environment": "staging", "use": "mortgage-screening", "note": "Please look.",
     },
@@ -184,6 +248,7 @@ BODIES: dict[tuple[str, str], Body | None] = {
     },
     ("api-request-comments", "POST"): lambda w, by: {"text": "Why?"},
     ("api-request-withdrawal", "POST"): lambda w, by: {"reason": "Too early."},
+    ("api-request-pack", "POST"): None,
     ("api-request-revocation", "POST"): lambda w, by: {"reason": "Found a mistake."},
     ("api-findings", "POST"): lambda w, by: {
         "version": w.versions.pk, "severity": "low", "title": "A trifle", "text": "A word is wrong.",
@@ -204,6 +269,12 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-gate", "GET"): lambda w, by: {
         "version": w.versions.pk, "environment": "production", "use": "mortgage-screening",
     },
+    ("api-delegations", "POST"): lambda w, by: {
+        "taker": str(w.cast.second_approver.opaque_id), "team": "credit", "reason": "On leave.",
+        "ends_at": standing.in_days(3).isoformat(), "password": PASSWORD,
+    },
+    ("api-delegation-ending", "POST"): None,
+    ("api-request-recusals", "POST"): lambda w, by: {"reason": "A friend made it."},
     ("api-policies", "POST"): lambda w, by: {"document": policies.a_document(title="Strict"), "note": "Stricter."},
     ("api-policy-dry-run", "POST"): lambda w, by: policies.a_document(),
     ("api-policy-bindings", "POST"): lambda w, by: {

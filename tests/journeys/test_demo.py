@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import zipfile
 from io import StringIO
 
 import pytest
@@ -49,6 +51,7 @@ def test_the_main_job_and_a_later_run(live_portal, worker, process_environment, 
             "gate: yes",
             "decision: approve",
             "without a key  401",
+            "evidence pack",
             "revoked        409 after 0.",
             "audit export",
             "verified       by countersign-verify on Python",
@@ -57,6 +60,11 @@ def test_the_main_job_and_a_later_run(live_portal, worker, process_environment, 
             "auditor@demo.example",
         ):
             assert line in first
+        (pack,) = (tmp_path / "demo").glob("evidence-pack-*.zip")
+        with zipfile.ZipFile(pack) as opened:
+            told = json.loads(opened.read("pack.json"))
+        assert sum(name.startswith("reports/") for name in told["files"]) == 3
+        assert "cannot show" not in " ".join(told["left_out"])
         events = Event.objects.count()
         later = StringIO()
         call_command("demo", **where, stdout=later)

@@ -75,10 +75,19 @@ def test_weak_settings_are_refused_with_a_sentence_for_each(process_environment,
         ("SECRET_KEY", "a" * 60, "E002"),
         ("KEY_PEPPER", "", "E003"),
         ("KEY_PEPPER", GOOD["SECRET_KEY"], "E003"),
+        ("FACTOR_KEY", "short", "E006"),
         ("PUBLIC_URL", "http://countersign.example.org", "E004"),
         ("ALLOWED_HOSTS", ["*"], "E005"),
     ],
-    ids=["short secret", "monotonous secret", "no pepper", "pepper is secret", "no TLS", "any host"],
+    ids=[
+        "short secret",
+        "monotonous secret",
+        "no pepper",
+        "pepper is secret",
+        "short factor key",
+        "no TLS",
+        "any host",
+    ],
 )
 def test_each_weak_setting_is_found_alone(settings, name, value, code):
     for good, given in GOOD.items():

@@ -1,0 +1,1 @@
+"""Second factors: passkeys (WebAuthn), codes from an app (TOTP) and recovery codes."""

@@ -1,0 +1,1 @@
+"""Granting roles, proposing grants that take two people, and confirming access again and again."""

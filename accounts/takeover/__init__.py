@@ -1,0 +1,1 @@
+"""What guards an account against being taken over: one-time links, mail addresses, and signing held back."""

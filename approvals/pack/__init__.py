@@ -1,0 +1,1 @@
+"""The evidence pack: all that one review request rests on, as a zip that verifies itself anywhere."""

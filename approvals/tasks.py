@@ -1,0 +1,34 @@
+"""Celery tasks: making an evidence pack, and removing the files of old ones."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from approvals.pack import services
+from jobs.claims import Claim
+from jobs.running import Pulse, run
+from ledger.refusals import Denied
+
+# In seconds: first the work is told to stop, with a sentence on the job; then its process is ended.
+PATIENCE = {"soft_time_limit": 1800, "time_limit": 1860}
+
+
+@shared_task(name=services.WRITE_PACK, **PATIENCE)  # type: ignore[untyped-decorator]
+def write_pack(job_id: int) -> None:
+    from approvals.pack.making import Made, make
+    from approvals.pack.models import EvidencePack
+
+    def compute(pulse: Pulse) -> Made:
+        pack = EvidencePack.objects.with_parts().get(job=pulse.job)
+        return make(pack, pulse.claim.attempt, pulse.progress)
+
+    def publish(claim: Claim, made: Made) -> None:
+        by = services.OnBehalf(made.pack.asked_by)
+        services.publish_pack(by=by, pack=made.pack, made=made, claim=claim)
+
+    run(job_id, compute=compute, publish=publish, expected=(Denied,))
+
+
+@shared_task(name="approvals.remove_old_packs")  # type: ignore[untyped-decorator]
+def remove_old_packs() -> int:
+    return services.remove_old_packs()
