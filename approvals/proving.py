@@ -19,6 +19,7 @@ from ledger.refusals import Refusal
 
 NONE = Answer()
 NONCE_LIVES = timedelta(minutes=2)
+PURPOSES = ("decision", "risk_acceptance")
 
 
 def hashed(text: str) -> str:

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from accounts.models import User
 from approvals import workflow
 from approvals.models import Comment, Decision, PolicyVersion, ReviewRequest, Revision, Revocation
+from approvals.proving import PURPOSES
 from approvals.workflow import attestation
 
 
@@ -189,7 +190,9 @@ class ReauthenticationInput(serializers.Serializer[Any]):
     request = serializers.IntegerField()
     digest = serializers.CharField(max_length=71)
     purpose = serializers.ChoiceField(
-        choices=["decision", "risk_acceptance"], default="decision", help_text="What the digest is of"
+        choices=PURPOSES,
+        default="decision",
+        help_text="What the digest is of: a manifest, or the text of an acceptance",
     )
     password = serializers.CharField(
         max_length=200, trim_whitespace=False, write_only=True, default="", allow_blank=True,

@@ -272,6 +272,8 @@ SPECTACULAR_SETTINGS = {
         "ExportStateEnum": "audits.models.STATES",
         "HoldKindEnum": "audits.models.Hold.Kind",
         "HoldStateEnum": "audits.erasing.models.STATES",
+        "DatasetPurposeEnum": "registry.models.Dataset.Purpose",
+        "ProofPurposeEnum": "approvals.proving.PURPOSES",
         "EnvironmentEnum": "approvals.workflow.ENVIRONMENTS",
         "ReviewEnvironmentEnum": "approvals.forms.ENVIRONMENTS",
         "GrantProposalStateEnum": "accounts.granting.models.PROPOSAL_STATES",

@@ -121,7 +121,7 @@ def may_accept(found: records.Dossier, finding: Finding | None, by: User) -> Non
         raise Refusal("role_missing", "A risk officer accepts risks here: not a role you hold.")
     people = found.case.people
     owner = {str(found.request.version.model.owner.opaque_id)}
-    hands = people.submitter | people.owner | people.contributors | people.evidence_producers | owner
+    hands = people.submitter | people.owner | people.contributors | people.evidence_producers | people.recused | owner
     if str(by.opaque_id) in hands or (finding is not None and by.pk in hands_on([finding])[finding.pk]):
         sentence = "You had a hand in what this is about, so you cannot accept its risk. Somebody else has to."
         raise Refusal("own_work", sentence)

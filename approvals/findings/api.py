@@ -52,7 +52,7 @@ def account(opaque_id: Any) -> User | None:
     """Whoever is named by opaque id, None where nobody is. Raises Refusal `owner_cannot_answer` for an unknown one."""
     if opaque_id is None:
         return None
-    found = User.objects.filter(opaque_id=opaque_id).first()
+    found: User | None = User.objects.filter(opaque_id=opaque_id).first()
     if found is None:
         raise Refusal("owner_cannot_answer", "There is no such account in the model's team. Check its id.", "owner")
     return found
@@ -113,12 +113,12 @@ class Answers(APIView):
 
     @extend_schema(
         summary="Answer a finding",
-        request=shapes.AnswerInput,
+        request=shapes.FindingAnswerInput,
         responses={201: with_seal(shapes.FindingDetailSerializer)},
     )
     def post(self, request: Request, pk: int) -> Response:
         found = visible(request, pk)
-        services.answer(by=request.user, finding=found, **given(shapes.AnswerInput, request))
+        services.answer(by=request.user, finding=found, **given(shapes.FindingAnswerInput, request))
         return stepped(found)
 
 

@@ -12,7 +12,7 @@ from approvals.findings.models import Severity
 from approvals.forms import ProofForm, area
 
 
-class Person(forms.ModelChoiceField):
+class Person(forms.ModelChoiceField):  # type: ignore[type-arg]  # Django's own takes no argument at run time
     def label_from_instance(self, person: User) -> str:
         return person.name
 
@@ -75,7 +75,7 @@ class ReopenForm(forms.Form):
 class ConditionForm(OwnerForm):
     """One row of the conditions on the sign page; a row without words is none."""
 
-    text = forms.CharField(required=False, max_length=10_000, label="Condition", widget=area(2))
+    text = forms.CharField(required=False, max_length=10_000, label="What has to be done", widget=area(2))
     owner = owner(required=False, label="Who fulfils it", empty_label="Choose somebody")
     due = day(required=False, label="Due")
 

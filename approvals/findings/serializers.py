@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -45,16 +47,15 @@ class FindingSerializer(serializers.Serializer[Any]):
     raised_at = serializers.DateTimeField(source="finding.raised_at")
     url = serializers.CharField(source="finding.get_absolute_url")
 
-    def now(self) -> Any:
-        if "at" not in self.context:
-            self.context["at"] = database_time()
-        return self.context["at"]
+    @cached_property
+    def now(self) -> datetime:
+        return database_time()
 
     def get_overdue(self, step: FindingStep) -> bool:
-        return late(step, self.now())
+        return late(step, self.now)
 
     def get_age(self, step: FindingStep) -> str:
-        return age(step, self.now())
+        return age(step, self.now)
 
 
 class FindingDetailSerializer(FindingSerializer):
@@ -109,7 +110,7 @@ class FindingInput(serializers.Serializer[Any]):
     )
 
 
-class AnswerInput(serializers.Serializer[Any]):
+class FindingAnswerInput(serializers.Serializer[Any]):
     text = serializers.CharField(max_length=10_000)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
 from accounts.models import User
+from approvals import workflow
 from approvals.dossier import Dossier
 from approvals.findings import listing, reading
 from approvals.findings.models import Finding, FindingStep, RiskAcceptance
@@ -120,9 +122,10 @@ def acceptance_page(row: RiskAcceptance, viewer: User, at: datetime) -> dict[str
     chain = acceptance_rows(
         same.select_related("signer", "finding", "withdrawal__withdrawn_by", "version__model").order_by("id"), at
     )
+    text = bytes(row.document).decode()
     (shown,) = [each for each in chain if each["acceptance"].pk == row.pk]
     return {
-        **shown, "chain": chain, "text": bytes(row.document).decode(),
+        **shown, "chain": chain, "text": text, "lines": workflow.lines(json.loads(text)),
         "may_withdraw": shown["state"] == "accepted" and viewer.has_perm("approvals.accept_risk", row),
         "may_renew": shown["state"] in ("accepted", "expired") and viewer.has_perm("approvals.accept_risk", row),
     }  # fmt: skip

@@ -117,7 +117,7 @@ def weigh(
     obligations: list[Reason] = []
     lifted: dict[str, Acceptance] = {}
     ends: list[datetime] = []
-    if any(each.seal == "broken" for each in (*findings, *acceptances)):
+    if "broken" in {*(each.seal for each in findings), *(each.seal for each in acceptances)}:
         advice = "Somebody changed the database past the portal: tell whoever answers for it; repair nothing."
         reasons.append(Reason("record_broken", f"A finding or an accepted risk is not what the log recorded. {advice}"))
     for slug in gaps:
