@@ -182,11 +182,11 @@ def change_password(*, by: Actor, account: User, old: str, new: str, keep: str =
     Call `count_attempt` first. Raises Refusal `wrong_credentials`, `account_locked` or `weak_password`.
     """
     check_password(account, old)
-    set_password(account, new)
-    return Done(account, facts={"sessions_ended": close(account.browser_sessions.open().exclude(key=keep))})
+    return Done(account, facts={"sessions_ended": set_password(account, new, keep)})
 
 
-def set_password(account: User, new: str) -> None:
+def set_password(account: User, new: str, keep: str = "") -> int:
+    """Within an act. How many sessions ended: all but the one whose key is `keep`. Raises Refusal `weak_password`."""
     try:
         validate_password(new, account)
     except ValidationError as error:
@@ -194,6 +194,7 @@ def set_password(account: User, new: str) -> None:
     account.set_password(new)
     account.password_changed_at = database_time()
     account.save(update_fields=["password", "password_changed_at"])
+    return close(account.browser_sessions.open().exclude(key=keep))
 
 
 @governed(permission="accounts.add_team", event="team.added", on=None)

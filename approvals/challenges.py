@@ -19,7 +19,7 @@ from ledger.refusals import Refusal
 UNPROVED = {
     "wrong_credentials": "password", "account_locked": "password", "wrong_code": "code", "code_used": "code",
     "factor_unreadable": "code", "wrong_passkey": None, "challenge_ended": None, "challenge_used": None,
-    "second_factor_needed": None,
+    "second_factor_needed": None, "factor_too_new": None,
 }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from accounts.factors.checking import Answer, Proof, check_second
@@ -18,6 +18,8 @@ from ledger.events import database_time
 from ledger.refusals import Refusal
 
 NONE = Answer()
+# A password is enough to add a factor. Where it is not enough to sign, what it has just added is not either.
+NEW = timedelta(hours=24)
 NONCE_LIVES = timedelta(minutes=2)
 PURPOSES = ("decision", "risk_acceptance")
 
@@ -37,7 +39,7 @@ def reauthenticate(
     counts towards the lock of the account. Raises Refusal `humans_only`, `changed_while_reading`,
     `second_factor_needed` where the policy wants more than a password, `account_locked`, `wrong_credentials`, or why
     the second factor does not count: `wrong_code`, `code_used`, `factor_unreadable`, `wrong_passkey`,
-    `challenge_ended`, `challenge_used`.
+    `challenge_ended`, `challenge_used`, or `factor_too_new` where such a policy is given one of less than a day.
     """
     if not too_little(request, second):
         count_attempt(by)
@@ -76,9 +78,7 @@ def proved(by: User, request: ReviewRequest, digest: str, password: str, second:
     account = User.objects.select_for_update(no_key=True).get(pk=by.pk)
     if second.passkey:
         refuse_locked(account)
-        proof = check_second(account, second, purpose="signature", subject=digest)
-        clear_attempts(account)
-        return proof
+        return second_given(account, request, second, digest)
     try:
         check_password(account, password)
     except Refusal as refusal:
@@ -87,9 +87,17 @@ def proved(by: User, request: ReviewRequest, digest: str, password: str, second:
         raise Refusal(refusal.code, "This is not your password, so nothing was signed. Type it again.") from refusal
     if not second.code:
         return Proof("password")
-    proof = check_second(account, second, purpose="signature", subject=digest)
-    clear_attempts(account)
+    proof = second_given(account, request, second, digest)
     return replace(proof, method=f"password+{proof.method}")
+
+
+def second_given(account: User, request: ReviewRequest, second: Answer, digest: str) -> Proof:
+    proof = check_second(account, second, purpose="signature", subject=digest)
+    added = account.factors.get(pk=proof.facts["factor"]).added_at
+    if wants_second_factor(request) and added > database_time() - NEW:
+        raise factor_too_new(added)
+    clear_attempts(account)
+    return proof
 
 
 def too_little(request: ReviewRequest, second: Answer) -> bool:
@@ -107,6 +115,24 @@ def second_factor_needed() -> Refusal:
         "app beside the password; you add either on your account page."
     )
     return Refusal("second_factor_needed", sentence)
+
+
+def factor_too_new(added: datetime) -> Refusal:
+    sentence = (
+        "This policy wants a second factor, and yours was added less than a day ago: a password is enough to add one. "
+        f"It signs from {added + NEW:%d %B %Y, %H:%M} UTC on."
+    )
+    return Refusal("factor_too_new", sentence)
+
+
+def why_no_factor(account: User, request: ReviewRequest) -> Refusal | None:
+    """What keeps an account from signing before anything is typed, where the policy wants a second factor."""
+    if not wants_second_factor(request):
+        return None
+    oldest = account.factors.standing().order_by("added_at").first()
+    if oldest is None:
+        return second_factor_needed()
+    return factor_too_new(oldest.added_at) if oldest.added_at > database_time() - NEW else None
 
 
 def changed_while_reading() -> Refusal:

@@ -19,7 +19,7 @@ from approvals.findings.forms import Conditions
 from approvals.findings.people import owners_of
 from approvals.forms import SignForm
 from approvals.models import Decision, ReviewRequest, Revision
-from approvals.proving import second_factor_needed, wants_second_factor
+from approvals.proving import why_no_factor
 from approvals.signing import meaning_of, reasons_against
 from approvals.standing_in import giver_of, givers_of
 from approvals.views import said, seen
@@ -166,9 +166,8 @@ def why_not(
         return [workflow.Reason("revision_outdated", sentence)]
     if stale := workflow.pin_ended(case.case, at):
         return [stale]
-    if wants_second_factor(case.request) and not asker(request).factors.standing().exists():
-        needed = second_factor_needed()
-        return [workflow.Reason(needed.code, needed.sentence)]
+    if refusal := why_no_factor(asker(request), case.request):
+        return [workflow.Reason(refusal.code, refusal.sentence)]
     against = reasons_against(case, requirement, asker(request), outcome, behalf)
     if outcome == Decision.Outcome.APPROVE_WITH_CONDITIONS and not case.policy.conditions:
         return [workflow.Reason("conditions_not_allowed", "The policy takes no approval with conditions.")]

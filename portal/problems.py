@@ -27,6 +27,7 @@ STATUS = {
     "challenge_ended": 403,
     "challenge_used": 403,
     "second_factor_needed": 403,
+    "factor_too_new": 403,
     "gone": 404,
     "not_on_record": 404,
     "unsupported_media_type": 415,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import timedelta
 from html import unescape
 
 import pytest
@@ -18,6 +19,7 @@ from accounts.factors.checking import Answer
 from accounts.models import Factor, User
 from approvals import gate, services
 from approvals.models import Decision, Reauthentication
+from ledger.events import database_time
 from ledger.models import Event
 from ledger.refusals import Refusal
 from tests.accounts import device as devices
@@ -49,6 +51,10 @@ def refused(code, *arguments, **named):
     assert Event.objects.latest("id").content["facts"]["code"] == code
     assert Reauthentication.objects.count() == proofs
     User.objects.update(failed_sign_ins=0, locked_until=None)
+
+
+def a_day_passes():
+    Factor.objects.update(added_at=database_time() - timedelta(days=1))
 
 
 def post(client, path, **body):
@@ -211,6 +217,9 @@ def test_a_policy_that_wants_two_factors_takes_no_mere_password(cast, signed_in)
     assert User.objects.get(pk=cast.approver.pk).failed_sign_ins == 0
     assert Event.objects.latest("id").content["facts"]["code"] == "second_factor_needed"
     secret, _ = devices.add_app(cast.approver)
+    assert "was added less than a day ago" in browser.get(path, **HOST).content.decode()
+    refused("factor_too_new", cast.approver, request, Answer(code=code(secret)), password=cast.password)
+    a_day_passes()
     form = {"requirement": "approval", "outcome": "approve", "digest": request.latest.digest}
     form |= {"comment": world.REASONING, "password": cast.password}
     assert browser.post(path, form, **HOST).status_code == 422, "the code is asked for"
@@ -222,6 +231,7 @@ def test_whoever_has_a_passkey_alone_is_asked_for_nothing_else(cast, signed_in):
     policies.a_policy(cast, policies.a_document(factor="second_factor"), everywhere=True)
     request, device, browser = world.a_request(cast), devices.add_passkey(cast.approver), signed_in(cast.approver)
     path = f"/requests/{request.pk}/sign/"
+    a_day_passes()
     page = browser.get(path, **HOST).content.decode()
     assert "Under this policy a password alone does not sign." in page
     assert not re.search(r'name="(password|code)"', page)
@@ -240,6 +250,7 @@ def test_a_risk_is_accepted_with_a_passkey_over_its_text(cast, signed_in):
         devices.add_passkey(cast.risk_officer),
         signed_in(cast.risk_officer),
     )
+    a_day_passes()
     finding, path = a_finding(cast, request.version), f"/requests/{request.pk}/risk-acceptances/new/"
     form = {"target": f"finding:{finding.pk}", "until": in_days(30).isoformat(), "reason": REASON}
     page = browser.post(path, form, **HOST).content.decode()
@@ -263,6 +274,7 @@ def test_a_proof_by_password_does_not_sign_where_two_factors_are_wanted(cast):
     policies.a_policy(cast, policies.a_document(factor="second_factor"), everywhere=True)
     request = world.a_request(cast)
     secret, _ = devices.add_app(cast.approver)
+    a_day_passes()
     nonce = proof(cast.approver, request, Answer(code=code(secret)), cast.password)
     Reauthentication.objects.update(method="password")
     with pytest.raises(Refusal) as caught:
