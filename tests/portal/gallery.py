@@ -142,5 +142,6 @@ urlpatterns = [
     path("sign-out/", nothing, name="sign-out"),
     path("docs/", nothing, name="docs"),
     *(path(f"{part}/", nothing) for part in
-      ("models", "requests", "datasets", "endpoints", "reports", "jobs", "audit", "policies", "erasures", "people")),
+      ("models", "requests", "findings", "datasets", "endpoints", "reports", "jobs", "audit", "policies", "erasures",
+       "people")),
 ]  # fmt: skip
