@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -131,10 +132,9 @@ def turn(found: records.Dossier, places: Sequence[workflow.Person], at: datetime
     standing = workflow.standing(case, at)
     gaps = [*standing.weighed.gaps.values(), *standing.weighed.reasons]
     for each in standing.requirements:
-        given = {
-            "signed": standing.signed, "also": standing.also, "open_requirements": standing.open_requirements,
-        }  # fmt: skip
-        if any(not workflow.may_sign(found.policy, each.requirement, one, case.people, **given) for one in places):
+        signed, also, turn = standing.signed, standing.also, standing.open_requirements
+        rules = partial(workflow.may_sign, found.policy, each.requirement, people=case.people, signed=signed, also=also)
+        if any(not rules(place, open_requirements=turn) for place in places):
             blocked = f" It cannot be approved yet: {gaps[0].sentence}" if gaps else ""
             return f"You may sign the {each.requirement.title.lower()}.{blocked}"
     if gaps and person.id in made_by(found):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django.db.models import F
+from django.db.models.functions import Greatest
+
 from accounts.models import Team, User
 from accounts.services import check_password, count_attempt, require_reason
 from approvals import credentials, workflow
 from approvals.models import Decision, Delegation, Recusal, ReviewRequest
 from ledger.actors import Actor
-from ledger.door import Done, governed
+from ledger.door import Done, governed, mechanical
 from ledger.events import database_time
 from ledger.refusals import Refusal
 
@@ -24,8 +27,22 @@ def delegate(*, by: User, taker: User, team: Team | None, ends_at: datetime, rea
     `taker_cannot_sign`, `credentials_changed`, `ends_invalid`, `reason_needed`, `wrong_credentials` or
     `account_locked`.
     """
+    given = {"taker": taker, "ends_at": ends_at, "reason": reason, "password": password}
+    if not by.has_perm(SIGNS, team):
+        return make_delegation(by=by, team=team, **given)
     count_attempt(by)
-    return make_delegation(by=by, team=team, taker=taker, ends_at=ends_at, reason=reason, password=password)
+    try:
+        return make_delegation(by=by, team=team, **given)
+    except Refusal as refusal:
+        if refusal.code not in ("wrong_credentials", "account_locked"):
+            uncount(by)
+        raise
+
+
+@mechanical("the password was right, and the act's refusal took back that it had been counted as such")
+def uncount(account: User) -> None:
+    tries = Greatest(F("failed_sign_ins") - 1, 0)
+    User.objects.filter(pk=account.pk).update(failed_sign_ins=tries, locked_until=None)
 
 
 @governed(permission=SIGNS, event="delegation.made", on="team", lock=False)
@@ -35,8 +52,8 @@ def make_delegation(
     """What `delegate` does once the attempt has been counted."""
     assert isinstance(by, User)
     check_password(User.objects.select_for_update(no_key=True).get(pk=by.pk), password)
-    for reason in credentials.held_back(by):
-        raise Refusal(reason.code, reason.sentence)
+    for held in credentials.held_back(by):
+        raise Refusal(held.code, held.sentence)
     if not (by.is_person and taker.is_person):
         raise Refusal("humans_only", "Only people sign, and only people stand in for them.", "taker")
     if taker == by:

@@ -273,6 +273,8 @@ SPECTACULAR_SETTINGS = {
         "HoldKindEnum": "audits.models.Hold.Kind",
         "HoldStateEnum": "audits.erasing.models.STATES",
         "DatasetPurposeEnum": "registry.models.Dataset.Purpose",
+        "ProposalKindEnum": "approvals.models.Proposal.Kind",
+        "ProposalStateEnum": "approvals.models.Proposal.State",
         "ProofPurposeEnum": "approvals.proving.PURPOSES",
         "EnvironmentEnum": "approvals.workflow.ENVIRONMENTS",
         "ReviewEnvironmentEnum": "approvals.forms.ENVIRONMENTS",

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from tests.approvals import policies, world
+from tests.cast import PASSWORD
 from tests.sealing import seal_now
 
 TEXT = "The cut-off was never tested on the newest quarter."
@@ -36,7 +37,7 @@ def a_risk(cast: Any, request: Any, target: str, *, by: Any = None, sealed: bool
     given = {"target": target, "reason": REASON, "until": in_days(30), **changes}
     digest = given.pop("digest", None) or draft(by, request, given["target"], given["reason"], given["until"]).digest
     nonce = given.pop("nonce", None) or reauthenticate(
-        by=by, request=request, digest=digest, password=world.PASSWORD, session_key=world.SESSION,
+        by=by, request=request, digest=digest, password=PASSWORD, session_key=world.SESSION,
         purpose="risk_acceptance",
     )  # fmt: skip
     row = accept_risk(by=by, request=request, digest=digest, nonce=nonce, session_key=world.SESSION, **given)

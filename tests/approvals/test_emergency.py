@@ -13,8 +13,8 @@ from approvals.workflow import People, read_policy, standing
 from ledger.refusals import Refusal
 from tests.approvals import policies, world
 from tests.approvals.test_pages import a_signature, text_of
-from tests.approvals.test_policy_documents import a_case, item, signature
-from tests.approvals.test_workflow import START, codes
+from tests.approvals.test_policy_documents import a_case, signature
+from tests.approvals.test_workflow import START, codes, item
 
 DOCUMENT = policies.a_document(emergency={"people": 2, "hours": 4})
 POLICY = read_policy(DOCUMENT)

@@ -108,6 +108,17 @@ def test_what_is_no_delegation(cast, changes, code):
     assert Event.objects.latest("id").event == "delegation.made.refused"
 
 
+def test_a_refusal_for_another_reason_does_not_count_as_a_wrong_password(cast):
+    for _ in range(6):
+        assert refused(standing.a_delegation, cast, cast.validator, cast.developer) == "taker_cannot_sign"
+        with pytest.raises(Denied):
+            standing.a_delegation(cast, cast.platform_admin, cast.approver)
+    for who in (cast.validator, cast.platform_admin):
+        who.refresh_from_db()
+        assert who.locked_until is None
+    standing.a_delegation(cast, cast.validator, cast.approver)
+
+
 def test_nobody_gives_away_what_they_do_not_hold(cast):
     for giver in (cast.platform_admin, cast.developer, cast.outsider):
         with pytest.raises(Denied):

@@ -298,6 +298,14 @@ def test_somebody_may_sign_twice_where_the_policy_lets_earlier_signers():
     assert standing(case(policy=policy, state="approved", signatures=same), START).allowed
 
 
+def test_one_person_counts_once_for_a_requirement_whatever_the_policy_says():
+    two = replace(APPROVAL, count=2, distinct_from=())
+    policy = replace(POLICY, stages=(replace(POLICY.stages[1], requirements=(two,)),))
+    same = (signed("approval", "v"), signed("approval", "v", 1), signed("approval", "v", 2))
+    assert not standing(case(policy=policy, state="approved", signatures=same), START).allowed
+    assert standing(case(policy=policy, state="approved", signatures=(*same, signed("approval", "w"))), START).allowed
+
+
 PEOPLE = st.sampled_from("abcdef")
 SIGNATURES = st.lists(
     st.builds(

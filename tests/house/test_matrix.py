@@ -115,6 +115,9 @@ class Matrix:
         first = route.path.removeprefix("api/v1/").partition("/")[0]
         if first in ("tokens", "receipts"):
             return True  # each tries it on one of their own
+        if first == "delegations":
+            party = actor in (self.world.cast.approver, self.world.cast.second_approver)
+            return party or self.holds(actor, "accounts.view_people")
         if first == "proposals":  # policies hold for every team
             return bool(actor.may_somewhere("approvals.view_request"))
         if first in ("people", "grants"):
