@@ -84,7 +84,8 @@ INVARIANTS = (
     Invariant(
         11, "An accepted risk ends with its day, and is shown wherever the approval is.",
         "tests/approvals/test_findings_rules.py::test_after_its_day_it_says_so_and_a_renewal_counts_again",
-        "approvals/workflow/findings.py", "each.covers(severity)\n        and not overdue(each.until, at)", "each.covers(severity)",
+        "approvals/workflow/findings.py",
+        "each.covers(severity)\n        and not overdue(each.until, at)", "each.covers(severity)",
     ),
     Invariant(
         12, "Time that runs out never approves.",
