@@ -31,6 +31,8 @@ class TokenAuthentication(BaseAuthentication):
             )
         touch_token(token)
         token.user.scopes = frozenset(token.scopes)
+        if request.method in ("GET", "HEAD"):
+            token.user.keep_scopes()
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:

@@ -28,7 +28,6 @@ def readable(user: User) -> EventQuerySet:
 @require_GET
 def log(request: HttpRequest) -> HttpResponse:
     user = cast(User, request.user)
-    user.keep_scopes()
     asked = EventFilter(request.GET, queryset=readable(user), request=request)
     events = asked.found if asked.is_valid() else Event.objects.none()
     before, after = (place if is_event_id(place := request.GET.get(name, "")) else "" for name in ("before", "after"))

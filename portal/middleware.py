@@ -13,11 +13,13 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from accounts.models import User
 from ledger.actors import ORIGIN, Origin
 from ledger.receipts import collecting
 from ledger.refusals import Refusal
 from portal import errors, problems
 
+READING = ("GET", "HEAD")
 Respond = Callable[[HttpRequest], HttpResponse]
 REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 # What a form says beside its file, with the marks between the parts.
@@ -58,6 +60,8 @@ class SignedInMiddleware:
             path = request.get_full_path()
             query = "" if path == "/" else "?" + urlencode({"next": path})
             return redirect(reverse(settings.LOGIN_URL) + query)
+        if isinstance(request.user, User) and request.method in READING:
+            request.user.keep_scopes()
         response = self.get_response(request)
         if request.user.is_authenticated and not request.path.startswith("/static/"):
             response.headers.setdefault("Cache-Control", "no-store")

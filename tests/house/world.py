@@ -63,7 +63,7 @@ def build(cast: Any) -> World:
     own_token(World(cast), cast.developer)
     proposal = looked_after(cast)
     Client().post("/sign-in/", {"email": cast.developer.email, "password": PASSWORD})  # a session in the list
-    own_factor(cast.developer)
+    own_factor(cast.risk_officer)
     approved = approvals.an_approval(cast, version, environment="staging")
     finding = judged.a_finding(cast, version, "medium", request=request)
     answered = judged.an_answered_one(cast, version)
