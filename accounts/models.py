@@ -157,7 +157,7 @@ class User(AbstractBaseUser):
         return self.kept[perm]
 
     def keep_scopes(self) -> None:
-        """Ask for each scope once from now on: for a request that only reads and asks the same for each part of its page."""
+        """Ask for each scope once from now on: for a request that only reads, and asks the same again and again."""
         self.kept = {}
 
     def _granted(self, perm: str) -> Scope:

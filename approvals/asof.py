@@ -67,6 +67,7 @@ def dossiers_at(ids: Iterable[int], at: datetime) -> dict[int, records.Dossier]:
         row.request_id: row
         for row in Revocation.objects.filter(request__in=present, at__lte=at).select_related("revoked_by")
     }
+    outside = records.anchored_where_asked(present.values(), decisions, until=at)
     pinned = {each.digest: each for each in policies_of(kept.values())}
     found = {}
     for pk, row in present.items():
@@ -78,7 +79,7 @@ def dossiers_at(ids: Iterable[int], at: datetime) -> dict[int, records.Dossier]:
                 seals |= dict.fromkeys(decisions[pk], "broken")
             there = [evidence[each] for each in revisions[pk][-1].evidence_ids if each in evidence]
             found[pk] = records.dossier(
-                then, revisions[pk], there, version.contributors, decisions[pk], ended.get(pk), seals, about
+                then, revisions[pk], there, version.contributors, decisions[pk], ended.get(pk), seals, about, outside
             )
     return found
 

@@ -25,7 +25,7 @@ from approvals.models import (
     Revocation,
     RiskAcceptance,
 )  # fmt: skip
-from approvals.seals import seals_of
+from approvals.seals import anchored, seals_of
 from approvals.workflow.manifest import FIRST_FORMAT, FORMAT
 from registry.models import Evidence, Version
 
@@ -79,13 +79,14 @@ def open_dossiers(requests: Iterable[ReviewRequest], made: Collection[Any] = ())
         {request.version_id for request in found.values()}, [pk for each in latest.values() for pk in each.step_ids]
     )
     seals = seals_of([*(each for given in decisions.values() for each in given), *kept.rows], made)
+    outside = anchored_where_asked(found.values(), decisions)
     revocations = {
         row.request_id: row for row in Revocation.objects.filter(request__in=ids).select_related("revoked_by")
     }
     return {
         pk: dossier(
             request, revisions[pk], [evidence[each] for each in latest[pk].evidence_ids if each in evidence],
-            contributors[request.version_id], decisions[pk], revocations.get(pk), seals, kept,
+            contributors[request.version_id], decisions[pk], revocations.get(pk), seals, kept, outside,
         )
         for pk, request in found.items()
     }  # fmt: skip
@@ -98,8 +99,9 @@ def open_dossier(request: ReviewRequest, made: Collection[Any] = ()) -> Dossier:
 def dossier(
     request: ReviewRequest, revisions: Sequence[Revision], evidence: Sequence[Evidence], contributors: Collection[User],
     decisions: Sequence[Decision], revocation: Revocation | None, seals: Mapping[Any, str], kept: reading.Kept,
+    outside: Collection[str],
 ) -> Dossier:  # fmt: skip
-    """`request` is annotated with `superseded` and `recused`."""
+    """`request` is annotated with `superseded` and `recused`; `outside` is what `anchored_where_asked` gives."""
     latest = revisions[-1]
     acceptances = kept.accepted.get((request.version_id, request.environment, request.use), [])
     steps = reading.bearing(kept.newest.get(request.version_id, []), request.pk)
@@ -134,6 +136,7 @@ def dossier(
                 seals[each],
                 untouched(each, revisions, manifest) if carries else frozenset(),
                 str(each.on_behalf_of.opaque_id) if each.on_behalf_of else "",
+                str(each.pk) in outside,
             )
             for each in decisions
         ),
@@ -147,6 +150,14 @@ def dossier(
         request, latest, tuple(revisions), tuple(evidence), tuple(decisions), revocation, manifest, case, tuple(steps),
         tuple(acceptances),
     )  # fmt: skip
+
+
+def anchored_where_asked(
+    requests: Iterable[ReviewRequest], decisions: Mapping[int, Sequence[Decision]], until: datetime | None = None
+) -> set[str]:
+    """Keys of the decisions that are anchored outside, of those requests whose policy waits for that. One query."""
+    asked = [request.pk for request in requests if request.policy_version.rules.anchor_outside]
+    return anchored([each for pk in asked for each in decisions.get(pk, ())], until) if asked else set()
 
 
 def applying(request: ReviewRequest) -> workflow.Policy:

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models import BooleanField, ExpressionWrapper, Q, Subquery
 
 from ledger.canonical import canonical
-from ledger.models import Checkpoint, Record
+from ledger.models import Anchor, Checkpoint, Record
 
 # What is signed is recorded by its signature alone.
 SIGNED = {"approvals.decision": "decision.signed", "approvals.riskacceptance": "risk_acceptance.signed"}
@@ -51,3 +51,14 @@ def seals_of(rows: Iterable[Any], made: Collection[Any] = (), until: datetime | 
         else:
             seals[each] = "sealed" if sealed else "pending"
     return seals
+
+
+def anchored(decisions: Iterable[Any], until: datetime | None = None) -> set[str]:
+    """Keys of the decisions whose sealed event a checkpoint covers that has reached a place outside (by a moment)."""
+    anchors = Anchor.objects.filter(origin=settings.LOG_ORIGIN)
+    anchors = anchors if until is None else anchors.filter(at__lte=until)
+    rows = Record.objects.filter(
+        object_type="approvals.decision", object_id__in=[str(each.pk) for each in decisions],
+        event__event="decision.signed", event__leaf__index__lt=Subquery(anchors.order_by("-size").values("size")[:1]),
+    )  # fmt: skip
+    return set(rows.values_list("object_id", flat=True))

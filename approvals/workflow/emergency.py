@@ -78,7 +78,9 @@ def granted(case: Case, reasons: Sequence[Reason], at: datetime) -> Granted | No
         return None
     if any(each.code not in LIFTED for each in reasons):
         return None
-    sealed = [each for each in signatures(case, case.computed) if each.seal == "sealed"]
+    outside = case.policy.anchor_outside
+    given = signatures(case, case.computed)
+    sealed = [each for each in given if each.seal == "sealed" and (each.anchored or not outside)]
     if len(sealed) < rule.people:
         return None
     sentence = (

@@ -21,6 +21,10 @@ APPROVING = ("approve", "approve_with_conditions")
 # Sections of a manifest that no signature outlives.
 FIXED = ("environment", "use", "model", "version", "policy")
 ANEW = "A new request has to be made and signed."
+UNANCHORED = (
+    "its policy waits until the log is anchored outside the portal. If it lasts, tell whoever runs the portal to set "
+    "up an anchor."
+)
 UNSEALED = "a signature waits for its seal in the log, which takes moments. If it lasts, tell whoever runs the portal."
 
 
@@ -30,7 +34,7 @@ class Signature:
 
     `seal` is what the log knows of it: `sealed`, `pending`, or `broken` where the row is not what the log recorded.
     `untouched` are the sections of the manifest signed that are the same in the latest revision. Whoever signed on
-    `behalf` of somebody counts as both.
+    `behalf` of somebody counts as both. It is `anchored` where its seal has reached a place outside the portal.
     """
 
     requirement: str
@@ -42,6 +46,7 @@ class Signature:
     seal: str = "sealed"
     untouched: frozenset[str] = frozenset()
     behalf: str = ""
+    anchored: bool = False
 
     @property
     def accounts(self) -> tuple[str, ...]:
@@ -284,4 +289,6 @@ def _verdict(
     sealed = fulfilments(case.policy, [each for each in counted if each.seal == "sealed"], case.team)
     if not all(each.state == "met" for each in sealed):
         return "sealing", [Reason("seal_pending", f"Everybody has signed; {UNSEALED}")]
+    if case.policy.anchor_outside and not all(each.anchored for each in counted):
+        return "sealing", [Reason("anchor_pending", f"Everybody has signed; {UNANCHORED}")]
     return "expiring" if until - at <= EXPIRING else "active", []

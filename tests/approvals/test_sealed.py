@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 
 from approvals import gate
-from tests.approvals import world
+from tests.approvals import policies, world
 
 
 def codes(result):
@@ -36,6 +36,23 @@ def as_owner(database, statement, values, table="approvals_decision"):
             assert cursor.rowcount == 1
     finally:
         connection.close()
+
+
+@pytest.mark.django_db
+def test_a_policy_may_wait_until_the_log_is_anchored_outside(cast, settings):
+    from ledger.models import Anchor, Checkpoint
+
+    policies.a_policy(cast, policies.a_document(anchor_outside=True), everywhere=True)
+    request = world.a_request(cast)
+    world.sign(cast.approver, request, "approval")
+    said = gate.evaluate(request.version, request.environment, request.use)
+    assert (said.state, codes(said)) == ("sealing", ["anchor_pending"])
+    size = Checkpoint.objects.latest("size").size
+    for covered, allowed in ((size - 1, False), (size, True)):
+        Anchor.objects.create(
+            origin=settings.LOG_ORIGIN, size=covered, target=f"folder {covered}", kind="folder", place="x", receipt=b""
+        )
+        assert gate.evaluate(request.version, request.environment, request.use).allowed == allowed
 
 
 def test_a_decision_that_is_not_what_the_log_recorded_counts_for_nothing(committing_db, cast):

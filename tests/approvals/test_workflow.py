@@ -306,6 +306,16 @@ def test_one_person_counts_once_for_a_requirement_whatever_the_policy_says():
     assert standing(case(policy=policy, state="approved", signatures=(*same, signed("approval", "w"))), START).allowed
 
 
+def test_a_policy_may_wait_for_an_anchor_outside():
+    outside = replace(POLICY, anchor_outside=True)
+    result = standing(case(policy=outside, state="approved", signatures=BOTH), START)
+    assert (result.state, codes(result.reasons)) == ("sealing", ["anchor_pending"])
+    half = (replace(BOTH[0], anchored=True), BOTH[1])
+    assert not standing(case(policy=outside, state="approved", signatures=half), START).allowed
+    both = tuple(replace(each, anchored=True) for each in BOTH)
+    assert standing(case(policy=outside, state="approved", signatures=both), START).allowed
+
+
 PEOPLE = st.sampled_from("abcdef")
 SIGNATURES = st.lists(
     st.builds(
