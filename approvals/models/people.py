@@ -19,7 +19,8 @@ PERSON = settings.AUTH_USER_MODEL
 class DelegationQuerySet(models.QuerySet["Delegation"]):
     def visible_to(self, user: Any) -> DelegationQuerySet:
         """One's own, on either side, and all of a team for whoever sees its people."""
-        return self.filter(Q(giver=user.pk) | Q(taker=user.pk) | user.scope("accounts.view_people").q("team"))
+        scope = user.scope("accounts.view_people")
+        return self if scope.everywhere else self.filter(Q(giver=user.pk) | Q(taker=user.pk) | Q(team__in=scope.teams))
 
     def active(self) -> DelegationQuerySet:
         return self.filter(starts_at__lte=Now(), ends_at__gt=Now(), ended_at=None)
