@@ -70,7 +70,9 @@ class PolicyBindingInput(serializers.Serializer[Any]):
 
 
 class PublicationInput(serializers.Serializer[Any]):
-    digest = serializers.CharField(required=False, default="", max_length=71, help_text="Of the policy that was read")
+    digest = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=71, help_text="Of the policy that was read"
+    )
     answer = serializers.CharField(required=False, allow_blank=True, default="", max_length=5000)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from portal.demo.browser import DemoFailed, Visitor, problem
+from portal.demo.challenge import accept_risk, bring_policy, raise_finding
 from portal.demo.evidence import take_out, take_pack
 from portal.demo.mortgages import CARD, FEATURES, LABEL, SEED, SENSITIVE, Mortgages
 from portal.demo.people import address
@@ -180,6 +181,19 @@ class Journey:
         seen(answer.status_code in (403, 409), f"The author's signature was answered {answer.status_code}.")
         self.say("author signs", f"{answer.status_code} {answer.json()['code']}: {problem(answer)}")
 
+    def challenged(self, version: int, request: int) -> None:
+        """The validator raises a finding, the risk officer accepts it for a while, a new revision freezes both."""
+        finding = raise_finding(self.visitor("validator"), version, request)
+        self.say("finding", f"Vera Lind raised one of high severity; gate: {self.why_not(version)}")
+        accept_risk(self.visitor("risk"), self.password, request, finding)
+        note = "The finding is accepted for 60 days; newer figures are under way."
+        self.visitor("developer").call("POST", f"/requests/{request}/revision/", json={"note": note})
+        self.say("risk accepted", "Rosa Klein accepted it for 60 days; revision 2 freezes both")
+
+    def why_not(self, version: int) -> str:
+        reasons = self.gate(version)["reasons"]
+        return next((each["sentence"] for each in reasons if each["code"] == "finding_open"), reasons[0]["sentence"])
+
     def comment(self, who: str, request: int, text: str) -> None:
         self.visitor(who).call("POST", f"/requests/{request}/comments/", json={"text": text})
 
@@ -238,6 +252,7 @@ class Journey:
         row = first_row(data)
         self.say("registered", f"{MODEL} 1, {version['artifact']['digest'][:19]}…; {dataset['rows']:,} applications")
         self.reports(version["id"], dataset["id"])
+        bring_policy(self.visitor("policy"), self.visitor("risk"), USE, self.say)
         request = self.approved(version["id"])
         endpoint = self.endpoint(model["id"], version["id"])
         key = self.key(endpoint["id"])
@@ -270,13 +285,18 @@ class Journey:
         if "validation" not in signed:
             self.comment("validator", request["id"], "Why does the cut-off of 0.8 cost black applicants so much?")
             self.comment("developer", request["id"], "It repeats the lenders of 1990. A person reads every refusal.")
+            if request["revision"]["number"] == 1:
+                self.challenged(version, request["id"])
             reasoning = "Figures replicated; the disparity is stated, and a person reads every refusal."
             self.sign("validator", request["id"], "validation", reasoning)
         self.say("validated", "Vera Lind signed the validation on its page, acknowledging each limitation")
-        self.sign("approver", request["id"], "approval", "Accepted for screening only, with every refusal read.")
+        if "approval" not in signed:
+            self.sign("approver", request["id"], "approval", "Accepted for screening only, with every refusal read.")
+        taken = "The house takes this risk for screening, until the finding is closed."
+        self.sign("risk", request["id"], "risk", taken)
         gate = self.gate(version, "auditor")
         seen(gate["allowed"], f"The gate still says no: {gate['reasons']}")
-        self.say("approved", f"Arno Weiss signed; gate: yes, until {gate['valid_until'][:10]}")
+        self.say("approved", f"Arno Weiss and Rosa Klein signed; gate: yes, until {gate['valid_until'][:10]}")
         return int(request["id"])
 
     def revoke(self, request: int) -> str:

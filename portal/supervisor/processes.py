@@ -13,7 +13,7 @@ from portal.supervisor.state import State
 
 DATABASE = "countersign"
 DATABASE_URLS = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "SEQUENCER_DATABASE_URL")
-# What only one process is told: connections that own tables or number the log, and the private keys.
+# What only those are told who need it: connections that own tables or number the log, and the private keys.
 OWNERS = frozenset({"ADMIN_DATABASE_URL", "MIGRATION_DATABASE_URL"})
 SEALS = frozenset({"SEQUENCER_DATABASE_URL", "LOG_KEY", "LOG_KEY_FILE"})
 SIGNS_RECEIPTS = frozenset({"PORTAL_KEY", "PORTAL_KEY_FILE"})
@@ -49,6 +49,8 @@ WORKER = Process(
     ),
     # A job that is cut off is claimed again, so nobody waits for a long one.
     stop=((signal.SIGTERM, 4.0), (signal.SIGQUIT, 3.0)),
+    # It signs the evidence packs that it makes.
+    knows=SIGNS_RECEIPTS,
 )
 SCHEDULER = Process("scheduler", ("celery", "-A", "portal", "beat", "--pidfile=", "--loglevel", "WARNING"))
 GATEWAY = Process(

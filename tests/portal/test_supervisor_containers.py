@@ -63,11 +63,11 @@ def test_only_setup_knows_more_than_the_portals_own_connection(services: dict[st
             assert "MIGRAT" not in str(service.get("environment"))
 
 
-def test_only_the_sequencer_can_sign_checkpoints_and_only_web_receipts(services: dict[str, Any]) -> None:
+def test_only_the_sequencer_signs_checkpoints_and_only_web_and_worker_as_the_portal(services: dict[str, Any]) -> None:
     for name, service in services.items():
         told, secrets = str(service.get("environment")), service.get("secrets", [])
         assert ("LOG_KEY_FILE" in told, "log_key" in secrets) == (name == "sequencer",) * 2
-        assert ("PORTAL_KEY_FILE" in told, "portal_key" in secrets) == (name == "web",) * 2
+        assert ("PORTAL_KEY_FILE" in told, "portal_key" in secrets) == (name in ("web", "worker"),) * 2
         assert ("SEQUENCER_DATABASE_URL" in told) == (name in {"sequencer", "setup"})
 
 
