@@ -192,7 +192,7 @@ class Journey:
 
     def why_not(self, version: int) -> str:
         reasons = self.gate(version)["reasons"]
-        return next((each["sentence"] for each in reasons if each["code"] == "finding_open"), reasons[0]["sentence"])
+        return str(next((each for each in reasons if each["code"] == "finding_open"), reasons[0])["sentence"])
 
     def comment(self, who: str, request: int, text: str) -> None:
         self.visitor(who).call("POST", f"/requests/{request}/comments/", json={"text": text})
