@@ -150,7 +150,7 @@ def leads(supervised: Supervised) -> bool:
 
 
 def test_each_process_knows_its_own_secrets_only(supervised: Supervised) -> None:
-    """The log's connection and key for the sequencer, the portal's key for web and worker, and no owner's connection."""
+    """The log's connection and key for the sequencer, the portal's key for web and worker, no owner's connection."""
     owned = {
         "sequencer": {"SEQUENCER_DATABASE_URL", "LOG_KEY_FILE"}, "web": {"PORTAL_KEY_FILE"},
         "worker": {"PORTAL_KEY_FILE"}, "scheduler": set(), "gateway": set(),
