@@ -93,6 +93,7 @@ def test_the_models_own_decisions_are_made_here_and_equal_scikit_learns_metrics(
     assert report["intersections"][0]["exploratory"]
 
 
+@pytest.mark.long
 def test_the_same_inputs_give_the_same_bytes_in_another_process(tmp_path: Path) -> None:
     bytes_here = canonical_bytes(modelled(tmp_path))
     assert bytes_here == canonical_bytes(modelled(tmp_path))

@@ -12,7 +12,7 @@ from tests.house.world import build, found_by
 from tests.journeys.steps import Person, inaccessible
 
 pytestmark = pytest.mark.journey
-NO_PAGES = {"healthz", "readyz", "jwks", "job-live", "export-live", "invitation", "theme"}
+NO_PAGES = {"healthz", "readyz", "jwks", "job-live", "export-live", "pack-live", "invitation", "theme"}
 ROLES = ("developer", "platform_admin", "auditor", "validator", "model_owner", "approver")
 
 

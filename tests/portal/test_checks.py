@@ -177,7 +177,7 @@ def test_demo_accounts_are_refused(process_environment, cast):
     assert "1 demo accounts can sign in" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["worker", "beat"])
+@pytest.mark.parametrize("command", ["worker", pytest.param("beat", marks=pytest.mark.long)])
 def test_worker_and_scheduler_refuse_too(process_environment, command, tmp_path):
     options = {
         "worker": ["--pool", "solo"],
@@ -191,6 +191,7 @@ def test_worker_and_scheduler_refuse_too(process_environment, command, tmp_path)
     assert "countersign.E003" in done.stderr
 
 
+@pytest.mark.long
 def test_the_same_by_the_check_command(process_environment):
     done = run(process_environment, "-W", "ignore", "manage.py", "check", "--deploy", PUBLIC_URL="http://x.example")
     assert done.returncode == 1

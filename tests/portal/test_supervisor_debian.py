@@ -99,6 +99,7 @@ def wait(port: int) -> None:
     raise AssertionError("Debian's PostgreSQL did not start")
 
 
+@pytest.mark.long
 def test_three_urls_replace_the_embedded_database(server: int, capfd: pytest.CaptureFixture[str]) -> None:
     urls = {
         "ADMIN_DATABASE_URL": url(server, "boss", "postgres"),

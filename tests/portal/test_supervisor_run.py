@@ -211,6 +211,7 @@ sys.exit(Supervisor(State(Path(sys.argv[1])), os.environ, processes=[web], demo=
 """
 
 
+@pytest.mark.long
 def test_another_copy_runs_beside_at_another_address(state: State, tmp_path: Path) -> None:
     def visit(note: dict[str, Any]) -> str:
         command = [sys.executable, "-c", SECOND, str(tmp_path / "copy" / ".countersign")]

@@ -51,6 +51,7 @@ def prepare(project: Path, path: Path | str, **more: str) -> subprocess.Complete
     )
 
 
+@pytest.mark.long
 def test_prepares_once_and_is_then_quiet_and_quick(project: Path, tmp_path: Path) -> None:
     path = tools(tmp_path / "bin")
     first = prepare(project, path, PYTHON=sys.executable)
@@ -68,6 +69,7 @@ def test_prepares_once_and_is_then_quiet_and_quick(project: Path, tmp_path: Path
     assert "Installing the packages" in third.stdout
 
 
+@pytest.mark.long
 def test_a_package_that_does_not_fit_its_hash_is_refused(project: Path, tmp_path: Path, environment: Path) -> None:
     shutil.copytree(environment, project / ".venv", symlinks=True)
     path = tools(tmp_path / "bin")

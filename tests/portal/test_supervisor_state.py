@@ -301,7 +301,7 @@ def test_each_process_is_told_its_own_secrets(state: State) -> None:
     seals, receipts = {"SEQUENCER_DATABASE_URL", "LOG_KEY", "LOG_KEY_FILE"}, {"PORTAL_KEY", "PORTAL_KEY_FILE"}
     owners = {"ADMIN_DATABASE_URL", "MIGRATION_DATABASE_URL"}
     assert withheld == {
-        "sequencer": owners | receipts, "web": owners | seals,
-        **dict.fromkeys(("worker", "scheduler", "gateway"), owners | seals | receipts),
+        "sequencer": owners | receipts, "web": owners | seals, "worker": owners | seals,
+        **dict.fromkeys(("scheduler", "gateway"), owners | seals | receipts),
     }  # fmt: skip
     assert set(everything) - set(preparing(everything)) == receipts | {"LOG_KEY", "LOG_KEY_FILE"}
