@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 from django.shortcuts import get_object_or_404
@@ -16,7 +17,7 @@ from rest_framework.views import APIView
 
 from accounts.asking import asker
 from accounts.models import Team
-from approvals import publishing, workflow
+from approvals import publishing
 from approvals.api import given
 from approvals.dryrun import dry_run
 from approvals.models import Policy, PolicyBinding, PolicyVersion, Proposal
@@ -151,7 +152,7 @@ class BindingList(APIView):
     @extend_schema(summary="List what governs what", responses={200: PolicyBindingSerializer(many=True)})
     def get(self, request: Request) -> Response:
         rows = PolicyBinding.objects.in_force().visible_to(request.user).select_related("policy", "team")
-        ordered = sorted(rows, key=lambda row: binding_of(row).weight, reverse=True)
+        ordered = sorted(rows, key=attrgetter("weight"), reverse=True)
         return Response(PolicyBindingSerializer(ordered, many=True).data)
 
     @extend_schema(
@@ -163,10 +164,6 @@ class BindingList(APIView):
         team = named(Team, data.pop("team"), "team")
         made = publishing.propose_binding(by=request.user, policy=policy, team=team, **data)
         return sealed_answer(ProposalSerializer(made).data, status=201, headers={"Location": address(made)})
-
-
-def binding_of(row: PolicyBinding) -> workflow.Binding[int]:
-    return workflow.Binding(row.pk, row.team_id, row.use or None, row.tier or None)
 
 
 def named(kind: Any, slug: str | None, field: str) -> Any:

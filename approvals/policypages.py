@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from operator import attrgetter
 from typing import Any
 
 from django.contrib import messages
@@ -10,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accounts.asking import asker
+from accounts.asking import asker, needs
 from accounts.models import User
 from approvals import frameworks, publishing, showing, workflow
 from approvals.dossier import bindings
@@ -22,7 +23,7 @@ from approvals.policytemplates import templates
 from approvals.views import said
 from audits import asof
 from audits.receipts import say_seal
-from ledger.refusals import Denied, Refusal
+from ledger.refusals import Refusal
 
 FORM = ["GET", "POST"]
 PUBLISHED = (
@@ -30,14 +31,6 @@ PUBLISHED = (
     "The text can never be changed or taken back; a later version can take its place.",
 )
 BOUND = ("New requests are pinned to what is bound then. Those under way, and approvals that hold, stay as they are.",)
-
-
-def needs(request: HttpRequest, permission: str) -> User:
-    """Who asks. Raises Denied where they may not, before they fill in a form for nothing."""
-    user = asker(request)
-    if not user.has_perm(permission):
-        raise Denied(permission)
-    return user
 
 
 @require_GET
@@ -53,15 +46,11 @@ def policies(request: HttpRequest) -> HttpResponse:
         given = form.cleaned_data
         found = workflow.governing(bindings(), given["team"].pk if given["team"] else 0, given["use"], given["tier"])
     context = {
-        "policies": rows, "bindings": sorted(bound, key=weight), "proposals": waiting, "governing": form,
+        "policies": rows, "bindings": sorted(bound, key=attrgetter("weight"), reverse=True),
+        "proposals": waiting, "governing": form,
         "found": found, "may_propose": user.has_perm("approvals.propose_policy"),
     }  # fmt: skip
     return render(request, "approvals/policies.html", context)
-
-
-def weight(row: PolicyBinding) -> Any:
-    """As the rules look at them: what goes first stands first."""
-    return tuple(not part for part in workflow.Binding(0, row.team_id, row.use or None, row.tier or None).weight)
 
 
 @require_GET

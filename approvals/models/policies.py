@@ -117,6 +117,11 @@ class PolicyBinding(models.Model):
     def scope(self) -> str:
         return scope_in_words(self)
 
+    @property
+    def weight(self) -> tuple[bool, bool, bool]:
+        """By which the rules choose: of what fits a request, the greatest governs."""
+        return workflow.Binding(self.policy_id, self.team_id, self.use or None, self.tier or None).weight
+
 
 def scope_in_words(row: Any) -> str:
     """For whom a binding, or the proposal of one, holds."""

@@ -10,25 +10,16 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accounts.asking import asker
-from accounts.models import User
+from accounts.asking import asker, needs
 from audits import timeline
 from audits.erasing import services, showing
 from audits.erasing.choosing import Choice, person_of, preview
 from audits.erasing.forms import ApproveForm, AskForm, ChoiceForm, HoldForm, ReasonForm
 from audits.erasing.models import Erasure, Hold
-from ledger.refusals import Denied, Refusal
+from ledger.refusals import Refusal
 
 SHOWN = 50
 FORM = ["GET", "POST"]
-
-
-def needs(request: HttpRequest, permission: str) -> User:
-    """Who asks. Raises Denied where they may not, before they fill in a form for nothing."""
-    user = asker(request)
-    if not user.has_perm(permission):
-        raise Denied(permission)
-    return user
 
 
 def a_page(request: HttpRequest, rows: Any, template: str) -> HttpResponse:
