@@ -118,7 +118,7 @@ class User(AbstractBaseUser):
     # What the token of this request is limited to; None where the person came with a session.
     scopes: frozenset[str] | None = None
     # What `keep_scopes` keeps; None where each question is asked anew.
-    kept: dict[str, Scope] | None = None
+    kept: list[tuple[int | None, list[str]]] | None = None
 
     class Meta:
         constraints = [
@@ -151,18 +151,15 @@ class User(AbstractBaseUser):
         if perm in EVERYBODY:
             return Scope(True, frozenset())
         if self.kept is None:
-            return self._granted(perm)
-        if perm not in self.kept:
-            self.kept[perm] = self._granted(perm)
-        return self.kept[perm]
+            held = self.grants.active().filter(role__permissions__contains=[perm]).order_by()
+            teams: set[int | None] = set(held.values_list("team_id", flat=True))
+        else:
+            teams = {team for team, permissions in self.kept if perm in permissions}
+        return Scope(None in teams, frozenset(team for team in teams if team is not None))
 
     def keep_scopes(self) -> None:
-        """Ask for each scope once from now on: for a request that only reads, and asks the same again and again."""
-        self.kept = {}
-
-    def _granted(self, perm: str) -> Scope:
-        teams = set(self.grants.active().filter(role__permissions__contains=[perm]).values_list("team_id", flat=True))
-        return Scope(None in teams, frozenset(team for team in teams if team is not None))
+        """Ask once for what is granted: for a request that only reads, and wants to know again and again."""
+        self.kept = list(self.grants.active().order_by().values_list("team_id", "role__permissions"))
 
     def has_perm(self, perm: str, obj: object | None = None) -> bool:
         """Whether a role grants the permission for the object's team; without an object: for the whole house."""

@@ -35,26 +35,21 @@ def dossiers_at(ids: Iterable[int], at: datetime) -> dict[int, records.Dossier]:
     A fixed number of queries. What is append-only counts by its own time; what may change, by its record. Where the
     log does not agree with the record of the request, its version or its model, no signature counts.
     """
-    rows = ReviewRequest.objects.filter(pk__in=ids, submitted_at__lte=at).select_related(
-        *records.SUBJECT, "version__registered_by", "policy_version__policy", "submitted_by"
-    )
-    present = {
-        row.pk: row for row in rows.annotate(superseded=records.superseded(until=at), recused=records.recused(until=at))
-    }
+    rows = records.whole(ReviewRequest.objects.filter(pk__in=ids, submitted_at__lte=at), until=at)
+    present = {row.pk: row for row in rows}
     kept = asof.kept_at(REQUEST, present, at)
     versions = versions_at([row.version for row in present.values()], at)
     revisions: dict[int, list[Revision]] = defaultdict(list)
-    frozen = Revision.objects.filter(request__in=present, submitted_at__lte=at).select_related("submitted_by")
+    frozen = Revision.objects.filter(request__in=present, submitted_at__lte=at)
     for revision in frozen.order_by("number"):
         revisions[revision.request_id].append(revision)
     wanted = {pk for each in revisions.values() for pk in each[-1].evidence_ids}
     evidence = {row.pk: row for row in evidence_at(records.evidence_by_id(wanted).values(), at)}
     decisions: dict[int, list[Decision]] = defaultdict(list)
-    signed = Decision.objects.filter(request__in=present, at__lte=at).select_related(
-        "signer", "revision", "on_behalf_of"
-    )
-    for decision in signed.order_by("id"):
+    for decision in Decision.objects.filter(request__in=present, at__lte=at).order_by("id"):
         decisions[decision.request_id].append(decision)
+    ended = {row.request_id: row for row in Revocation.objects.filter(request__in=present, at__lte=at)}
+    records.name_people(present.values(), revisions, decisions, ended.values())
     everything = [each for given in decisions.values() for each in given]
     active_again(everything, at)
     about = reading.read(
@@ -63,10 +58,6 @@ def dossiers_at(ids: Iterable[int], at: datetime) -> dict[int, records.Dossier]:
         until=at,
     )
     seals = seals_of([*everything, *about.rows], until=at)
-    ended = {
-        row.request_id: row
-        for row in Revocation.objects.filter(request__in=present, at__lte=at).select_related("revoked_by")
-    }
     outside = records.anchored_where_asked(present.values(), decisions, until=at)
     pinned = {each.digest: each for each in policies_of(kept.values())}
     found = {}

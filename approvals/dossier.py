@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, QuerySet
 
 from accounts.models import User
+from accounts.people import fill_in
 from approvals import workflow
 from approvals.findings import reading
 from approvals.models import (
@@ -28,8 +30,6 @@ from approvals.models import (
 from approvals.seals import anchored, seals_of
 from approvals.workflow.manifest import FIRST_FORMAT, FORMAT
 from registry.models import Evidence, Version
-
-SUBJECT = ("version__model__team", "version__model__owner", "version__model__risk_tier_set_by", "version__artifact")
 
 
 @dataclass(frozen=True)
@@ -56,33 +56,58 @@ class Dossier:
 
 
 def open_dossiers(requests: Iterable[ReviewRequest], made: Collection[Any] = ()) -> dict[int, Dossier]:
-    """Dossiers by the request's id: twelve queries, however many requests.
+    """Dossiers by the request's id: thirteen queries at most, however many requests.
 
     `made` is what the act that asks has decided, whose event is written only when the act ends.
     """
-    ids = [request.pk for request in requests]
-    rows = ReviewRequest.objects.filter(pk__in=ids).select_related(
-        *SUBJECT, "version__registered_by", "policy_version__policy", "submitted_by"
-    )
-    found = {request.pk: request for request in rows.annotate(superseded=superseded(), recused=recused())}
+    return read_dossiers(whole(ReviewRequest.objects.filter(pk__in=[request.pk for request in requests])), made)
+
+
+def whole(requests: QuerySet[ReviewRequest], until: datetime | None = None) -> QuerySet[ReviewRequest]:
+    """Each with what `read_dossiers` needs (as of a moment), but for the people."""
+    rows = requests.select_related("version__model__team", "version__artifact", "policy_version__policy")
+    return rows.annotate(superseded=superseded(until), recused=recused(until))
+
+
+def name_people(
+    requests: Collection[ReviewRequest], revisions: Mapping[int, list[Revision]],
+    decisions: Mapping[int, list[Decision]], revocations: Collection[Revocation],
+) -> None:  # fmt: skip
+    """Fill in whom requests and their parts name, and the revision of each decision. One query."""
+    versions = [request.version for request in requests]
+    fill_in(
+        (requests, ("submitted_by",)), (versions, ("registered_by",)),
+        ([version.model for version in versions], ("owner", "risk_tier_set_by")),
+        (chain(*revisions.values()), ("submitted_by",)), (revocations, ("revoked_by",)),
+        (chain(*decisions.values()), ("signer", "on_behalf_of")),
+    )  # fmt: skip
+    by_id = {each.pk: each for each in chain(*revisions.values())}
+    for decision in chain(*decisions.values()):
+        decision.revision = by_id[decision.revision_id]
+
+
+def read_dossiers(requests: Iterable[ReviewRequest], made: Collection[Any] = ()) -> dict[int, Dossier]:
+    """Dossiers of the requests that `whole` gave."""
+    found = {request.pk: request for request in requests}
+    if not found:
+        return {}
+    ids = list(found)
     revisions: dict[int, list[Revision]] = defaultdict(list)
-    for revision in Revision.objects.filter(request__in=ids).select_related("submitted_by").order_by("number"):
+    for revision in Revision.objects.filter(request__in=ids).order_by("number"):
         revisions[revision.request_id].append(revision)
     latest = {pk: rows[-1] for pk, rows in revisions.items()}
     evidence = evidence_by_id({pk for revision in latest.values() for pk in revision.evidence_ids})
     contributors = contributors_of({request.version_id for request in found.values()})
     decisions: dict[int, list[Decision]] = defaultdict(list)
-    related = ("signer", "revision", "on_behalf_of")
-    for decision in Decision.objects.filter(request__in=ids).select_related(*related).order_by("id"):
+    for decision in Decision.objects.filter(request__in=ids).order_by("id"):
         decisions[decision.request_id].append(decision)
+    revocations = {row.request_id: row for row in Revocation.objects.filter(request__in=ids)}
+    name_people(found.values(), revisions, decisions, revocations.values())
     kept = reading.read(
         {request.version_id for request in found.values()}, [pk for each in latest.values() for pk in each.step_ids]
     )
     seals = seals_of([*(each for given in decisions.values() for each in given), *kept.rows], made)
     outside = anchored_where_asked(found.values(), decisions)
-    revocations = {
-        row.request_id: row for row in Revocation.objects.filter(request__in=ids).select_related("revoked_by")
-    }
     return {
         pk: dossier(
             request, revisions[pk], [evidence[each] for each in latest[pk].evidence_ids if each in evidence],

@@ -122,28 +122,28 @@ def evaluate_many(keys: Iterable[Key]) -> dict[Key, GateResult]:
         checked_environment(environment)
     with snapshot():
         at = database_time()
-        versions = Version.objects.select_related("model", "artifact").in_bulk({version for version, _, _ in wanted})
-        candidates: dict[Key, list[ReviewRequest]] = defaultdict(list)
         asked = ReviewRequest.objects.filter(
-            version__in=versions, environment__in={key[1] for key in wanted}, use__in={key[2] for key in wanted}
-        )
-        for request in asked.order_by("id"):
-            candidates[request.version_id, request.environment, request.use].append(request)
-        dossiers = records.open_dossiers(request for key in wanted for request in candidates[key])
-        unasked = evidence_of({key[0] for key in wanted if not candidates[key]})
-        revoked = revoked_elsewhere([version.artifact_id for version in versions.values()])
-        bound = records.bindings()
+            version__in={key[0] for key in wanted}, environment__in={key[1] for key in wanted},
+            use__in={key[2] for key in wanted},
+        )  # fmt: skip
+        told: dict[Key, list[records.Dossier]] = defaultdict(list)
+        for found in records.read_dossiers(records.whole(asked.order_by("id"))).values():
+            told[found.request.version_id, found.request.environment, found.request.use].append(found)
+        versions = {key[0]: told[key][0].request.version for key in wanted if told[key]}
+        if unasked := {key[0] for key in wanted if not told[key]}:
+            versions |= Version.objects.select_related("model", "artifact").in_bulk(unasked)
+            evidence, bound = evidence_of(unasked), records.bindings()
+        revoked = revoked_elsewhere({version.artifact_id for version in versions.values()})
         answers = {}
         for key in wanted:
             version = versions.get(key[0])
             if version is None:
                 reason = Reason("unknown_version", "There is no such version. Check its number.")
                 answers[key] = GateResult(key[1], key[2], False, "no_approval", [reason], at, key[0])
-            elif candidates[key]:
-                told = [dossiers[each.pk] for each in candidates[key]]
-                answers[key] = of_requests(told, at, revoked[version.artifact_id])
+            elif told[key]:
+                answers[key] = of_requests(told[key], at, revoked[version.artifact_id])
             else:
-                answers[key] = unrequested(key, version, bound, unasked[version.pk], at, revoked[version.artifact_id])
+                answers[key] = unrequested(key, version, bound, evidence[version.pk], at, revoked[version.artifact_id])
         return answers
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db.models import Model
 
+from accounts.people import fill_in
 from approvals.findings.models import Finding, FindingStep, RiskAcceptance
 from approvals.workflow import findings as rules
 
@@ -36,18 +37,20 @@ class Kept:
 
 
 def read(versions: Collection[int], frozen: Collection[int] = (), until: datetime | None = None) -> Kept:
-    """Three queries, however many versions."""
-    related = ("finding__raised_by", "owner", "by")
+    """Four queries at most, however many versions."""
     newest: dict[int, list[FindingStep]] = defaultdict(list)
-    steps = FindingStep.objects.filter(finding__version__in=versions).latest_each(until).select_related(*related)
+    found = FindingStep.objects.filter(finding__version__in=versions).latest_each(until).select_related("finding")
+    steps = list(found)
     for step in steps:
         newest[step.finding.version_id].append(step)
-    wanted = FindingStep.objects.filter(pk__in=frozen).select_related(*related)
+    wanted = list(FindingStep.objects.filter(pk__in=frozen).select_related("finding")) if frozen else []
     accepted: dict[Subject, list[RiskAcceptance]] = defaultdict(list)
-    rows = RiskAcceptance.objects.filter(version__in=versions).select_related("signer", "withdrawal", "finding")
-    rows = rows if until is None else rows.filter(at__lte=until)
-    for row in rows.order_by("id"):
+    rows = RiskAcceptance.objects.filter(version__in=versions).select_related("withdrawal", "finding")
+    risks = list((rows if until is None else rows.filter(at__lte=until)).order_by("id"))
+    for row in risks:
         accepted[row.version_id, row.environment, row.use].append(row)
+    steps += wanted
+    fill_in((steps, ("owner", "by")), ([each.finding for each in steps], ("raised_by",)), (risks, ("signer",)))
     return Kept(newest, {each.pk: each for each in wanted}, accepted, until)
 
 
