@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, QuerySet
 
 from accounts.models import User
 from approvals import workflow
@@ -80,13 +80,14 @@ def open_dossiers(requests: Iterable[ReviewRequest], made: Collection[Any] = ())
     )
     seals = seals_of([*(each for given in decisions.values() for each in given), *kept.rows], made)
     outside = anchored_where_asked(found.values(), decisions)
+    left = left_out_where_asked(found.values(), latest)
     revocations = {
         row.request_id: row for row in Revocation.objects.filter(request__in=ids).select_related("revoked_by")
     }
     return {
         pk: dossier(
             request, revisions[pk], [evidence[each] for each in latest[pk].evidence_ids if each in evidence],
-            contributors[request.version_id], decisions[pk], revocations.get(pk), seals, kept, outside,
+            contributors[request.version_id], decisions[pk], revocations.get(pk), seals, kept, outside, left[pk],
         )
         for pk, request in found.items()
     }  # fmt: skip
@@ -99,9 +100,11 @@ def open_dossier(request: ReviewRequest, made: Collection[Any] = ()) -> Dossier:
 def dossier(
     request: ReviewRequest, revisions: Sequence[Revision], evidence: Sequence[Evidence], contributors: Collection[User],
     decisions: Sequence[Decision], revocation: Revocation | None, seals: Mapping[Any, str], kept: reading.Kept,
-    outside: Collection[str],
+    outside: Collection[str], left_out: Sequence[Evidence] = (),
 ) -> Dossier:  # fmt: skip
-    """`request` is annotated with `superseded` and `recused`; `outside` is what `anchored_where_asked` gives."""
+    """`request` is annotated with `superseded` and `recused`; `outside` and `left_out` are what `anchored_where_asked`
+    and `left_out_where_asked` give.
+    """
     latest = revisions[-1]
     acceptances = kept.accepted.get((request.version_id, request.environment, request.use), [])
     steps = reading.bearing(kept.newest.get(request.version_id, []), request.pk)
@@ -145,6 +148,7 @@ def dossier(
         superseded=getattr(request, "superseded"),  # noqa: B009
         findings=tuple(reading.as_finding(each, seals[each]) for each in steps),
         acceptances=tuple(reading.as_acceptance(each, seals[each], kept.until) for each in acceptances),
+        left_out=tuple(as_item(each) for each in left_out),
     )
     return Dossier(
         request, latest, tuple(revisions), tuple(evidence), tuple(decisions), revocation, manifest, case, tuple(steps),
@@ -158,6 +162,34 @@ def anchored_where_asked(
     """Keys of the decisions that are anchored outside, of those requests whose policy waits for that. One query."""
     asked = [request.pk for request in requests if request.policy_version.rules.anchor_outside]
     return anchored([each for pk in asked for each in decisions.get(pk, ())], until) if asked else set()
+
+
+def left_out_where_asked(
+    requests: Iterable[ReviewRequest], latest: Mapping[int, Revision]
+) -> dict[int, list[Evidence]]:
+    """By the request's id what had been computed when it was frozen and is not in the manifest, where the policy wants
+    all of it. One query.
+    """
+    found: dict[int, list[Evidence]] = defaultdict(list)
+    asked = [each for each in requests if any(rule.runs == "all" for rule in applying(each).evidence)]
+    reports: dict[int, list[Evidence]] = defaultdict(list)
+    for row in computed({each.version_id for each in asked}) if asked else ():
+        reports[row.version_id].append(row)
+    for each in asked:
+        frozen = latest[each.pk]
+        found[each.pk] = [
+            row
+            for row in reports[each.version_id]
+            if row.pk not in frozen.evidence_ids and row.created_at <= frozen.submitted_at
+        ]
+    return found
+
+
+def computed(versions: Collection[int]) -> QuerySet[Evidence]:
+    """Every report that was computed here for these versions, oldest first. None of them can be withdrawn."""
+    rows = Evidence.objects.filter(version__in=versions, provenance=Evidence.Provenance.COMPUTED)
+    found: QuerySet[Evidence] = rows.select_related("artifact", "produced_by", "dataset__artifact").order_by("id")
+    return found
 
 
 def applying(request: ReviewRequest) -> workflow.Policy:

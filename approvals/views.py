@@ -83,6 +83,7 @@ def told(request: HttpRequest, found: ReviewRequest, form: CommentForm) -> dict[
         "found": case.request, "dossier": case, "standing": now, "gate_title": title, "gate_tone": tone,
         "gate_lines": showing.gate_lines(case, now, viewer, at), "signing": showing.signing(case, viewer),
         "evidence": showing.evidence_rows(case, viewer), "left_out": showing.left_out(case),
+        "runs": showing.every_run(case),
         "deltas": showing.deltas(case, viewer), "moments": showing.moments(case, case.revisions),
         "talk": showing.conversation(case), "earlier": showing.earlier(found.version, viewer, found.pk),
         "stepped_back": showing.stepped_back(found, viewer),

@@ -58,7 +58,8 @@ class Case:
     """Everything the verdict rests on. `computed` is the manifest's digest from the records as they are now.
 
     `policy` is what of the pinned policy applies to the request. It is pinned until `pinned_until`, None without end,
-    and `superseded` where a newer version binds at once.
+    and `superseded` where a newer version binds at once. `left_out` is what had been computed here and was not frozen,
+    where the policy asks.
     """
 
     policy: Policy
@@ -76,6 +77,7 @@ class Case:
     superseded: bool = False
     findings: tuple[Finding, ...] = ()
     acceptances: tuple[Acceptance, ...] = ()
+    left_out: tuple[EvidenceItem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ def carried_over(case: Case, requirement: Requirement, signature: Signature) -> 
 
 
 def gaps(case: Case, at: datetime) -> Iterable[Reason]:
-    return evidence_gaps(case.policy, case.evidence, case.artifact, case.decision_rule, at)
+    return evidence_gaps(case.policy, case.evidence, case.artifact, case.decision_rule, at, case.left_out)
 
 
 def fulfilments(policy: Policy, counted: Sequence[Signature], team: str) -> tuple[Fulfilment, ...]:
