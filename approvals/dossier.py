@@ -26,10 +26,13 @@ from approvals.models import (
     RiskAcceptance,
 )  # fmt: skip
 from approvals.seals import anchored, seals_of
-from approvals.workflow.manifest import FIRST_FORMAT, FORMAT
+from approvals.workflow.manifest import FIRST_FORMAT, FORMAT, PINNED_FORMAT
 from registry.models import Evidence, Version
 
-SUBJECT = ("version__model__team", "version__model__owner", "version__model__risk_tier_set_by", "version__artifact")
+SUBJECT = (
+    "version__model__team", "version__model__owner", "version__model__risk_tier_set_by", "version__artifact",
+    "version__pins",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -149,11 +152,17 @@ def dossier(
         findings=tuple(reading.as_finding(each, seals[each]) for each in steps),
         acceptances=tuple(reading.as_acceptance(each, seals[each], kept.until) for each in acceptances),
         left_out=tuple(as_item(each) for each in left_out),
+        upstream=upstream_of(request.version),
     )
     return Dossier(
         request, latest, tuple(revisions), tuple(evidence), tuple(decisions), revocation, manifest, case, tuple(steps),
         tuple(acceptances),
     )  # fmt: skip
+
+
+def upstream_of(version: Version) -> workflow.Upstream | None:
+    pins = version.pinned
+    return workflow.Upstream(pins.upstream_version, version.upstream_says, pins.checked_until) if pins else None
 
 
 def anchored_where_asked(
@@ -258,18 +267,18 @@ def as_item(evidence: Evidence) -> workflow.EvidenceItem:
 
 def manifest_of(
     version: Version, evidence: Sequence[Evidence], contributors: Collection[User], policy: PolicyVersion, *,
-    environment: str, use: str, request_id: int | None, number: int, submitter: User, form: str = FORMAT,
+    environment: str, use: str, request_id: int | None, number: int, submitter: User, form: str = "",
     steps: Sequence[FindingStep] = (), acceptances: Sequence[RiskAcceptance] = (),
 ) -> dict[str, Any]:  # fmt: skip
-    """The manifest of these records as they are now, as plain JSON in the form of a format.
+    """The manifest of these records as they are now, as plain JSON in the form of a format, or of today's.
 
     People are in it by their opaque ids; of findings and accepted risks what was so when they were frozen.
     """
-    model, rows = version.model, sorted(evidence, key=lambda each: each.pk)
+    model, rows, pins = version.model, sorted(evidence, key=lambda each: each.pk), version.pinned
     items = [as_item(each) for each in rows]
     datasets = {each.dataset.pk: each.dataset for each in rows if each.dataset is not None}
     return {
-        "format": form,
+        "format": form or (PINNED_FORMAT if pins else FORMAT),
         "request": str(request_id) if request_id is not None else None,
         "revision": number,
         "submitted_by": str(submitter.opaque_id),
@@ -309,10 +318,12 @@ def manifest_of(
         ],
         "datasets": [datasets[pk].record for pk in sorted(datasets)],
         "obligations": [
-            reason.code for reason in workflow.limitations(policy.rules.applying(model.tier, environment, use), items)
+            *([workflow.UNVERIFIED.code] if pins else []),
+            *(each.code for each in workflow.limitations(policy.rules.applying(model.tier, environment, use), items)),
         ],
         "policy": {"slug": policy.policy.slug, "version": policy.number, "digest": policy.digest},
         **({} if form == FIRST_FORMAT else reading.manifest_parts(steps, acceptances)),
+        **({"pinned": {**pins.document, "says": version.upstream_says}} if pins else {}),
     }
 
 

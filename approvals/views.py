@@ -114,7 +114,8 @@ def comment(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def submit(request: HttpRequest, pk: int) -> HttpResponse:
-    versions = Version.objects.visible_to(request.user).select_related("model__team", "artifact", "registered_by")
+    related = ("model__team", "artifact", "registered_by", "pins")
+    versions = Version.objects.visible_to(request.user).select_related(*related)
     version, sent = get_object_or_404(versions, pk=pk), request.method == "POST"
     said_so = request.POST if sent else request.GET
     initial = {name: value for name in ("environment", "use") if (value := said_so.get(name))}

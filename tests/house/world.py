@@ -294,6 +294,11 @@ BODIES: dict[tuple[str, str], Body | None] = {
         "upload": w.artifacts.pk, "features": ["income", "debt"], "decision_rule": worlds.RULE,
         "contributors": [by.pk if by else 1],
     },
+    ("api-pinned-versions", "POST"): lambda w, by: {
+        "provider": "Scores Inc.", "upstream_version": "score-7", "configuration": "yes from 620 on",
+        "contributors": [by.pk if by else 1],
+    },
+    ("api-version-upstream", "POST"): None,
     ("api-version-card", "PUT"): lambda w, by: {"card": "# Use\n"},
     ("api-version-contributors", "POST"): lambda w, by: {"contributors": [w.cast.second_developer.pk]},
     ("api-version-evidence", "POST"): lambda w, by: {
