@@ -234,6 +234,7 @@ BODIES: dict[tuple[str, str], Body | None] = {
     },
     ("api-grant-proposal-confirming", "POST"): None,
     ("api-grant-proposal-declining", "POST"): lambda w, by: {"reason": "not now"},
+    ("api-person-factor-link", "POST"): lambda w, by: {"reason": "lost the phone"},
     ("api-person-link", "POST"): lambda w, by: {"reason": "forgot it"},
     ("api-person-address", "POST"): lambda w, by: {"email": "bot@example.org", "reason": "another desk"},
     ("api-person-credentials", "POST"): lambda w, by: {"reason": "called her"},
