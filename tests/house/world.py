@@ -61,7 +61,7 @@ def build(cast: Any) -> World:
     cancel(by=cast.developer, job=cancelled, reason="wrong data")
     newcomer = add_account(by=cast.platform_admin, name="Nina Neu", email="newcomer@example.org")
     own_token(World(cast), cast.developer)
-    proposal = looked_after(cast)
+    wanted = looked_after(cast)
     Client().post("/sign-in/", {"email": cast.developer.email, "password": PASSWORD})  # a session in the list
     own_factor(cast.risk_officer)
     approved = approvals.an_approval(cast, version, environment="staging")
@@ -92,6 +92,7 @@ def build(cast: Any) -> World:
     assert size < 256
     waiting = request_export(by=cast.auditor, account=cast.auditor, team=None, kind="csv", selection=Selection())
     unpacked = request_pack(by=cast.auditor, request=approved)
+    pinned = a_pinned_version(cast)
     return World(
         cast,
         {
@@ -111,7 +112,7 @@ def build(cast: Any) -> World:
             "jobs": job,
             "people": cast.ci_bot,
             "grants": cast.ci_bot.grants.get(),
-            "grant-proposals": proposal,
+            "grant-proposals": wanted,
             "robot_token": robot_token,
             "endpoints": endpoint,
             "keys": key,
@@ -126,6 +127,8 @@ def build(cast: Any) -> World:
                 ("job", cancelled.pk),
                 ("person", newcomer.pk),
                 ("person", cast.second_approver.pk),
+                ("person", cast.risk_officer.pk),
+                ("version", pinned.pk),
                 ("request", approved.pk),
                 ("finding", answered.pk),
                 ("audit-entry", Event.objects.latest("id").pk),
@@ -188,6 +191,17 @@ def own_receipt(world: World, actor: Any) -> Any:
         return world.objects["events"].pk
     own_token(world, actor)
     return Event.objects.filter(actor_id=str(actor.opaque_id)).latest("id").pk
+
+
+def a_pinned_version(cast: Any) -> Any:
+    """One whose bytes are elsewhere, with an address that would be asked."""
+    from registry.pinned.services import register_pinned_version
+
+    return register_pinned_version(
+        by=cast.developer, model=worlds.a_model(cast), provider="Scores Inc.", upstream_version="score-7",
+        configuration="yes from 620 on", ask_url="https://vendor.example/v1/model", ask_field="model.version",
+        contributors=[cast.developer],
+    )  # fmt: skip
 
 
 def found_by(world: World, name: str, path: str, actor: Any) -> Any:
