@@ -19,6 +19,8 @@ SENTENCES = {
     "password.changed": "Password changed",
     "factor.added": "Second factor added",
     "factor.removed": "Second factor removed",
+    "factor_link.made": "An administrator made a link that removes your second factors",
+    "factors.reset": "All second factors removed by a link",
     "recovery_codes.made": "New recovery codes",
     "invitation.made": "Invitation made",
     "invitation.accepted": "First password set",

@@ -111,7 +111,8 @@ def signed(answer: gate.GateResult, asked: Mapping[str, Any]) -> dict[str, Any]:
         policy, inputs = found.request.policy_version, inputs_of(found)
     body = attestation.statement(
         answer.as_dict(),
-        subject=version.artifact.digest if version else asked["digest"],
+        # An image is asked about by its own digest, which the manifest pins.
+        subject=asked["digest"] if version is None or "digest" in asked else version.artifact.digest,
         name=version.filename if version else asked["digest"],
         verifier=settings.PUBLIC_URL,
         version=settings.VERSION,

@@ -60,6 +60,8 @@ def dossiers_at(ids: Iterable[int], at: datetime) -> dict[int, records.Dossier]:
     seals = seals_of([*everything, *about.rows], until=at)
     outside = records.anchored_where_asked(present.values(), decisions, until=at)
     pinned = {each.digest: each for each in policies_of(kept.values())}
+    last = {pk: each[-1] for pk, each in revisions.items()}
+    left = records.left_out_where_asked((row for row in present.values() if row.pk in last), last)
     found = {}
     for pk, row in present.items():
         version = versions.get(row.version_id)
@@ -70,8 +72,9 @@ def dossiers_at(ids: Iterable[int], at: datetime) -> dict[int, records.Dossier]:
                 seals |= dict.fromkeys(decisions[pk], "broken")
             there = [evidence[each] for each in revisions[pk][-1].evidence_ids if each in evidence]
             found[pk] = records.dossier(
-                then, revisions[pk], there, version.contributors, decisions[pk], ended.get(pk), seals, about, outside
-            )
+                then, revisions[pk], there, version.contributors, decisions[pk], ended.get(pk), seals, about, outside,
+                left[pk],
+            )  # fmt: skip
     return found
 
 

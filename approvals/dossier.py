@@ -28,7 +28,7 @@ from approvals.models import (
     RiskAcceptance,
 )  # fmt: skip
 from approvals.seals import anchored, seals_of
-from approvals.workflow.manifest import FIRST_FORMAT, FORMAT
+from approvals.workflow.manifest import FIRST_FORMAT, FORMAT, PINNED_FORMAT
 from registry.models import Evidence, Version
 
 
@@ -65,7 +65,9 @@ def open_dossiers(requests: Iterable[ReviewRequest], made: Collection[Any] = ())
 
 def whole(requests: QuerySet[ReviewRequest], until: datetime | None = None) -> QuerySet[ReviewRequest]:
     """Each with what `read_dossiers` needs (as of a moment), but for the people."""
-    rows = requests.select_related("version__model__team", "version__artifact", "policy_version__policy")
+    rows = requests.select_related(
+        "version__model__team", "version__artifact", "version__pins", "policy_version__policy"
+    )
     return rows.annotate(superseded=superseded(until), recused=recused(until))
 
 
@@ -108,10 +110,11 @@ def read_dossiers(requests: Iterable[ReviewRequest], made: Collection[Any] = ())
     )
     seals = seals_of([*(each for given in decisions.values() for each in given), *kept.rows], made)
     outside = anchored_where_asked(found.values(), decisions)
+    left = left_out_where_asked(found.values(), latest)
     return {
         pk: dossier(
             request, revisions[pk], [evidence[each] for each in latest[pk].evidence_ids if each in evidence],
-            contributors[request.version_id], decisions[pk], revocations.get(pk), seals, kept, outside,
+            contributors[request.version_id], decisions[pk], revocations.get(pk), seals, kept, outside, left[pk],
         )
         for pk, request in found.items()
     }  # fmt: skip
@@ -124,9 +127,11 @@ def open_dossier(request: ReviewRequest, made: Collection[Any] = ()) -> Dossier:
 def dossier(
     request: ReviewRequest, revisions: Sequence[Revision], evidence: Sequence[Evidence], contributors: Collection[User],
     decisions: Sequence[Decision], revocation: Revocation | None, seals: Mapping[Any, str], kept: reading.Kept,
-    outside: Collection[str],
+    outside: Collection[str], left_out: Sequence[Evidence] = (),
 ) -> Dossier:  # fmt: skip
-    """`request` is annotated with `superseded` and `recused`; `outside` is what `anchored_where_asked` gives."""
+    """`request` is annotated with `superseded` and `recused`; `outside` and `left_out` are what `anchored_where_asked`
+    and `left_out_where_asked` give.
+    """
     latest = revisions[-1]
     acceptances = kept.accepted.get((request.version_id, request.environment, request.use), [])
     steps = reading.bearing(kept.newest.get(request.version_id, []), request.pk)
@@ -170,11 +175,18 @@ def dossier(
         superseded=getattr(request, "superseded"),  # noqa: B009
         findings=tuple(reading.as_finding(each, seals[each]) for each in steps),
         acceptances=tuple(reading.as_acceptance(each, seals[each], kept.until) for each in acceptances),
+        left_out=tuple(as_item(each) for each in left_out),
+        upstream=upstream_of(request.version),
     )
     return Dossier(
         request, latest, tuple(revisions), tuple(evidence), tuple(decisions), revocation, manifest, case, tuple(steps),
         tuple(acceptances),
     )  # fmt: skip
+
+
+def upstream_of(version: Version) -> workflow.Upstream | None:
+    pins = version.pinned
+    return workflow.Upstream(pins.upstream_version, version.upstream_says, pins.checked_until) if pins else None
 
 
 def anchored_where_asked(
@@ -183,6 +195,34 @@ def anchored_where_asked(
     """Keys of the decisions that are anchored outside, of those requests whose policy waits for that. One query."""
     asked = [request.pk for request in requests if request.policy_version.rules.anchor_outside]
     return anchored([each for pk in asked for each in decisions.get(pk, ())], until) if asked else set()
+
+
+def left_out_where_asked(
+    requests: Iterable[ReviewRequest], latest: Mapping[int, Revision]
+) -> dict[int, list[Evidence]]:
+    """By the request's id what had been computed when it was frozen and is not in the manifest, where the policy wants
+    all of it. One query.
+    """
+    found: dict[int, list[Evidence]] = defaultdict(list)
+    asked = [each for each in requests if any(rule.runs == "all" for rule in applying(each).evidence)]
+    reports: dict[int, list[Evidence]] = defaultdict(list)
+    for row in computed({each.version_id for each in asked}) if asked else ():
+        reports[row.version_id].append(row)
+    for each in asked:
+        frozen = latest[each.pk]
+        found[each.pk] = [
+            row
+            for row in reports[each.version_id]
+            if row.pk not in frozen.evidence_ids and row.created_at <= frozen.submitted_at
+        ]
+    return found
+
+
+def computed(versions: Collection[int]) -> QuerySet[Evidence]:
+    """Every report that was computed here for these versions, oldest first. None of them can be withdrawn."""
+    rows = Evidence.objects.filter(version__in=versions, provenance=Evidence.Provenance.COMPUTED)
+    found: QuerySet[Evidence] = rows.select_related("artifact", "produced_by", "dataset__artifact").order_by("id")
+    return found
 
 
 def applying(request: ReviewRequest) -> workflow.Policy:
@@ -251,18 +291,18 @@ def as_item(evidence: Evidence) -> workflow.EvidenceItem:
 
 def manifest_of(
     version: Version, evidence: Sequence[Evidence], contributors: Collection[User], policy: PolicyVersion, *,
-    environment: str, use: str, request_id: int | None, number: int, submitter: User, form: str = FORMAT,
+    environment: str, use: str, request_id: int | None, number: int, submitter: User, form: str = "",
     steps: Sequence[FindingStep] = (), acceptances: Sequence[RiskAcceptance] = (),
 ) -> dict[str, Any]:  # fmt: skip
-    """The manifest of these records as they are now, as plain JSON in the form of a format.
+    """The manifest of these records as they are now, as plain JSON in the form of a format, or of today's.
 
     People are in it by their opaque ids; of findings and accepted risks what was so when they were frozen.
     """
-    model, rows = version.model, sorted(evidence, key=lambda each: each.pk)
+    model, rows, pins = version.model, sorted(evidence, key=lambda each: each.pk), version.pinned
     items = [as_item(each) for each in rows]
     datasets = {each.dataset.pk: each.dataset for each in rows if each.dataset is not None}
     return {
-        "format": form,
+        "format": form or (PINNED_FORMAT if pins else FORMAT),
         "request": str(request_id) if request_id is not None else None,
         "revision": number,
         "submitted_by": str(submitter.opaque_id),
@@ -302,10 +342,12 @@ def manifest_of(
         ],
         "datasets": [datasets[pk].record for pk in sorted(datasets)],
         "obligations": [
-            reason.code for reason in workflow.limitations(policy.rules.applying(model.tier, environment, use), items)
+            *([workflow.UNVERIFIED.code] if pins else []),
+            *(each.code for each in workflow.limitations(policy.rules.applying(model.tier, environment, use), items)),
         ],
         "policy": {"slug": policy.policy.slug, "version": policy.number, "digest": policy.digest},
         **({} if form == FIRST_FORMAT else reading.manifest_parts(steps, acceptances)),
+        **({"pinned": {**pins.document, "says": version.upstream_says}} if pins else {}),
     }
 
 

@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from accounts.models import User
 from approvals import workflow
+from approvals.dossier import computed
 from approvals.models import Decision, ReviewRequest, Revision
 from approvals.workflow import EvidenceItem, Past, People
 from ledger.events import database_time
@@ -48,18 +49,20 @@ def dry_run(policy: workflow.Policy, viewer: User) -> DryRun:
 
 
 def pasts(requests: Any, at: datetime) -> Iterator[Past]:
-    """Each request by its last manifest, oldest first. Five queries, however many requests."""
-    rows = list(requests.order_by("id").values_list("pk", "state", "closed_at", "policy_version"))
+    """Each request by its last manifest, oldest first. Six queries, however many requests."""
+    rows = list(requests.order_by("id").values_list("pk", "state", "closed_at", "version"))
     ids = [row[0] for row in rows]
     frozen = Revision.objects.filter(request__in=ids).order_by("request_id", "-number").distinct("request_id")
-    manifests = {
-        request: (json.loads(bytes(raw)), digest, wanted)
-        for request, raw, digest, wanted in frozen.values_list("request", "manifest_bytes", "digest", "evidence_ids")
-    }
-    items = items_of({pk for _, _, wanted in manifests.values() for pk in wanted})
+    fields = ("request", "manifest_bytes", "digest", "evidence_ids", "submitted_at")
+    manifests = {request: (json.loads(bytes(raw)), *rest) for request, raw, *rest in frozen.values_list(*fields)}
+    reports: dict[int, list[int]] = defaultdict(list)
+    for version, pk in computed({row[3] for row in rows}).values_list("version", "pk"):
+        reports[version].append(pk)
+    items = items_of({pk for _, _, wanted, _ in manifests.values() for pk in wanted}.union(*reports.values()))
     signed, rejected = signatures_of(ids)
-    for pk, state, closed_at, _ in rows:
-        manifest, digest, wanted = manifests[pk]
+    for pk, state, closed_at, version in rows:
+        manifest, digest, wanted, frozen_at = manifests[pk]
+        others = [items[each] for each in reports[version] if each not in wanted]
         yield Past(
             id=pk,
             tier=manifest["model"]["risk_tier"],
@@ -73,6 +76,7 @@ def pasts(requests: Any, at: datetime) -> Iterator[Past]:
             signed=tuple((role, who) for role, who, over in signed[pk] if over == digest),
             approved=state in workflow.APPROVED,
             rejected=pk in rejected,
+            left_out=tuple(item for item in others if item.at and item.at <= frozen_at),
         )
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from approvals import dossier as records
 from approvals import workflow
@@ -90,13 +90,16 @@ def evaluate_holding(version: Version, environment: str, use: str) -> GateResult
 def evaluate_digest(
     digest: str, environment: str, use: str, model: str | None = None, visible_to: Any = None
 ) -> GateResult:
-    """The answer for bytes by their artifact digest; `model` (a slug) says which, where several versions have them.
+    """The answer for bytes by their artifact digest, or for an image by the digest that a manifest pins.
+
+    `model` (a slug) says which is meant, where several versions have them.
 
     One set of bytes may be registered as several things: then the answer is no, `ambiguous_subject`, so that nobody
     gets something approved as harmless and runs it as something else.
     """
     with snapshot():
-        alike = Version.objects.filter(artifact__digest=digest).select_related("model").order_by("pk")
+        alike = Version.objects.filter(Q(artifact__digest=digest) | Q(pins__image=digest))
+        alike = alike.select_related("model").order_by("pk")
         alike = alike.filter(pk__in=askable(visible_to)) if visible_to is not None else alike
         versions = [each for each in alike if model is None or each.model.slug == model]
         if len(versions) == 1:
@@ -131,7 +134,7 @@ def evaluate_many(keys: Iterable[Key]) -> dict[Key, GateResult]:
             told[found.request.version_id, found.request.environment, found.request.use].append(found)
         versions = {key[0]: told[key][0].request.version for key in wanted if told[key]}
         if unasked := {key[0] for key in wanted if not told[key]}:
-            versions |= Version.objects.select_related("model", "artifact").in_bulk(unasked)
+            versions |= Version.objects.select_related("model", "artifact", "pins").in_bulk(unasked)
             evidence, bound = evidence_of(unasked), records.bindings()
         revoked = revoked_elsewhere({version.artifact_id for version in versions.values()})
         answers = {}
@@ -219,6 +222,8 @@ def unrequested(
     missing = workflow.evidence_gaps(rules, items, version.artifact.digest, rule, at)
     reasons = [Reason("no_request", sentence), *missing]
     obligations = [*workflow.limitations(rules, items), *revoked.values()]
+    if not version.bytes_here:
+        obligations.insert(0, workflow.UNVERIFIED)
     return GateResult(environment, use, False, "no_approval", reasons, at, version_id, obligations)
 
 

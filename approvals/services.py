@@ -93,7 +93,7 @@ def usable(version: Version, chosen: Sequence[Evidence] | None) -> list[Evidence
 
 def freeze(request: ReviewRequest, by: User, note: str, evidence: Sequence[Evidence], number: int = 1) -> Revision:
     """The next revision: the manifest of the records as they are now."""
-    subject = Version.objects.select_related("model__risk_tier_set_by", "artifact", "registered_by").get(
+    subject = Version.objects.select_related("model__risk_tier_set_by", "artifact", "registered_by", "pins").get(
         pk=request.version_id
     )
     rows = records.evidence_by_id({each.pk for each in evidence})

@@ -149,7 +149,7 @@ def shown(request: HttpRequest, found: ReviewRequest, asked: Any) -> dict[str, A
             of=found,
         ),
         "every_line": workflow.lines(case.revision.manifest),
-        "earlier": showing.earlier(found.version, asker(request), found.pk), 
+        "earlier": showing.earlier(found.version, asker(request), found.pk), "runs": showing.every_run(case), 
     }  # fmt: skip
 
 

@@ -83,6 +83,7 @@ def told(request: HttpRequest, found: ReviewRequest, form: CommentForm) -> dict[
         "found": case.request, "dossier": case, "standing": now, "gate_title": title, "gate_tone": tone,
         "gate_lines": showing.gate_lines(case, now, viewer, at), "signing": showing.signing(case, viewer),
         "evidence": showing.evidence_rows(case, viewer), "left_out": showing.left_out(case),
+        "runs": showing.every_run(case),
         "deltas": showing.deltas(case, viewer), "moments": showing.moments(case, case.revisions),
         "talk": showing.conversation(case), "earlier": showing.earlier(found.version, viewer, found.pk),
         "stepped_back": showing.stepped_back(found, viewer),
@@ -113,7 +114,8 @@ def comment(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def submit(request: HttpRequest, pk: int) -> HttpResponse:
-    versions = Version.objects.visible_to(request.user).select_related("model__team", "artifact", "registered_by")
+    related = ("model__team", "artifact", "registered_by", "pins")
+    versions = Version.objects.visible_to(request.user).select_related(*related)
     version, sent = get_object_or_404(versions, pk=pk), request.method == "POST"
     said_so = request.POST if sent else request.GET
     initial = {name: value for name in ("environment", "use") if (value := said_so.get(name))}

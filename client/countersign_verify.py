@@ -1748,6 +1748,20 @@ def open_answer(pack: Pack, result: Result) -> dict[str, Any] | None:
     return None
 
 
+def check_pins(manifest: dict[str, Any], result: Result) -> None:
+    """Of a model whose bytes are elsewhere, what is pinned has the digest that stands for them."""
+    pinned = manifest.get("pinned")
+    if not isinstance(pinned, dict):
+        return
+    document = {name: value for name, value in pinned.items() if name != "says"}
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    if "sha256:" + hashlib.sha256(text.encode()).hexdigest() != inner(manifest, "artifact", "digest"):
+        result.find("manifest_altered", "manifest.json", "What it pins has not the digest of its artifact.")
+    result.open.append(
+        "which model ran: bytes not verified. It runs elsewhere, and what was signed is what could be pinned of it"
+    )
+
+
 def check_answer(
     pack: Pack, manifest: dict[str, Any], evidence: set[str], decisions: dict[str, dict[str, Any]], result: Result
 ) -> None:
@@ -1881,6 +1895,7 @@ def verify_pack(options: argparse.Namespace) -> Result:
         result.find("signature_invalid", "checkpoint", f"It is not signed by {by} for {pack.origin}.")
     events = check_proofs(pack, result)
     manifest = check_revisions(pack, events, result)
+    check_pins(manifest, result)
     decisions = check_decisions(pack, events, result)
     evidence = check_evidence(pack, manifest, result)
     check_answer(pack, manifest, evidence, decisions, result)

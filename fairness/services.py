@@ -124,7 +124,10 @@ def roles_of(version: Version, dataset: Dataset, sensitive: Sequence[str] | None
 
 
 def check_fit(version: Version, dataset: Dataset) -> None:
-    """Raises Refusal `inputs_differ` when the dataset lacks what the model takes."""
+    """Raises Refusal `bytes_not_here`, or `inputs_differ` when the dataset lacks what the model takes."""
+    if not version.bytes_here:
+        sentence = "Its bytes are not here, so it cannot be run here. Compare the decisions recorded in the dataset."
+        raise Refusal("bytes_not_here", sentence, "source")
     facts = ModelFacts.from_dict(version.signature)
     try:
         wanted_columns(facts.inputs, [column["name"] for column in dataset.columns], version.features)

@@ -59,11 +59,15 @@ def bind_endpoint(*, by: Actor, endpoint: Endpoint, version: Version | None) -> 
     """Choose the version that an endpoint serves; None lets it serve nothing.
 
     The gate decides whenever a prediction is asked for, so a version that is not approved may be bound: it is refused
-    until it is. What the gate says now is recorded with the act. Raises Refusal `other_model` or `already_bound`.
+    until it is. What the gate says now is recorded with the act. Raises Refusal `other_model`, `bytes_not_here` or
+    `already_bound`.
     """
     if version is not None and version.model_id != endpoint.model_id:
         sentence = f"Choose a version of {endpoint.model}: this one belongs to another model."
         raise Refusal("other_model", sentence, "version")
+    if version is not None and not version.bytes_here:
+        sentence = "Its bytes are not here, so nothing here can serve it. Ask the gate where it is called instead."
+        raise Refusal("bytes_not_here", sentence, "version")
     before = endpoint.version
     if before == version:
         sentence = f"The endpoint is bound to {'this version' if version else 'nothing'} already."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 
-LINK = re.compile(r"(/sign-in/(?:invitation|reset)/)[^/\s?#\"']+")
+LINK = re.compile(r"(/sign-in/(?:invitation|reset|factors)/)[^/\s?#\"']+")
 
 
 def hide(text: str) -> str:

@@ -130,6 +130,7 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile-jobs": {"task": "jobs.reconcile", "schedule": 5.0, "options": {"expires": 10}},
     "remove-old-exports": {"task": "audits.remove_old_exports", "schedule": 3600.0, "options": {"expires": 3000}},
     "remove-old-packs": {"task": "approvals.remove_old_packs", "schedule": 3600.0, "options": {"expires": 3000}},
+    "ask-upstreams": {"task": "registry.ask_upstreams", "schedule": 3600.0, "options": {"expires": 3000}},
     "anchor-checkpoints": {"task": "ledger.anchor_checkpoints", "schedule": 60.0, "options": {"expires": 50}},
 }
 
@@ -211,6 +212,9 @@ SEAL_WAIT_SECONDS = env.float("SEAL_WAIT_SECONDS", default=0.0 if TESTING else 2
 # Where checkpoints go when they leave the database; ledger.anchors.addresses reads the entries.
 LOG_ANCHORS = secret("LOG_ANCHORS", default="").replace(",", " ").split()
 LOG_ANCHORS_ALLOW_HTTP = env.bool("LOG_ANCHORS_ALLOW_HTTP", default=False)
+# Vendor models: hosts within that may be asked which version they run, and how old such an answer may be.
+UPSTREAM_INTERNAL_HOSTS = env.list("UPSTREAM_INTERNAL_HOSTS", default=[])
+UPSTREAM_STALE_HOURS = env.int("UPSTREAM_STALE_HOURS", default=72)
 
 # How many days the file of an export is kept; what it held stays in the log.
 EXPORT_DAYS = env.int("EXPORT_DAYS", default=30)

@@ -78,7 +78,7 @@ def restored_version(
 ) -> tuple[Version, list[User]]:
     then = copy.copy(version)
     then.model, then.card, then.notes = model, texts[record["card"]], texts[record["notes"]]
-    then.card_recorded = record["card"]
+    then.card_recorded, then.upstream_recorded = record["card"], record.get("upstream")
     named = [people[each] for each in record["contributors"] if each in people]
     return then, sorted(named, key=lambda each: each.name)
 

@@ -8,12 +8,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from registry.models import Evidence, Version
+from registry.pinned.models import Pins
+from registry.pinned.rules import UPSTREAM
 
 
 def compared(before: Version, after: Version) -> dict[str, Any]:
     """Facts side by side (`lines`: name, before, after, changed) and the cards line by line (`card`: kind, text)."""
     old, new = facts_of(before), facts_of(after)
-    lines = [{"name": name, "before": old[name], "after": new[name], "changed": old[name] != new[name]} for name in old]
+    names = [*old, *(name for name in new if name not in old)]
+    sides = [(name, old.get(name, ""), new.get(name, "")) for name in names]
+    lines = [{"name": name, "before": one, "after": other, "changed": one != other} for name, one, other in sides]
     return {"lines": lines, "card": list(card_lines(before.card, after.card))}
 
 
@@ -33,7 +37,12 @@ def facts_of(version: Version) -> dict[str, Any]:
         "opsets": opsets,
         "contributors": sorted(person.name for person in version.contributors.all()),
         "notes": version.notes,
+        **(pinned_facts(version.pinned) if version.pinned else {}),
     }
+
+
+def pinned_facts(pins: Pins) -> dict[str, str]:
+    return {name: str(value) for name, value in pins.document.items() if name not in ("format", "ask")}
 
 
 def shown_type(tensor: dict[str, Any]) -> str:
@@ -46,6 +55,8 @@ def shown_type(tensor: dict[str, Any]) -> str:
 
 def rule_in_words(rule: dict[str, Any]) -> str:
     """A decision rule as a person would say it."""
+    if rule["kind"] == UPSTREAM:
+        return "as the configuration that is pinned says"
     if rule["kind"] == "label":
         return f"yes where {rule['output']} is {rule['equals']}"
     return f"yes where {rule['output']} of class {rule['class']} is at least {rule['at_least']:g}"

@@ -11,6 +11,8 @@ from django.db.models.functions import Now
 from django.urls import reverse
 
 from ledger.canonical import digest_of, sha256, timestamp
+from registry.pinned.models import Pins
+from registry.pinned.rules import UPSTREAM
 
 
 class OwnedQuerySet(models.QuerySet[Any]):
@@ -151,13 +153,15 @@ class Version(models.Model):
     objects = VersionQuerySet.as_manager()
     # On a version as it stood: the digest of its card then, which holds even where the text is not kept any more.
     card_recorded = ""
+    # Likewise what its upstream reported then, where its bytes are not here.
+    upstream_recorded: str | None = None
 
     class Meta:
         constraints = [models.UniqueConstraint("model", "number", name="version_number")]
         ordering = ["-number"]
 
     def __str__(self) -> str:
-        return f"{self.model} {self.number}"
+        return f"{self.model} {self.number}{self.unverified}"
 
     def get_absolute_url(self) -> str:
         return reverse("version", args=[self.pk])
@@ -169,7 +173,22 @@ class Version(models.Model):
             "features": digest_of(self.features), "card": self.card_digest, "notes": sha256(self.notes.encode()),
             "contributors": sorted(str(each) for each in self.contributors.values_list("opaque_id", flat=True)),
             "registered_by": str(self.registered_by.opaque_id), "registered_at": timestamp(self.registered_at),
+            **({"upstream": self.upstream_says} if self.pinned else {}),
         }  # fmt: skip
+
+    @property
+    def bytes_here(self) -> bool:
+        """Whether the model's own bytes are here; else `artifact` is the document of what is pinned instead."""
+        return bool(self.decision_rule.get("kind") != UPSTREAM)
+
+    @property
+    def pinned(self) -> Pins | None:
+        return None if self.bytes_here else self.pins
+
+    @property
+    def upstream_says(self) -> str:
+        """Which model version the upstream reported last, for a version whose bytes are not here."""
+        return self.pins.says if self.upstream_recorded is None else self.upstream_recorded
 
     @property
     def team_id(self) -> int:
@@ -178,7 +197,18 @@ class Version(models.Model):
     @property
     def title(self) -> str:
         """How it is called where its model is known."""
-        return f"Version {self.number}"
+        return f"Version {self.number}{self.unverified}"
+
+    @property
+    def configuration_text(self) -> str:
+        """What is pinned of how a model elsewhere is set up; "" where the text is not kept any more."""
+        kept = Text.objects.filter(digest=self.decision_rule.get("configuration", "")).first()
+        return kept.text if kept else ""
+
+    @property
+    def unverified(self) -> str:
+        """Stands wherever the version is named."""
+        return "" if self.bytes_here else " (bytes not verified)"
 
     @property
     def card_digest(self) -> str:

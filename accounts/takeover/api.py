@@ -15,7 +15,8 @@ from accounts.api import AccessReasonInput, AccountDetailSerializer, AccountSeri
 from accounts.asking import asker
 from accounts.forms import PASSWORD
 from accounts.takeover import services
-from accounts.takeover.links import reset_link
+from accounts.takeover.factors import send_factor_link
+from accounts.takeover.links import factors_link, reset_link
 
 
 class LinkSerializer(serializers.Serializer[Any]):
@@ -44,6 +45,22 @@ class PersonLink(APIView):
         account, wanted = person(request, pk), given(AccessReasonInput, request)
         text = services.send_reset_link(by=asker(request), account=account, **wanted)
         response = Response({"mailed": not text, "link": reset_link(text) if text else None}, 201)
+        response.shows_secret = bool(text)  # type: ignore[attr-defined]
+        return response
+
+
+class PersonFactorLink(APIView):
+    """A link by which a person removes second factors that they have lost, once, within a day, with their password."""
+
+    permissions = {"POST": "accounts.manage_credentials"}
+
+    @extend_schema(
+        summary="Send a link for lost second factors", request=AccessReasonInput, responses={201: LinkSerializer}
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        account, wanted = person(request, pk), given(AccessReasonInput, request)
+        text = send_factor_link(by=asker(request), account=account, **wanted)
+        response = Response({"mailed": not text, "link": factors_link(text) if text else None}, 201)
         response.shows_secret = bool(text)  # type: ignore[attr-defined]
         return response
 
@@ -88,6 +105,7 @@ class OwnAddress(APIView):
 routes = [
     path("me/mail-address/", OwnAddress.as_view(), name="api-me-address"),
     path("people/<int:pk>/reset-link/", PersonLink.as_view(), name="api-person-link"),
+    path("people/<int:pk>/factor-link/", PersonFactorLink.as_view(), name="api-person-factor-link"),
     path("people/<int:pk>/mail-address/", PersonAddress.as_view(), name="api-person-address"),
     path("people/<int:pk>/credentials-confirmation/", PersonCredentials.as_view(), name="api-person-credentials"),
 ]

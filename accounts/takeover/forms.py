@@ -18,6 +18,10 @@ class AddressForm(ReasonForm):
     field_order = ("email", "reason")
 
 
+class FactorsForm(ActForm):
+    password = password_field("Your password", "current-password")
+
+
 class OwnAddressForm(ActForm):
     email = address_field()
     password = password_field("Your password", "current-password")

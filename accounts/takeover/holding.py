@@ -52,6 +52,12 @@ def changed_lately(account: User) -> CredentialChange | None:
     return CredentialChange.objects.filter(account=account).lately().first()
 
 
+def caused_lately(account: User, by: User, *kinds: str) -> bool:
+    """Whether this person caused a change of the account's credentials (of these kinds) within 30 days."""
+    changes = CredentialChange.objects.filter(account=account, caused_by=by).lately()
+    return (changes.filter(kind__in=kinds) if kinds else changes).exists()
+
+
 def confirm_all(account: User, by: User) -> list[CredentialChange]:
     """Within an act: whatever holds back signing does so no longer."""
     changes = list(CredentialChange.objects.filter(account=account).holding())

@@ -15,14 +15,12 @@ from accounts.models import CredentialChange, User
 from accounts.reasons import require_reason
 from accounts.services import check_password, count_attempt, email_taken, limit_attempts, set_password
 from accounts.takeover import mail
-from accounts.takeover.holding import confirm_all, credential_changed, holding, require_settled
+from accounts.takeover.holding import caused_lately, confirm_all, credential_changed, holding, require_settled
 from accounts.takeover.links import of_reset, reset_text
-from accounts.takeover.models import SHOWN
 from jobs.broker import hand_over
 from ledger.actors import ANONYMOUS, Actor, current_origin
 from ledger.canonical import timestamp
 from ledger.door import Done, governed
-from ledger.events import database_time
 from ledger.refusals import Refusal
 
 MAIL_RESET = "accounts.mail_reset_link"
@@ -44,11 +42,14 @@ def send_reset_link(*, by: Actor, account: User, reason: str) -> str:
 
 @governed(permission="accounts.manage_credentials", event="reset_link.made", on="account")
 def make_reset_link(*, by: Actor, account: User, reason: str) -> Done[str]:
-    """Raises Refusal `humans_only`, `own_account`, `not_resettable` or `reason_needed`."""
+    """Raises Refusal `humans_only`, `own_account`, `not_resettable`, `same_person` or `reason_needed`."""
     sender = a_person(by)
     not_own(by, account, "Change your own password on your account page.")
     if not account.is_person or not account.is_active or not account.has_usable_password():
         raise Refusal("not_resettable", "Only a person who has set a password before can be sent a link for a new one.")
+    if sender is not None and caused_lately(account, sender, CredentialChange.Kind.SECOND_FACTOR):
+        sentence = "Your link removed its second factors lately, so another administrator has to send this one."
+        raise Refusal("same_person", sentence)
     require_reason(reason)
     facts = {"account": str(account.opaque_id)}
     return Done(reset_text(account, sender), facts=facts, discloses={"reason": reason})
@@ -192,7 +193,7 @@ def confirm_credentials(*, by: Actor, account: User, reason: str) -> Done[User]:
         raise Refusal("humans_only", "Only a person confirms that a change of credentials is right.")
     not_own(by, account, "These are your own credentials, so another administrator has to confirm them.")
     require_settled(confirmer)
-    if account.credential_changes.filter(caused_by=confirmer, at__gt=database_time() - SHOWN).exists():
+    if caused_lately(account, confirmer):
         sentence = "You changed this address or sent this link, so another administrator has to confirm it."
         raise Refusal("same_person", sentence)
     require_reason(reason)

@@ -17,8 +17,9 @@ from accounts.asking import asker
 from accounts.forms import ActForm, NewPasswordForm, ReasonForm
 from accounts.models import User
 from accounts.takeover import services
-from accounts.takeover.forms import AddressForm, ForgotForm, OwnAddressForm
-from accounts.takeover.links import of_reset, reset_link
+from accounts.takeover.factors import accept_factor_link, send_factor_link
+from accounts.takeover.forms import AddressForm, FactorsForm, ForgotForm, OwnAddressForm
+from accounts.takeover.links import factors_link, of_factors, of_reset, reset_link
 from accounts.views.people import FORM, allowed, form_page, seen
 from ledger.refusals import Refusal
 
@@ -61,6 +62,27 @@ def reset(request: HttpRequest, text: str) -> HttpResponse:
 
 
 @sensitive_post_parameters("password")
+@sensitive_variables("text")
+@never_cache
+@require_http_methods(FORM)
+def reset_factors(request: HttpRequest, text: str) -> HttpResponse:
+    """Whoever holds a one-time link and knows the password removes second factors that are lost."""
+    account, _ = of_factors(text)
+    form = FactorsForm(request.POST or None)
+    if form.is_valid():
+        try:
+            accept_factor_link(text=text, password=form.cleaned_data["password"])
+        except Refusal as refusal:
+            form.refuse(Refusal(refusal.code, refusal.sentence, refusal.field or "password"))
+        else:
+            messages.success(
+                request, "Your second factors are removed. Sign in, and add new ones on your account page."
+            )
+            return redirect("sign-in")
+    return render(request, "accounts/factors_reset.html", {"form": form, "account": account}, status=form.status)
+
+
+@sensitive_post_parameters("password")
 @never_cache
 @require_http_methods(FORM)
 def own_address(request: HttpRequest) -> HttpResponse:
@@ -97,6 +119,28 @@ def send_link(request: HttpRequest, pk: int) -> HttpResponse:
             form.refuse(refusal)
     lead = "A link by which they set a new password, once, within a day. You set no password for anybody."
     words = {"title": f"Send {account.name} a link", "act": "Send link", "lead": lead}
+    return about(request, account, form, words)
+
+
+@sensitive_variables("text")
+@never_cache
+@require_http_methods(FORM)
+def send_for_factors(request: HttpRequest, pk: int) -> HttpResponse:
+    (user, account), form = guarded(request, pk), ReasonForm(request.POST or None)
+    if form.is_valid():
+        try:
+            text = send_factor_link(by=user, account=account, reason=form.cleaned_data["reason"])
+            if text:
+                return render(request, "accounts/reset_made.html", {"account": account, "link": factors_link(text)})
+            messages.success(request, f"A link is on its way to {account.name}.")
+            return redirect("person", pk)
+        except Refusal as refusal:
+            form.refuse(refusal)
+    lead = (
+        "A link by which they remove their lost second factors, once, within a day, and only with their password. "
+        "Their account then signs nothing for 24 hours. Ask them first, in person or by telephone, whether it is they."
+    )
+    words = {"title": f"Lost second factors of {account.name}", "act": "Send link", "lead": lead}
     return about(request, account, form, words)
 
 
@@ -138,8 +182,10 @@ def about(request: HttpRequest, account: User, form: ActForm, words: dict[str, A
 urlpatterns = [
     path("sign-in/forgot/", forgot, name="forgot-password"),
     path("sign-in/reset/<str:text>/", reset, name="password-reset"),
+    path("sign-in/factors/<str:text>/", reset_factors, name="factors-reset"),
     path("account/address/", own_address, name="own-address"),
     path("people/<int:pk>/link/", send_link, name="person-link"),
+    path("people/<int:pk>/factor-link/", send_for_factors, name="person-factor-link"),
     path("people/<int:pk>/address/", change_address, name="person-address"),
     path("people/<int:pk>/credentials/", confirm, name="person-credentials"),
 ]

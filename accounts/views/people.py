@@ -92,6 +92,7 @@ def person(request: HttpRequest, pk: int) -> HttpResponse:
         "may_invite": user.has_perm("accounts.add_account", account)
         and account.is_person and account.is_active and not account.has_usable_password(),
         "may_manage": may_manage, "may_reset": may_manage and account.is_person and account.has_usable_password(),
+        "may_free": may_manage and account.factors.standing().exists(),
         "waiting": account.proposed_grants.waiting().with_parts(), "holding": holding(account),
     }  # fmt: skip
     return render(request, "accounts/person.html", context)

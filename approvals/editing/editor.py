@@ -16,7 +16,7 @@ WHEN = ("tiers", "environments", "uses")
 NUMBERS = ("count", "max_age_days")
 NEW_EVIDENCE: dict[str, Any] = {
     "slug": "", "title": "", "kind": "bias_report", "source": "", "provenance": "computed", "bound_to": ["artifact"],
-    "verdicts": "acknowledge", "max_age_days": None, "when": {name: [] for name in WHEN},
+    "verdicts": "acknowledge", "max_age_days": None, "runs": "chosen", "when": {name: [] for name in WHEN},
 }  # fmt: skip
 NEW_REQUIREMENT: dict[str, Any] = {
     "slug": "", "title": "", "role": "approver", "count": 1, "scope": "team", "meaning": "",

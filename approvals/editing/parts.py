@@ -125,7 +125,11 @@ class EvidencePart(Applies):
         "A verdict that is not within bounds",
     )
     max_age_days = number("At most so many days old", "Empty: any age.", required=False)
-    field_order = ("title", "slug", "kind", "source", "provenance", "bound_to", "verdicts", "max_age_days")
+    runs = one(
+        [("chosen", "those that the submitter attaches"), ("all", "every one, so that nobody picks the best of many")],
+        "Of the reports computed here",
+    )
+    field_order = ("title", "slug", "kind", "source", "provenance", "bound_to", "verdicts", "max_age_days", "runs")
 
 
 class StagePart(Part):

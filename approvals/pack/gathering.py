@@ -31,7 +31,8 @@ ACTS = (
     "risk_acceptance.signed",
 )  # fmt: skip
 BESIDE = (
-    "version.registered", "report.published", "evidence.attached", "evidence.withdrawn", "finding.raised",
+    "version.registered", "upstream.answered",
+    "report.published", "evidence.attached", "evidence.withdrawn", "finding.raised",
     "finding.answered", "finding.reassessed", "finding.closed", "finding.reopened", "risk_acceptance.signed",
     "risk_acceptance.withdrawn", "policy.published",
 )  # fmt: skip

@@ -135,10 +135,13 @@ def path_of(evidence: Evidence) -> str:
 def not_here(found: Gathered, unshown: list[Evidence]) -> Iterator[str]:
     """What somebody might look for in a pack, and where it is instead."""
     version = found.dossier.request.version
-    yield (
-        f"the model's bytes ({version.artifact.size:,}): whoever has them compares their SHA-256 with "
-        f"{version.artifact.digest}, which manifest.json names"
-    )
+    if version.bytes_here:
+        yield (
+            f"the model's bytes ({version.artifact.size:,}): whoever has them compares their SHA-256 with "
+            f"{version.artifact.digest}, which manifest.json names"
+        )
+    else:
+        yield "the model's bytes, which were never verified: manifest.json has under `pinned` what stands for them"
     yield "the rows of datasets: manifest.json names the digest of each"
     yield "the conversation, mail and network addresses: they stay in the portal and its log"
     if any(each.provenance == Evidence.Provenance.COMPUTED for each in found.dossier.evidence):

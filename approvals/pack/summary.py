@@ -43,7 +43,11 @@ def told(found: Gathered) -> dict[str, Any]:
             ["Model", f"{model.name} ({model.slug}), version {version.number}", False],
             ["Environment and use", f"{request.environment}, for {request.use}", False],
             ["Risk tier", str(revision.manifest["model"]["risk_tier"]), False],
-            ["Bytes of the model", f"{version.artifact.digest}, {version.artifact.size:,} bytes", True],
+            [
+                "Bytes of the model" if version.bytes_here else "Bytes not verified: pinned",
+                f"{version.artifact.digest}, {version.artifact.size:,} bytes",
+                True,
+            ],
             ["Manifest signed", f"revision {revision.number}, {revision.digest}", True],
             ["Policy", str(request.policy_version), False],
             ["Its digest", request.policy_version.digest, True],

@@ -13,6 +13,7 @@ from approvals.showing.parts import (
     prospect,
     stepped_back,
 )
+from approvals.showing.runs import every_run
 from approvals.showing.then import policy_then, request_then
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "deltas",
     "earlier",
     "eligible",
+    "every_run",
     "evidence_rows",
     "gate_lines",
     "headline",

@@ -50,6 +50,8 @@ def rule_in_words(rule: Mapping[str, Any]) -> str:
         return f"yes where {rule['output']}[{rule['class']}] ≥ {rule['at_least']}"
     if rule.get("kind") == "label":
         return f"yes where {rule['output']} is {rule['equals']}"
+    if rule.get("kind") == "upstream":
+        return "as the configuration that is pinned says"
     return ", ".join(f"{key} {value}" for key, value in rule.items())
 
 
@@ -83,7 +85,7 @@ def manifest_lines(
         Shown(f"dataset {each['id']}", f"{each['rows']:,} rows, {each['purpose'].replace('_', ' ')}", each["artifact"])
         for each in manifest["datasets"]
     ]
-    shown += about_findings(manifest, names)
+    shown += [*about_pins(manifest), *about_findings(manifest, names)]
     policy = manifest["policy"]
     return [
         *shown,
@@ -92,6 +94,20 @@ def manifest_lines(
         Shown("submitted by", f"{names[manifest['submitted_by']]}, revision {manifest['revision']}"),
         *([Shown("manifest", "", digest)] if digest else []),
     ]
+
+
+def about_pins(manifest: Mapping[str, Any]) -> list[Shown]:
+    """What format 3 adds: what is pinned of a model whose bytes are not here."""
+    pinned = manifest.get("pinned")
+    if pinned is None:
+        return []
+    texts = [Shown("provider", pinned["provider"], note="bytes not verified", tone="wait")]
+    if pinned["upstream_version"]:
+        texts.append(Shown("upstream version", pinned["upstream_version"]))
+    if pinned["says"] != (pinned["upstream_version"] or ""):
+        texts.append(Shown("upstream reports", pinned["says"], note="not what is pinned", tone="no"))
+    digests = [Shown(name, "", pinned[name]) for name in ("image", "contract", "configuration") if pinned[name]]
+    return [*texts, *digests]
 
 
 def about_findings(manifest: Mapping[str, Any], names: Names) -> list[Shown]:

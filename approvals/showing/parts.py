@@ -57,8 +57,9 @@ def stepped_back(request: ReviewRequest, viewer: User) -> list[Recusal]:
 
 
 def left_out(found: Dossier) -> list[Evidence]:
-    """Evidence about this version that is not in the manifest: cherry-picking has to be seen."""
-    return list(Evidence.objects.filter(version=found.request.version_id).exclude(pk__in=found.revision.evidence_ids))
+    """What people submitted about this version that is not in the manifest; of reports `runs` tells."""
+    rows = Evidence.objects.filter(version=found.request.version_id, provenance=Evidence.Provenance.SUBMITTED)
+    return list(rows.exclude(pk__in=found.revision.evidence_ids))
 
 
 def people(found: Dossier) -> dict[str, list[User]]:

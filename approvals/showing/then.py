@@ -14,6 +14,7 @@ from approvals.models import PolicyVersion, ReviewRequest
 from approvals.showing.gatebox import gate_lines, headline
 from approvals.showing.manifests import Delta, changes, rule_in_words
 from approvals.showing.parts import conversation, earlier, moments
+from approvals.showing.runs import every_run
 from audits import asof
 from ledger.canonical import sha256
 from registry.asof import evidence_at
@@ -34,7 +35,12 @@ def request_then(request: ReviewRequest, viewer: User, at: datetime) -> dict[str
         "found": found.request, "dossier": found, "standing": standing, "gate_title": title, "gate_tone": tone,
         "gate_lines": gate_lines(found, standing, None, at),
         "evidence": evidence_then(found), "everything": len(attached),
-        "left_out": [each for each in attached if each.pk not in found.revision.evidence_ids],
+        "left_out": [
+            each
+            for each in attached
+            if each.pk not in found.revision.evidence_ids and each.provenance == Evidence.Provenance.SUBMITTED
+        ],
+        "runs": every_run(found, until=at),
         "deltas": deltas_then(found), "moments": moments(found, found.revisions),
         "talk": conversation(found, at), "earlier": earlier_then(found, viewer, at),
         "people": {"contributors": contributors(found)}, "rule": rule_in_words(found.request.version.decision_rule),

@@ -26,6 +26,7 @@ from approvals.workflow.standing import (
     weighing,
 )
 from approvals.workflow.trying import Past, Tried, tried
+from approvals.workflow.upstream import UNVERIFIED, Upstream
 
 __all__ = [
     "APPROVED",
@@ -36,6 +37,7 @@ __all__ = [
     "FIXED",
     "OPEN",
     "POLICY_FORMAT",
+    "UNVERIFIED",
     "Binding",
     "Case",
     "Change",
@@ -54,6 +56,7 @@ __all__ = [
     "Stage",
     "Standing",
     "Tried",
+    "Upstream",
     "differences",
     "emergency_requirement",
     "evidence_gaps",

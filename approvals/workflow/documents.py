@@ -17,6 +17,7 @@ from approvals.workflow.policy import (
     FACTORS,
     OVERDUE,
     PROVENANCES,
+    RUNS,
     SCOPES,
     SEVERITIES,
     TIERS,
@@ -31,14 +32,18 @@ from approvals.workflow.policy import (
     When,
 )
 
-FIRST, FORMAT = "countersign-policy/1", "countersign-policy/2"
+FORMATS = ("countersign-policy/1", "countersign-policy/2", "countersign-policy/3")
+FORMAT = FORMATS[-1]
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 ROLE = re.compile(r"[a-z]+(_[a-z]+)*\Z")
-# What format 1 could not say yet; what it leaves out has the defaults of the dataclasses.
-SECOND = {
-    Policy: {"frameworks", "max_pinned_days", "factor", "conditions", "anchor_outside", "findings", "emergency"},
-    EvidenceRule: {"max_age_days", "when"},
-    Requirement: {"scope", "when", "carry_over_if"},
+# What each format was the first to say; what an older one leaves out has the defaults of the dataclasses.
+NEW: dict[str, dict[type, set[str]]] = {
+    FORMATS[1]: {
+        Policy: {"frameworks", "max_pinned_days", "factor", "conditions", "anchor_outside", "findings", "emergency"},
+        EvidenceRule: {"max_age_days", "when"},
+        Requirement: {"scope", "when", "carry_over_if"},
+    },
+    FORMATS[2]: {EvidenceRule: {"runs"}},
 }
 
 Read = Callable[[Any, str], Any]
@@ -48,8 +53,9 @@ def read(document: Mapping[str, Any]) -> Policy:
     """The policy that a document is. Raises InvalidPolicy."""
     if "format" not in _table(document, "policy"):
         raise InvalidPolicy("format", "is missing")
-    form = _one_of((FIRST, FORMAT))(document["format"], "format")
-    policy: Policy = _shape(Policy, form == FIRST)({key: document[key] for key in document if key != "format"}, "")
+    form = _one_of(FORMATS)(document["format"], "format")
+    shape = _shape(Policy, FORMATS.index(form))
+    policy: Policy = shape({key: document[key] for key in document if key != "format"}, "")
     requirements = list(policy.requirements)
     if not requirements or not all(stage.requirements for stage in policy.stages):
         raise InvalidPolicy("stages", "every stage needs at least one requirement")
@@ -79,10 +85,10 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _shape(kind: type, first: bool) -> Read:
-    """Reads a table with exactly the fields of a dataclass, each by its own rule."""
+def _shape(kind: type, form: int) -> Read:
+    """Reads a table with exactly the fields that a format knows of a dataclass, each by its own rule."""
     rules = RULES[kind]
-    unknown = SECOND.get(kind, set()) if first else set()
+    unknown = {name for later in FORMATS[form + 1 :] for name in NEW[later].get(kind, ())}
 
     def reader(value: Any, place: str) -> Any:
         data = _table(value, place or "policy")
@@ -93,19 +99,19 @@ def _shape(kind: type, first: bool) -> Read:
         for name in wanted:
             if name not in data:
                 raise InvalidPolicy(_under(place, name), "is missing")
-        return kind(**{name: _rule(rules[name], first)(data[name], _under(place, name)) for name in wanted})
+        return kind(**{name: _rule(rules[name], form)(data[name], _under(place, name)) for name in wanted})
 
     return reader
 
 
-def _rule(rule: Any, first: bool) -> Read:
+def _rule(rule: Any, form: int) -> Read:
     """A dataclass, a list of one, or one or nothing (a tuple of one), read in the document's format."""
     if isinstance(rule, type):
-        return _shape(rule, first)
+        return _shape(rule, form)
     if isinstance(rule, list):
-        return _each(_shape(rule[0], first))
+        return _each(_shape(rule[0], form))
     if isinstance(rule, tuple):
-        return _optional(_shape(rule[0], first))
+        return _optional(_shape(rule[0], form))
     read: Read = rule
     return read
 
@@ -212,6 +218,7 @@ RULES: dict[type, dict[str, Any]] = {
     EvidenceRule: {
         "slug": _slug, "title": _text(120), "kind": _kind, "source": _source, "provenance": _one_of(PROVENANCES),
         "bound_to": _several_of(BOUND), "verdicts": _one_of(VERDICTS), "max_age_days": _optional(_days), "when": When,
+        "runs": _one_of(RUNS),
     },
     Requirement: {
         "slug": _slug, "title": _text(120), "role": _role, "count": _from_one(20),

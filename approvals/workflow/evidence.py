@@ -35,11 +35,18 @@ class EvidenceItem:
 
 
 def evidence_gaps(
-    policy: Policy, evidence: Sequence[EvidenceItem], artifact: str, decision_rule: str, at: datetime
-) -> Iterable[Reason]:
-    """One reason for each evidence rule that nothing frozen fulfils at this moment, naming the nearest miss."""
+    policy: Policy, evidence: Sequence[EvidenceItem], artifact: str, decision_rule: str, at: datetime,
+    left_out: Sequence[EvidenceItem] = (),
+) -> Iterable[Reason]:  # fmt: skip
+    """One reason for each evidence rule that nothing frozen fulfils at this moment, naming the nearest miss.
+
+    `left_out` is what had been computed here when the evidence was frozen and is not among it.
+    """
     for rule in policy.evidence:
         alike = [item for item in evidence if _alike(rule, item)]
+        if rule.runs == "all" and (picked := _picked(rule, alike, left_out, artifact, decision_rule)):
+            yield picked
+            continue
         misses = [(_miss(rule, item, artifact, decision_rule, at), item) for item in alike]
         if any(miss is None for miss, _ in misses):
             continue
@@ -54,6 +61,26 @@ def evidence_gaps(
 
 def _alike(rule: EvidenceRule, item: EvidenceItem) -> bool:
     return item.kind == rule.kind and rule.source in ("", item.source) and rule.provenance in ("", item.provenance)
+
+
+def _picked(
+    rule: EvidenceRule,
+    alike: Sequence[EvidenceItem],
+    left_out: Sequence[EvidenceItem],
+    artifact: str,
+    decision_rule: str,
+) -> Reason | None:
+    """Why reports were picked rather than shown: some were left out, or a bad one stands beside a good one."""
+    others = [item for item in left_out if _alike(rule, item)]
+    if others:
+        count = f"{len(others)} of {len(others) + len(alike)} reports computed here"
+        advice = "The policy wants every one: attach them all in a new revision."
+        return Reason(
+            "evidence_left_out", f"{rule.title}: {count} {'is' if len(others) == 1 else 'are'} left out. {advice}"
+        )
+    misses = ((_miss(rule, item, artifact, decision_rule), item) for item in alike)
+    worst = next(((miss, item) for miss, item in misses if miss and miss.code == "evidence_verdict"), None)
+    return Reason(worst[0].code, f"{rule.title}: “{worst[1].title}” {worst[0].sentence}") if worst else None
 
 
 def _miss(

@@ -11,7 +11,9 @@ from typing import Any
 from ledger.canonical import digest_of
 
 # Format 2 adds `findings`, `conditions` and `risk_acceptances`. A revision keeps the format that it was frozen in.
+# Format 3 adds `pinned`, for versions whose bytes are not here; all others stay in format 2.
 FORMAT = "countersign-manifest/2"
+PINNED_FORMAT = "countersign-manifest/3"
 FIRST_FORMAT = "countersign-manifest/1"
 
 

@@ -11,6 +11,7 @@ DISTINCT = ("submitter", "owner", "contributors", "evidence_producers", "earlier
 ALWAYS_DISTINCT = ("submitter", "contributors", "evidence_producers")
 BOUND = ("artifact", "decision_rule", "dataset")
 VERDICTS = ("acknowledge", "within_only")
+RUNS = ("chosen", "all")
 DEACTIVATED = ("keeps", "suspends")
 PROVENANCES = ("computed", "")
 SCOPES = ("team", "house")
@@ -55,6 +56,7 @@ class EvidenceRule:
 
     `verdicts` is `within_only` (any other verdict blocks) or `acknowledge` (it is listed, and each signer has to
     acknowledge it). `source` tells reports of one kind apart; "" takes any. After `max_age_days` it counts no more.
+    Where `runs` is `all`, every report of the kind that was computed here has to be in the manifest, good and bad.
     """
 
     slug: str
@@ -66,6 +68,7 @@ class EvidenceRule:
     verdicts: str
     max_age_days: int | None = None
     when: When = When()
+    runs: str = "chosen"
 
     @property
     def max_age(self) -> timedelta | None:

@@ -11,6 +11,7 @@ from approvals.workflow.evidence import EvidenceItem, evidence_gaps, limitations
 from approvals.workflow.findings import CONDITION, STANDING, Acceptance, Finding, Weighed, weigh
 from approvals.workflow.policy import Policy, Requirement
 from approvals.workflow.signing import People, Reason, a, excluded
+from approvals.workflow.upstream import UNVERIFIED, Upstream, against
 
 EXPIRING = timedelta(days=30)
 OPEN = ("in_review", "changes_requested")
@@ -58,7 +59,8 @@ class Case:
     """Everything the verdict rests on. `computed` is the manifest's digest from the records as they are now.
 
     `policy` is what of the pinned policy applies to the request. It is pinned until `pinned_until`, None without end,
-    and `superseded` where a newer version binds at once.
+    and `superseded` where a newer version binds at once. `left_out` is what had been computed here and was not frozen,
+    where the policy asks; `upstream` what is known of a model whose bytes are not here.
     """
 
     policy: Policy
@@ -76,6 +78,8 @@ class Case:
     superseded: bool = False
     findings: tuple[Finding, ...] = ()
     acceptances: tuple[Acceptance, ...] = ()
+    left_out: tuple[EvidenceItem, ...] = ()
+    upstream: Upstream | None = None
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,14 @@ def weighing(case: Case, at: datetime) -> Weighed:
     for rule in case.policy.evidence:
         for gap in gaps(replace(case, policy=replace(case.policy, evidence=(rule,))), at):
             missing[rule.slug] = gap
-    return weigh(case.policy.findings, missing, case.findings, case.acceptances, at)
+    weighed = weigh(case.policy.findings, missing, case.findings, case.acceptances, at)
+    if case.upstream is None:
+        return weighed
+    ends = [each for each in (weighed.ends, case.upstream.checked_until) if each]
+    return replace(
+        weighed, reasons=(*against(case.upstream, at), *weighed.reasons),
+        obligations=(UNVERIFIED, *weighed.obligations), ends=min(ends, default=None),
+    )  # fmt: skip
 
 
 def counting(case: Case) -> Iterable[Signature]:
@@ -196,7 +207,7 @@ def carried_over(case: Case, requirement: Requirement, signature: Signature) -> 
 
 
 def gaps(case: Case, at: datetime) -> Iterable[Reason]:
-    return evidence_gaps(case.policy, case.evidence, case.artifact, case.decision_rule, at)
+    return evidence_gaps(case.policy, case.evidence, case.artifact, case.decision_rule, at, case.left_out)
 
 
 def fulfilments(policy: Policy, counted: Sequence[Signature], team: str) -> tuple[Fulfilment, ...]:

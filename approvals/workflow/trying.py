@@ -28,12 +28,13 @@ class Past:
     signed: tuple[tuple[str, str], ...]
     approved: bool
     rejected: bool
+    left_out: tuple[EvidenceItem, ...] = ()
 
 
 def missing(policy: Policy, past: Past) -> list[Reason]:
     """What this policy would have missed. A signature counts for a requirement of the role in which it was given."""
     applied = policy.applying(past.tier, past.environment, past.use)
-    reasons = list(evidence_gaps(applied, past.evidence, past.artifact, past.decision_rule, past.at))
+    reasons = list(evidence_gaps(applied, past.evidence, past.artifact, past.decision_rule, past.at, past.left_out))
     left = list(past.signed)
     signers: set[str] = set()
     for requirement in applied.requirements:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from ledger.anchors.guard import Connect, NotPublic
 from ledger.anchors.targets import Failed
 
 CONNECT_SECONDS = 5.0
@@ -36,11 +37,12 @@ def loopback(host: str) -> bool:
 
 def send(
     method: str, url: str, *, headers: Mapping[str, str], body: bytes = b"", limit: int = LARGEST_ANSWER,
-    seconds: float = WHOLE_SECONDS,
+    seconds: float = WHOLE_SECONDS, connect: Connect | None = None,
 ) -> Answer:  # fmt: skip
     """Send one request and read the answer, of at most `limit` bytes, within `seconds` from first to last.
 
-    Raises Failed `unreachable`, `timed_out`, `answer_too_large`, `answer_malformed` or `redirected`.
+    `connect` opens the connection where the address is not the operator's own (see `guard`). Raises Failed
+    `not_public`, `unreachable`, `timed_out`, `answer_too_large`, `answer_malformed` or `redirected`.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -51,6 +53,8 @@ def send(
         )
     else:
         connection = http.client.HTTPConnection(host, parts.port, timeout=CONNECT_SECONDS)
+    if connect is not None:
+        connection._create_connection = connect  # type: ignore[attr-defined]
     late, held = threading.Event(), list[socket.socket]()
 
     def cut() -> None:
@@ -90,6 +94,8 @@ def target(path: str, query: str) -> str:
 
 
 def unusable(host: str, error: Exception) -> Failed:
+    if isinstance(error, NotPublic):
+        return Failed("not_public", f"{host} is an address within. Ask whoever runs the portal to allow it.")
     if isinstance(error, ssl.SSLError):
         return Failed("unreachable", f"No secure connection to {host} was possible. Check its certificate.")
     if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):

@@ -85,7 +85,7 @@ def may(viewer: User, on: Model | Version, *verbs: str) -> dict[str, bool]:
 @require_GET
 def version(request: HttpRequest, pk: int) -> HttpResponse:
     viewer = asker(request)
-    rows = Version.objects.visible_to(viewer).select_related("model__team", "artifact", "registered_by")
+    rows = Version.objects.visible_to(viewer).select_related("model__team", "artifact", "registered_by", "pins")
     found: Version = get_object_or_404(rows.prefetch_related("contributors"), pk=pk)
     if at := asof.asked(request.GET):
         return render(request, "portal/version.html", then.version(found, viewer, at, request.GET.get("tab", "")))

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from accounts.models import Team, User
 from ledger.canonical import sha256
 from registry.models import Artifact, Dataset, Evidence, Model, Upload, Version
+from registry.pinned.models import Pins
 
 BYTES = {(200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, description="The bytes")}
 NOT_MODIFIED = OpenApiResponse(description="As before")
@@ -77,19 +78,36 @@ class ModelOut(serializers.ModelSerializer[Model]):
         ]  # fmt: skip
 
 
+class PinsOut(serializers.ModelSerializer[Pins]):
+    """What is pinned of a version whose bytes are not here; `says` is what its upstream reported last."""
+
+    says = serializers.CharField()
+
+    class Meta:
+        model = Pins
+        fields = [
+            "provider", "image", "upstream_version", "contract", "configuration", "ask_url", "ask_field", "says",
+            "asked_at", "answered_at", "problem",
+        ]  # fmt: skip
+
+
 class VersionOut(serializers.ModelSerializer[Version]):
     model = ModelRef()
     artifact = ArtifactRef()
     card_digest = serializers.CharField()
     contributors = PersonRef(many=True)
     registered_by = PersonRef()
+    bytes_verified = serializers.BooleanField(
+        source="bytes_here", help_text="False where `artifact` is the document of what is pinned instead"
+    )
+    pins = PinsOut(source="pinned", allow_null=True)
     url = serializers.CharField(source="get_absolute_url")
 
     class Meta:
         model = Version
         fields = [
             "id", "model", "number", "artifact", "filename", "signature", "features", "decision_rule", "card",
-            "card_digest", "notes", "contributors", "registered_by", "registered_at", "url",
+            "card_digest", "notes", "contributors", "registered_by", "registered_at", "bytes_verified", "pins", "url",
         ]  # fmt: skip
 
 

@@ -68,7 +68,8 @@ def visible(request: Request, pk: int) -> Version:
 
 
 def full() -> Any:
-    return Version.objects.select_related("model__team", "artifact", "registered_by").prefetch_related("contributors")
+    related = ("model__team", "artifact", "registered_by", "pins")
+    return Version.objects.select_related(*related).prefetch_related("contributors")
 
 
 class Versions(ListAPIView[Version]):

@@ -113,7 +113,7 @@ def first_values(request: HttpRequest, model: Model, signature: dict[str, Any]) 
     if before is None:
         return values
     rule = before.decision_rule
-    if rule["output"] in outputs:
+    if rule.get("output") in outputs:
         values |= {"klass" if key == "class" else key: value for key, value in rule.items()}
     people = before.contributors.values_list("pk", flat=True)
     return {**values, "features": "\n".join(before.features), "card": before.card, "contributors": list(people)}

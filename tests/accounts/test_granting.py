@@ -12,7 +12,6 @@ from django.db.models.functions import Now
 from accounts.granting.services import confirm_grant, decline_grant, propose_grant
 from accounts.models import Grant, ProposedGrant, Recertification, User
 from accounts.services import deactivate_account, grant_role, revoke_grant
-from accounts.takeover.services import accept_reset, make_reset_link
 from ledger.models import Event
 from ledger.refusals import Denied, Refusal
 from tests.accounts.world import CONSOLE, post, proposed, refused, role, second_admin
@@ -112,16 +111,6 @@ class TestTwoPeople:
         deactivate_account(by=admin, account=cast.second_developer, reason="left us")
         fourth = second_admin(cast, "Vito Viert")
         refused("account_inactive", confirm_grant, by=fourth, proposal=gone)
-
-    def test_an_account_that_was_just_taken_over_is_no_second_person(self, cast):
-        """An administrator sends a link to another, opens it, and would be both."""
-        admin, second = cast.platform_admin, second_admin(cast)
-        proposal = proposed(admin, admin, team=cast.team)
-        accept_reset(text=make_reset_link(by=admin, account=second, reason="forgot it"), new="a much better phrase")
-        refused("credentials_changed", confirm_grant, by=second, proposal=proposal)
-        refused("credentials_changed", decline_grant, by=second, proposal=proposal, reason="no")
-        refused("credentials_changed", grant_role, by=second, account=admin, role=role("approver"), team=cast.team,
-                reason="friend", accept_conflict=True, conflict_reason="friend")  # fmt: skip
 
     def test_a_role_for_the_whole_house_meets_the_roles_of_every_team(self, cast):
         wish = {"by": cast.platform_admin, "account": cast.developer, "reason": "stands in"}

@@ -190,7 +190,7 @@ def test_evidence_left_out_stays_listed(cast, signed_in, visit):
     assert "Known limitations" in visit(cast.developer, page)
     sent = {"environment": "production", "use": world.USE, "note": "", "evidence": [kept.pk]}
     answer = signed_in(cast.developer).post(page, sent, follow=True)
-    assert "Not in this manifest, though about this version" in text_of(answer)
+    assert "1 of 3 reports that were ever run for this version is attached. Not attached" in text_of(answer)
     assert ReviewRequest.objects.get().latest.evidence_ids == [kept.pk]
 
 

@@ -1,4 +1,4 @@
-"""Policies of format 2: what a document may say, what of it applies, and what it does to signatures and evidence."""
+"""Policies as documents: what a document may say, what of it applies, and what it does to signatures and evidence."""
 
 from __future__ import annotations
 
@@ -97,6 +97,16 @@ def test_a_document_says_its_format():
     for document in ({}, a_document(format="countersign-policy/9")):
         with pytest.raises(InvalidPolicy, match=r"^format"):
             read_policy(document)
+
+
+def test_a_document_of_an_earlier_format_stays_what_it_was():
+    rule = a_rule()
+    del rule["runs"]
+    earlier = a_document(format="countersign-policy/2", evidence=[rule])
+    assert read_policy(earlier).evidence[0].runs == "chosen"
+    for form, rules in (("countersign-policy/2", [a_rule()]), ("countersign-policy/3", [rule])):
+        with pytest.raises(InvalidPolicy, match=r"^evidence\.0\.runs"):
+            read_policy(a_document(format=form, evidence=rules))
 
 
 RISK = a_requirement("risk", role="risk_officer", scope="house", when={**ALWAYS, "tiers": ["high"]})

@@ -136,26 +136,6 @@ def test_what_governs_everything_cannot_be_taken_away(cast, scope, code):
     assert refused(publishing.propose_binding, by=cast.policy_admin, policy=None, note="Off.", **given).code == code
 
 
-def test_an_owner_does_not_choose_a_weaker_policy_by_a_lower_tier(cast):
-    """Tier and binding are the second line's: an owner may set neither."""
-    from registry.services import set_risk_tier
-
-    version = world.a_complete_version(cast)
-    policies.a_policy(cast, tier="low")
-    with pytest.raises(Denied):
-        set_risk_tier(by=cast.model_owner, model=version.model, tier="low", reason="It is small.")
-    with pytest.raises(Denied):
-        publishing.propose_binding(
-            by=cast.model_owner,
-            policy=Policy.objects.get(slug="strict"),
-            team=cast.team,
-            use="",
-            tier="",
-            note="Quick.",
-        )
-    assert world.a_request(cast, version).policy_version.policy.slug == "validate-then-approve"
-
-
 # A new version, and requests under way
 
 

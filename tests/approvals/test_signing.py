@@ -71,14 +71,6 @@ def test_an_author_lacks_the_permission_even_to_try(cast, request_, who):
     assert Event.objects.latest("id").event == "decision.signed.refused"
 
 
-@pytest.mark.parametrize("role", ["validator", "approver"])
-def test_an_author_with_a_signing_role_is_refused_all_the_same(cast, request_, role):
-    grant(cast, cast.developer, role)
-    requirement = {"validator": "validation", "approver": "approval"}[role]
-    for outcome in ("approve", "reject", "request_changes"):
-        refused("own_work", world.sign, cast.developer, request_, requirement, outcome)
-
-
 def test_the_submitter_is_refused(cast):
     grant(cast, cast.model_owner, "validator")
     request = world.a_request(cast, by=cast.model_owner)
@@ -96,13 +88,6 @@ def test_the_submitter_of_any_revision_is_refused(cast, request_):
     refused("own_work", world.sign, cast.model_owner, request_, "validation")
 
 
-def test_whoever_produced_the_evidence_is_refused(cast):
-    version = world.a_complete_version(cast)
-    worlds.a_document(cast, version, by=cast.validator)
-    request = world.a_request(cast, version)
-    assert "produced evidence" in refused("own_work", world.sign, cast.validator, request, "validation").sentence
-
-
 def test_a_contributor_named_later_outdates_what_they_signed(cast):
     from registry.services import add_contributors
 
@@ -110,13 +95,6 @@ def test_a_contributor_named_later_outdates_what_they_signed(cast):
     add_contributors(by=cast.developer, version=request.version, contributors=[cast.validator])
     result = gate.evaluate(request.version, request.environment, request.use)
     assert (result.allowed, result.state) == (False, "outdated")
-
-
-def test_one_person_with_two_roles_counts_once(cast, request_):
-    grant(cast, cast.validator, "approver")
-    world.sign(cast.validator, request_, "validation")
-    refused("already_signed", world.sign, cast.validator, request_, "approval")
-    refused("already_signed", world.sign, cast.validator, request_, "validation")
 
 
 def test_the_stages_come_in_order(cast, request_):
@@ -212,21 +190,6 @@ def test_damaged_bytes_are_not_approved(cast, request_):
 
 def evidence_file(request):
     return request.version.evidence.order_by("id").first().artifact
-
-
-def test_the_digest_read_must_be_the_digest_signed(cast, request_):
-    read = request_.latest.digest
-    grant(cast, cast.second_approver, "validator")
-    nonce = services.reauthenticate(
-        by=cast.validator, request=request_, digest=read, password=world.PASSWORD, session_key=world.SESSION
-    )
-    world.sign(cast.second_approver, request_, "validation", "request_changes")
-    services.revise(by=cast.developer, request=request_, note="Explained the threshold.")
-    refused("changed_while_reading", world.sign, cast.validator, request_, "validation", digest=read, nonce=nonce)
-    refused(
-        "changed_while_reading", services.reauthenticate, by=cast.validator, request=request_, digest=read,
-        password=world.PASSWORD, session_key=world.SESSION,
-    )  # fmt: skip
 
 
 def test_a_changed_record_needs_a_new_revision_before_anybody_signs(cast, request_):

@@ -20,7 +20,7 @@ from tests.house.world import build, found_by
 pytestmark = pytest.mark.django_db
 # Machines ask these; and these are reached by a redirect, by a link in somebody's hand, or by a form on every page.
 NO_PAGES = {"healthz", "readyz", "jwks"}
-UNLINKED = {"sign-in", "sign-in-second", "invitation", "password-reset"}
+UNLINKED = {"sign-in", "sign-in-second", "invitation", "password-reset", "factors-reset"}
 OPEN = {"sign-in", "forgot-password"}  # to everybody
 SAME = {"second_developer", "second_approver"}  # they see what the first of their role sees
 # Parts of pages, and files.
@@ -100,7 +100,7 @@ def test_every_page_answers_each_role_and_is_linked(cast, signed_in):
     unlinked = {route.name for route in pages()} - linked - UNLINKED
     assert not wrong, "\n".join(wrong)
     assert not unlinked, "no page links to these"
-    unopened = {route.name for route in pages()} - opened - {"invitation", "password-reset"}
+    unopened = {route.name for route in pages()} - opened - {"invitation", "password-reset", "factors-reset"}
     assert not unopened, "nobody could open these"
 
 

@@ -61,7 +61,7 @@ def build(cast: Any) -> World:
     cancel(by=cast.developer, job=cancelled, reason="wrong data")
     newcomer = add_account(by=cast.platform_admin, name="Nina Neu", email="newcomer@example.org")
     own_token(World(cast), cast.developer)
-    proposal = looked_after(cast)
+    wanted = looked_after(cast)
     Client().post("/sign-in/", {"email": cast.developer.email, "password": PASSWORD})  # a session in the list
     own_factor(cast.risk_officer)
     approved = approvals.an_approval(cast, version, environment="staging")
@@ -92,6 +92,7 @@ def build(cast: Any) -> World:
     assert size < 256
     waiting = request_export(by=cast.auditor, account=cast.auditor, team=None, kind="csv", selection=Selection())
     unpacked = request_pack(by=cast.auditor, request=approved)
+    pinned = a_pinned_version(cast)
     return World(
         cast,
         {
@@ -111,7 +112,7 @@ def build(cast: Any) -> World:
             "jobs": job,
             "people": cast.ci_bot,
             "grants": cast.ci_bot.grants.get(),
-            "grant-proposals": proposal,
+            "grant-proposals": wanted,
             "robot_token": robot_token,
             "endpoints": endpoint,
             "keys": key,
@@ -126,6 +127,8 @@ def build(cast: Any) -> World:
                 ("job", cancelled.pk),
                 ("person", newcomer.pk),
                 ("person", cast.second_approver.pk),
+                ("person", cast.risk_officer.pk),
+                ("version", pinned.pk),
                 ("request", approved.pk),
                 ("finding", answered.pk),
                 ("audit-entry", Event.objects.latest("id").pk),
@@ -190,6 +193,17 @@ def own_receipt(world: World, actor: Any) -> Any:
     return Event.objects.filter(actor_id=str(actor.opaque_id)).latest("id").pk
 
 
+def a_pinned_version(cast: Any) -> Any:
+    """One whose bytes are elsewhere, with an address that would be asked."""
+    from registry.pinned.services import register_pinned_version
+
+    return register_pinned_version(
+        by=cast.developer, model=worlds.a_model(cast), provider="Scores Inc.", upstream_version="score-7",
+        configuration="yes from 620 on", ask_url="https://vendor.example/v1/model", ask_field="model.version",
+        contributors=[cast.developer],
+    )  # fmt: skip
+
+
 def found_by(world: World, name: str, path: str, actor: Any) -> Any:
     """What a path argument stands for, or KeyError, which is a hole."""
     if name == "pk":
@@ -234,6 +248,7 @@ BODIES: dict[tuple[str, str], Body | None] = {
     },
     ("api-grant-proposal-confirming", "POST"): None,
     ("api-grant-proposal-declining", "POST"): lambda w, by: {"reason": "not now"},
+    ("api-person-factor-link", "POST"): lambda w, by: {"reason": "lost the phone"},
     ("api-person-link", "POST"): lambda w, by: {"reason": "forgot it"},
     ("api-person-address", "POST"): lambda w, by: {"email": "bot@example.org", "reason": "another desk"},
     ("api-person-credentials", "POST"): lambda w, by: {"reason": "called her"},
@@ -294,6 +309,11 @@ BODIES: dict[tuple[str, str], Body | None] = {
         "upload": w.artifacts.pk, "features": ["income", "debt"], "decision_rule": worlds.RULE,
         "contributors": [by.pk if by else 1],
     },
+    ("api-pinned-versions", "POST"): lambda w, by: {
+        "provider": "Scores Inc.", "upstream_version": "score-7", "configuration": "yes from 620 on",
+        "contributors": [by.pk if by else 1],
+    },
+    ("api-version-upstream", "POST"): None,
     ("api-version-card", "PUT"): lambda w, by: {"card": "# Use\n"},
     ("api-version-contributors", "POST"): lambda w, by: {"contributors": [w.cast.second_developer.pk]},
     ("api-version-evidence", "POST"): lambda w, by: {

@@ -16,6 +16,17 @@ NO_PAGES = {"healthz", "readyz", "jwks", "job-live", "export-live", "pack-live",
 ROLES = ("developer", "platform_admin", "auditor", "validator", "model_owner", "approver")
 
 
+def unfit_to_file(page):
+    """What of a page on paper is there to be clicked, or missing from what has to be filed."""
+    page.emulate_media(media="print")
+    clicked = (".bar", ".crumbs", ".button", "form")
+    wrong = [f"{page.url} prints {one}" for one in clicked if page.locator(f"{one}:visible").count()]
+    paper = page.locator(".print-only").first.inner_text()
+    wrong += [f"{page.url} prints no {one}" for one in ("Signatures", "Manifest that is signed") if one not in paper]
+    page.emulate_media(media="screen")
+    return wrong
+
+
 def test_every_page_is_accessible_and_fits_a_phone(committing_db, cast, live_portal, signed_in):
     world, wrong, opened = build(cast), list[str](), set[str]()
     pages = [route for route in routes() if not route.is_api and route.name not in NO_PAGES]
@@ -40,6 +51,8 @@ def test_every_page_is_accessible_and_fits_a_phone(committing_db, cast, live_por
                 person.page.set_viewport_size({"width": 1200, "height": 900})
                 person.page.goto(live_portal + route.reverse(**arguments))
                 wrong += inaccessible(person.page)
+                if route.name == "request":
+                    wrong += unfit_to_file(person.page)
                 person.page.set_viewport_size({"width": 320, "height": 800})
                 if person.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
                     wrong.append(f"{route.path} scrolls sideways on a phone")

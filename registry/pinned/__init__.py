@@ -1,0 +1,1 @@
+"""Versions without bytes here: vendor and API-only models, known by what can be pinned."""
