@@ -16,6 +16,8 @@ from fairness import api as fairness_api
 from inference import api as inference_api
 from jobs import api as jobs_api
 from portal import health
+from portal.inventory import api as inventory_api
+from portal.inventory import views as inventory
 from portal.pages import evidence, models
 from portal.pages.inbox import home
 from portal.theme import set_theme
@@ -48,11 +50,13 @@ urlpatterns = [
     path("api/v1/", include(inference_api.routes)),
     path("api/v1/", include(jobs_api.routes)),
     path("api/v1/", include(registry_api.routes)),
+    path("api/v1/", include(inventory_api.routes)),
     path("log/", include(tiles.routes)),
     path("", home, name="home"),
     path("", include("approvals.urls")),
     path("", include("fairness.urls")),
-    path("models/", models.models, name="models"),
+    path("models/", inventory.models, name="models"),
+    path("models/inventory.csv", inventory.content, name="models-content"),
     path("models/<int:pk>/", models.model, name="model"),
     path("versions/<int:pk>/", models.version, name="version"),
     path("", include("inference.urls")),
