@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.urls import reverse
 
 from ledger.canonical import digest_of, sha256, timestamp
+from registry.importing.models import ModelImport as ModelImport
 
 
 class OwnedQuerySet(models.QuerySet[Any]):

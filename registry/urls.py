@@ -1,8 +1,10 @@
 from django.urls import path
 
+from registry.importing import views as importing
 from registry.views import datasets, evidence, models, versions
 
 urlpatterns = [
+    *importing.urlpatterns,
     path("models/new/", models.new, name="model-new"),
     path("models/<int:pk>/edit/", models.edit, name="model-edit"),
     path("models/<int:pk>/risk-tier/", models.tier, name="model-tier"),

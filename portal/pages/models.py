@@ -40,7 +40,7 @@ def model(request: HttpRequest, pk: int) -> HttpResponse:
         "versions": [(version, stands.get(version.pk, [])) for version in versions],
         "stands": best([stand for each in stands.values() for stand in each]),
         "endpoints": Endpoint.objects.visible_to(viewer).filter(model=found).select_related("version"),
-        "timeline": timeline.of(found, viewer),
+        "timeline": timeline.of(found, viewer, *found.imports.all()),
         "may": may(viewer, found, "register_version", "edit_model", "set_risk_tier"),
         "own": viewer.pk == found.owner_id,
     }

@@ -3,8 +3,10 @@
 from django.urls import path
 
 from registry.api import datasets, evidence, files, models, records, versions
+from registry.importing import api as importing
 
 routes = [
+    *importing.routes,
     path("artifacts/", files.Uploads.as_view(), name="api-artifacts"),
     path("artifacts/<int:pk>/", files.UploadDetail.as_view(), name="api-artifact"),
     path("artifacts/<int:pk>/content/", files.UploadContent.as_view(), name="api-artifact-content"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
-from accounts.models import Team
+from accounts.models import Team, User
 from ledger.actors import Actor
 from ledger.door import Done, governed
 from ledger.refusals import Refusal
@@ -23,15 +23,24 @@ def register_model(*, by: Actor, team: Team, name: str, purpose: str, slug: str 
             f"another name.",
             "name",
         )  # fmt: skip
-    model = Model(name=plain, team=team, owner=account_of(by), purpose=words(purpose, "purpose", most=4000))
+    model = add_model(team, account_of(by), plain, words(purpose, "purpose", most=4000), slug)
+    return Done(model, on=model, facts={"slug": model.slug}, discloses={"model_name": model.name})
+
+
+def add_model(team: Team, owner: User, name: str, purpose: str, slug: str | None) -> Model:
+    """The change beneath every act that yields a model; the act around it has the permission and the event.
+
+    Raises Refusal `slug_taken` or `slug_invalid`.
+    """
+    model = Model(name=name, team=team, owner=owner, purpose=purpose)
     try:
         with transaction.atomic():
-            model.slug = chosen_slug(plain, slug)
+            model.slug = chosen_slug(name, slug)
             model.save()
     except IntegrityError:
         raise slug_taken() from None
-    keep(model.purpose)
-    return Done(model, on=model, facts={"slug": model.slug}, discloses={"model_name": model.name})
+    keep(purpose)
+    return model
 
 
 def chosen_slug(name: str, wanted: str | None) -> str:
