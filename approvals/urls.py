@@ -4,6 +4,7 @@ from approvals import delegationpages, policypages, signpage, views
 from approvals.findings import riskpages
 from approvals.findings import views as findings
 from approvals.pack.views import urlpatterns as packs
+from approvals.populations.views import urlpatterns as populations
 
 urlpatterns = [
     path("requests/", views.requests, name="requests"),
@@ -20,6 +21,7 @@ urlpatterns = [
     path("requests/<int:pk>/evidence/<int:evidence>/", views.evidence, name="request-evidence"),
     path("versions/<int:pk>/requests/new/", views.submit, name="request-new"),
     *packs,
+    *populations,
     path("requests/<int:pk>/risk-acceptances/new/", riskpages.accept, name="risk-acceptance-new"),
     path("risk-acceptances/<int:pk>/", riskpages.acceptance, name="risk-acceptance"),
     path("risk-acceptances/<int:pk>/withdraw/", riskpages.withdraw, name="risk-acceptance-withdraw"),
