@@ -1,7 +1,7 @@
 from django.urls import path
 
 from approvals import delegationpages, policypages, signpage, views
-from approvals.findings import riskpages
+from approvals.findings import ageing, riskpages
 from approvals.findings import views as findings
 from approvals.pack.views import urlpatterns as packs
 from approvals.populations.views import urlpatterns as populations
@@ -27,6 +27,7 @@ urlpatterns = [
     path("risk-acceptances/<int:pk>/withdraw/", riskpages.withdraw, name="risk-acceptance-withdraw"),
     path("versions/<int:pk>/findings/new/", findings.raised, name="finding-new"),
     path("findings/", findings.findings, name="findings"),
+    path("findings/ageing/", ageing.ageing, name="findings-ageing"),
     path("findings/<int:pk>/", findings.finding, name="finding"),
     path("findings/<int:pk>/answer/", findings.answer, name="finding-answer"),
     path("findings/<int:pk>/reassess/", findings.reassess, name="finding-reassess"),

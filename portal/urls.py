@@ -58,6 +58,7 @@ urlpatterns = [
     path("", include("approvals.urls")),
     path("", include("fairness.urls")),
     path("models/", inventory.models, name="models"),
+    path("models/calendar/", inventory.revalidations, name="revalidations"),
     path("models/inventory.csv", inventory.content, name="models-content"),
     path("models/<int:pk>/", models.model, name="model"),
     path("versions/<int:pk>/", models.version, name="version"),

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from django.urls import path
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from accounts.asking import asker
+from ledger.events import database_time
+from portal.inventory.calendar import calendar
 from portal.inventory.filters import InventoryFilter
 from portal.inventory.rows import Row, listed, rows_of
 from registry.api.answers import PersonRef, TeamRef
@@ -87,4 +90,37 @@ class Inventory(ListAPIView[Model]):
         return super().get(request, *args, **kwargs)
 
 
-routes = [path("inventory/", Inventory.as_view(), name="api-inventory")]
+class DueItemSerializer(serializers.Serializer[Any]):
+    kind = serializers.CharField(help_text="`approval`, `finding`, `condition` or `acceptance`")
+    day = serializers.DateField(allow_null=True, help_text="Null where it lapsed and no day says when")
+    overdue = serializers.BooleanField()
+    text = serializers.CharField()
+    note = serializers.CharField()
+    url = serializers.CharField()
+
+
+class RevalidationsSerializer(serializers.Serializer[Any]):
+    results = DueItemSerializer(many=True)
+    cut = serializers.BooleanField(help_text="Whether there is more than is looked at: ask for one team")
+
+
+class Revalidations(APIView):
+    """What ends or is due: approvals, findings, conditions and accepted risks, the overdue first."""
+
+    permissions = {"GET": "registry.view_model"}
+
+    @extend_schema(
+        summary="Read the revalidation calendar",
+        parameters=[OpenApiParameter("team", int, description="A team's id")],
+        responses={200: RevalidationsSerializer},
+    )
+    def get(self, request: Request) -> Response:
+        wanted = request.query_params.get("team", "")
+        found = calendar(asker(request), database_time(), int(wanted) if wanted.isdecimal() else None)
+        return Response({"results": DueItemSerializer(found.items, many=True).data, "cut": found.cut})
+
+
+routes = [
+    path("inventory/", Inventory.as_view(), name="api-inventory"),
+    path("revalidations/", Revalidations.as_view(), name="api-revalidations"),
+]

@@ -8,6 +8,8 @@ from django.views.decorators.http import require_GET
 
 from accounts.asking import asker
 from accounts.models import Team, User
+from ledger.events import database_time
+from portal.inventory.calendar import calendar
 from portal.inventory.filters import InventoryFilter
 from portal.inventory.rows import as_csv, listed, rows_of
 from registry.models import Model
@@ -47,3 +49,12 @@ def content(request: HttpRequest) -> HttpResponseBase:
     # Names in it were chosen by people: nothing in it runs in this portal's name.
     response["Content-Security-Policy"] = "sandbox; default-src 'none'"
     return response
+
+
+@require_GET
+def revalidations(request: HttpRequest) -> HttpResponse:
+    viewer, wanted = asker(request), request.GET.get("team", "")
+    found = calendar(viewer, database_time(), int(wanted) if wanted.isdecimal() else None)
+    seen = Model.objects.visible_to(viewer).order_by()
+    context = {"calendar": found, "teams": Team.objects.filter(pk__in=seen.values("team")), "wanted": wanted}
+    return render(request, "portal/inventory/calendar.html", context)
