@@ -1,9 +1,11 @@
 from django.urls import path
 
+from registry.attesting import views as attesting
 from registry.importing import views as importing
 from registry.views import datasets, evidence, models, versions
 
 urlpatterns = [
+    *attesting.urlpatterns,
     *importing.urlpatterns,
     path("models/new/", models.new, name="model-new"),
     path("models/<int:pk>/edit/", models.edit, name="model-edit"),

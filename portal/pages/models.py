@@ -20,6 +20,7 @@ from ledger.events import database_time
 from portal.pages import then
 from portal.pages.standing import best, prospect, stands_of
 from registry import cards, comparing
+from registry.attesting.services import this_year
 from registry.models import Model, Version
 from registry.views.versions import tensors_of
 
@@ -43,6 +44,8 @@ def model(request: HttpRequest, pk: int) -> HttpResponse:
         "timeline": timeline.of(found, viewer, *found.imports.all()),
         "may": may(viewer, found, "register_version", "edit_model", "set_risk_tier"),
         "own": viewer.pk == found.owner_id,
+        "attested": found.attestations.select_related("attested_by").first(),
+        "year": this_year(),
     }
     return render(request, "portal/model.html", context)
 

@@ -3,9 +3,11 @@
 from django.urls import path
 
 from registry.api import datasets, evidence, files, models, records, versions
+from registry.attesting import api as attesting
 from registry.importing import api as importing
 
 routes = [
+    *attesting.routes,
     *importing.routes,
     path("artifacts/", files.Uploads.as_view(), name="api-artifacts"),
     path("artifacts/<int:pk>/", files.UploadDetail.as_view(), name="api-artifact"),

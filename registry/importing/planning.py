@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from django.db.models import Q, QuerySet
 from django.utils.text import slugify
 
-from accounts.models import Team, User
+from accounts.models import Grant, Team, User
 from ledger.refusals import Refusal
 from registry import storage
 from registry.importing.reading import FIELDS, Line, NotATable, Table, checked_mapping, read_table
 from registry.models import Artifact, Model
-from registry.people import of_team
 from registry.services.inputs import words
 
 LONGEST = {"name": 120, "purpose": 4000}
@@ -62,11 +62,18 @@ def planned(table: Table, mapping: Mapping[str, str], team: Team, by: User) -> P
     return Planner(table, columns, team, by).plan()
 
 
+def owners(team: Team) -> QuerySet[User]:
+    """People who may change what is recorded of the team's models: an owner answers for that."""
+    held = Grant.objects.active().filter(Q(team=None) | Q(team=team))
+    able = held.filter(role__permissions__contains=["registry.edit_model"])
+    found: QuerySet[User] = User.objects.filter(is_active=True, kind=User.Kind.PERSON, pk__in=able.values("user"))
+    return found
+
+
 class Planner:
     def __init__(self, table: Table, columns: Mapping[str, str], team: Team, by: User) -> None:
         self.table, self.columns, self.team, self.by = table, columns, team, by
-        people = of_team(team.pk).filter(kind=User.Kind.PERSON)
-        self.people = {person.email.lower(): person for person in people}
+        self.people = {person.email.lower(): person for person in owners(team)}
         self.names = {name.lower() for name in Model.objects.filter(team=team).values_list("name", flat=True)}
         wanted = [self.value(line, "slug") for line in table.lines if "slug" in columns]
         self.slugs = set(Model.objects.filter(slug__in=wanted).values_list("slug", flat=True))
@@ -107,8 +114,8 @@ class Planner:
             return self.by
         if person := self.people.get(wanted.lower()):
             return person
-        advice = "Write the mail address of a person with a role in the team, or leave the cell empty to own it."
-        self.fault(line, "owner", f"“{wanted}” is nobody who can see this team's models. {advice}")
+        advice = "Write the mail address of somebody with such a role, or leave the cell empty to own it yourself."
+        self.fault(line, "owner", f"“{wanted}” is nobody who looks after this team's models. {advice}")
         return self.by
 
     def slug(self, line: Line) -> str:

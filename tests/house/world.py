@@ -296,6 +296,7 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-import-previews", "POST"): lambda w, by: {
         "team": w.cast.team.pk, "upload": w.inventory_file.pk, "columns": {"name": "Model", "purpose": "Use"},
     },
+    ("api-model-attestation", "POST"): lambda w, by: {"digest": "sha256:of-nothing"},
     ("api-models", "POST"): lambda w, by: {"team": w.cast.team.pk, "name": "Another", "purpose": "Screens."},
     ("api-model", "PATCH"): lambda w, by: {"purpose": "Screens loans."},
     ("api-model-risk-tier", "POST"): lambda w, by: {"tier": "low", "reason": "Small sums."},
