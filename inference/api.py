@@ -27,6 +27,7 @@ from ledger.canonical import sha256
 from ledger.events import database_time
 from ledger.refusals import Refusal
 from registry.models import Model, Version
+from registry.paging import id_of
 
 
 def given(shape: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
@@ -215,7 +216,7 @@ class ReconciliationReport(APIView):
     )
     def get(self, request: Request) -> Response:
         wanted = request.query_params.get("team", "")
-        found = reconcile(asker(request), int(wanted) if wanted.isdecimal() else None)
+        found = reconcile(asker(request), id_of(wanted))
         return Response(shapes.ReconciliationSerializer(found).data)
 
 

@@ -20,7 +20,7 @@ from inference.models import Endpoint, InferenceKey
 from inference.reconciling import reconcile
 from ledger.refusals import Denied, Refusal
 from registry.models import Model, Version
-from registry.paging import page_of
+from registry.paging import id_of, page_of
 from registry.views.answers import answered, need
 
 form_page = require_http_methods(["GET", "POST"])
@@ -70,7 +70,7 @@ def endpoint(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def reconciliation(request: HttpRequest) -> HttpResponse:
     viewer, wanted = asker(request), request.GET.get("team", "")
-    found = reconcile(viewer, int(wanted) if wanted.isdecimal() else None)
+    found = reconcile(viewer, id_of(wanted))
     teams = Team.objects.filter(models__endpoints__in=Endpoint.objects.visible_to(viewer)).distinct()
     context = {"found": found, "counts": found.counts(), "teams": teams, "wanted": wanted}
     return render(request, "inference/reconciliation.html", context)

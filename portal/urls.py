@@ -18,6 +18,7 @@ from inference import api as inference_api
 from jobs import api as jobs_api
 from portal import health
 from portal.inventory import api as inventory_api
+from portal.inventory import boardpages
 from portal.inventory import views as inventory
 from portal.pages import evidence, models
 from portal.pages.inbox import home
@@ -58,6 +59,7 @@ urlpatterns = [
     path("", include("approvals.urls")),
     path("", include("fairness.urls")),
     path("models/", inventory.models, name="models"),
+    path("models/board-report/", boardpages.report, name="board-report"),
     path("models/calendar/", inventory.revalidations, name="revalidations"),
     path("models/inventory.csv", inventory.content, name="models-content"),
     path("models/<int:pk>/", models.model, name="model"),

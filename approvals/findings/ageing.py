@@ -23,6 +23,7 @@ from approvals.findings import listing
 from approvals.findings.models import Finding, Severity
 from approvals.workflow import findings as rules
 from ledger.events import database_time
+from registry.paging import id_of
 
 # Days since it was raised: from, to; the last band has no end.
 BANDS: tuple[tuple[int, int | None], ...] = ((0, 30), (31, 60), (61, 90), (91, 180), (181, None))
@@ -76,7 +77,7 @@ def total_of(lines: Sequence[Line]) -> Line:
 @require_GET
 def ageing(request: HttpRequest) -> HttpResponse:
     user, wanted = asker(request), request.GET.get("team", "")
-    lines = lines_of(user, database_time(), int(wanted) if wanted.isdecimal() else None)
+    lines = lines_of(user, database_time(), id_of(wanted))
     teams = Team.objects.filter(models__versions__findings__in=Finding.objects.visible_to(user)).distinct()
     context = {"lines": lines, "total": total_of(lines), "bands": WORDS, "teams": teams, "wanted": wanted}
     return render(request, "approvals/findings/ageing.html", context)
@@ -111,5 +112,5 @@ class Ageing(APIView):
     )
     def get(self, request: Request) -> Response:
         wanted = request.query_params.get("team", "")
-        lines = lines_of(asker(request), database_time(), int(wanted) if wanted.isdecimal() else None)
+        lines = lines_of(asker(request), database_time(), id_of(wanted))
         return Response({"results": AgeingLineSerializer(lines, many=True).data})

@@ -16,6 +16,7 @@ from accounts.models import Team
 from approvals.populations.files import as_dict
 from approvals.populations.forms import fresh_seed
 from approvals.populations.services import Terms, list_population
+from audits.exports.views import needs_right
 from ledger.refusals import Refusal
 
 
@@ -56,6 +57,7 @@ class Populations(APIView):
         responses={200: PopulationSerializer},
     )
     def get(self, request: Request) -> Response:
+        needs_right(asker(request))
         query = PopulationQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
         data = query.validated_data

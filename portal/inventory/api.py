@@ -14,11 +14,13 @@ from rest_framework.views import APIView
 
 from accounts.asking import asker
 from ledger.events import database_time
+from portal.inventory.boardpages import BoardReports
 from portal.inventory.calendar import calendar
 from portal.inventory.filters import InventoryFilter
 from portal.inventory.rows import Row, listed, rows_of
 from registry.api.answers import PersonRef, TeamRef
 from registry.models import Model
+from registry.paging import id_of
 
 
 class InventoryStandSerializer(serializers.Serializer[Any]):
@@ -116,11 +118,12 @@ class Revalidations(APIView):
     )
     def get(self, request: Request) -> Response:
         wanted = request.query_params.get("team", "")
-        found = calendar(asker(request), database_time(), int(wanted) if wanted.isdecimal() else None)
+        found = calendar(asker(request), database_time(), id_of(wanted))
         return Response({"results": DueItemSerializer(found.items, many=True).data, "cut": found.cut})
 
 
 routes = [
     path("inventory/", Inventory.as_view(), name="api-inventory"),
+    path("board-report/", BoardReports.as_view(), name="api-board-report"),
     path("revalidations/", Revalidations.as_view(), name="api-revalidations"),
 ]

@@ -13,7 +13,7 @@ from portal.inventory.calendar import calendar
 from portal.inventory.filters import InventoryFilter
 from portal.inventory.rows import as_csv, listed, rows_of
 from registry.models import Model
-from registry.paging import page_of
+from registry.paging import id_of, page_of
 
 PLACE = ("before", "after", "sort")
 
@@ -54,7 +54,7 @@ def content(request: HttpRequest) -> HttpResponseBase:
 @require_GET
 def revalidations(request: HttpRequest) -> HttpResponse:
     viewer, wanted = asker(request), request.GET.get("team", "")
-    found = calendar(viewer, database_time(), int(wanted) if wanted.isdecimal() else None)
+    found = calendar(viewer, database_time(), id_of(wanted))
     seen = Model.objects.visible_to(viewer).order_by()
     context = {"calendar": found, "teams": Team.objects.filter(pk__in=seen.values("team")), "wanted": wanted}
     return render(request, "portal/inventory/calendar.html", context)
