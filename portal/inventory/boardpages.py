@@ -60,7 +60,7 @@ def report(request: HttpRequest) -> HttpResponse:
 def figures(found: Board) -> list[tuple[str, str]]:
     """What is owed, in words and numbers: the same lines on the page and in the PDF."""
     ends = f", the first ends {found.first_risk_ends:%-d %b %Y}" if found.first_risk_ends else ""
-    overdue = ", ".join(f"{count} {word}" for word, count in found.overdue)
+    overdue = ", ".join(f"{count} {word if count != 1 else word.removesuffix('s')}" for word, count in found.overdue)
     return [
         ("Overdue", overdue),
         ("Due within 90 days", str(found.soon)),
@@ -68,7 +68,7 @@ def figures(found: Board) -> list[tuple[str, str]]:
         ("Accepted risks in force", f"{found.risks}{ends}"),
         (
             "Emergency approvals in 12 months",
-            f"{found.emergencies}; {found.under_emergency} models serve under one now",
+            f"{found.emergencies}, models that serve under one now: {found.under_emergency}",
         ),
         (f"Attested by owners for {found.at.year}", f"{found.attested}, missing {found.missing}"),
         *((words, str(count)) for words, count in found.deployed.counts()),

@@ -13,7 +13,11 @@ MOST_BYTES = 4 * 1024**2
 FIELDS: dict[str, tuple[str, bool, tuple[str, ...]]] = {
     "name": ("Name", True, ("name", "model", "model name", "title")),
     "purpose": ("Purpose", True, ("purpose", "description", "use", "intended use", "business use")),
-    "owner": ("Owner", False, ("owner", "model owner", "owner mail", "owner email", "owner e-mail")),
+    "owner": (
+        "Owner",
+        False,
+        ("owner", "model owner", "owner mail", "owner email", "owner e-mail", "mail", "email", "e-mail"),
+    ),
     "slug": ("Short name", False, ("slug", "short name", "id", "model id", "identifier", "key")),
 }
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from django.db import IntegrityError, transaction
 
 from accounts.models import Team
 from ledger.actors import Actor
 from ledger.door import Done, governed
 from ledger.refusals import Refusal
 from registry.importing.models import ModelImport
-from registry.importing.planning import Plan, planned, table_of
-from registry.models import Upload
-from registry.services.inputs import account_of
-from registry.services.models import add_model
+from registry.importing.planning import Plan, Planned, planned, table_of
+from registry.models import Model, Upload
+from registry.services.inputs import account_of, keep
+from registry.services.models import free_slug, plain_slug, slug_taken
 from registry.services.uploads import usable_upload
 
 
@@ -34,7 +36,7 @@ def import_models(*, by: Actor, team: Team, upload: Upload, columns: Mapping[str
         also = f" There {'is one more fault' if more == 1 else f'are {more} more faults'}." if more else ""
         where = f"Row {first.row}, column “{first.column}”: {first.sentence}"
         raise Refusal("import_faulty", f"{where}{also} Nothing was imported.", "upload")
-    made = [add_model(team, each.owner, each.name, each.purpose, each.slug or None) for each in plan.models]
+    made = add_models(team, plan.models)
     chosen = {field: column for field, column in columns.items() if column}
     row = ModelImport.objects.create(
         team=team, artifact=upload.artifact, filename=upload.filename, columns=chosen, imported_by=account_of(by)
@@ -44,3 +46,20 @@ def import_models(*, by: Actor, team: Team, upload: Upload, columns: Mapping[str
     names = "\n".join(model.name for model in made)
     discloses = {"filename": upload.filename, "model_names": names}
     return Done(row, on=row, facts=facts, discloses=discloses, changed=made)
+
+
+def add_models(team: Team, plans: Sequence[Planned]) -> list[Model]:
+    """All of them by a few statements, within the act. Raises Refusal `slug_taken` where somebody was quicker."""
+    taken = set(Model.objects.values_list("slug", flat=True)) | {each.slug for each in plans}
+    models = []
+    for each in plans:
+        slug = each.slug or free_slug(plain_slug(each.name), taken)
+        taken.add(slug)
+        models.append(Model(name=each.name, slug=slug, team=team, owner=each.owner, purpose=each.purpose))
+    try:
+        with transaction.atomic():
+            made: list[Model] = Model.objects.bulk_create(models)
+    except IntegrityError:
+        raise slug_taken() from None
+    keep(*(model.purpose for model in made))
+    return made

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
-from accounts.models import Team, User
+from accounts.models import Team
 from ledger.actors import Actor
 from ledger.door import Done, governed
 from ledger.refusals import Refusal
@@ -23,36 +25,35 @@ def register_model(*, by: Actor, team: Team, name: str, purpose: str, slug: str 
             f"another name.",
             "name",
         )  # fmt: skip
-    model = add_model(team, account_of(by), plain, words(purpose, "purpose", most=4000), slug)
-    return Done(model, on=model, facts={"slug": model.slug}, discloses={"model_name": model.name})
-
-
-def add_model(team: Team, owner: User, name: str, purpose: str, slug: str | None) -> Model:
-    """The change beneath every act that yields a model; the act around it has the permission and the event.
-
-    Raises Refusal `slug_taken` or `slug_invalid`.
-    """
-    model = Model(name=name, team=team, owner=owner, purpose=purpose)
+    model = Model(name=plain, team=team, owner=account_of(by), purpose=words(purpose, "purpose", most=4000))
     try:
         with transaction.atomic():
-            model.slug = chosen_slug(name, slug)
+            model.slug = chosen_slug(plain, slug)
             model.save()
     except IntegrityError:
         raise slug_taken() from None
-    keep(purpose)
-    return model
+    keep(model.purpose)
+    return Done(model, on=model, facts={"slug": model.slug}, discloses={"model_name": model.name})
 
 
 def chosen_slug(name: str, wanted: str | None) -> str:
     """The slug asked for, or one made of the name that is still free."""
-    slug = slugify(wanted or name)[:50] or "model"
+    slug = plain_slug(wanted or name)
     if wanted and slug != wanted:
         raise Refusal("slug_invalid", f"A short name has lower-case letters, digits and dashes only: “{slug}”.", "slug")
     taken = set(Model.objects.filter(slug__startswith=slug).values_list("slug", flat=True))
     if wanted and slug in taken:
         raise slug_taken()
-    number = 2
-    free = slug
+    return free_slug(slug, taken)
+
+
+def plain_slug(name: str) -> str:
+    return slugify(name)[:50] or "model"
+
+
+def free_slug(slug: str, taken: Collection[str]) -> str:
+    """The slug, or with the first number behind it that makes it free."""
+    number, free = 2, slug
     while free in taken:
         free, number = f"{slug}-{number}", number + 1
     return free

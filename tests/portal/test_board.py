@@ -44,7 +44,7 @@ def test_its_numbers_are_those_of_the_records(cast, report, signed_in):
     assert report(who=cast.outsider) == []
     page = signed_in(cast.model_owner).get("/models/board-report/")
     words = text_of(page)
-    for said in ("High 1 0 0 0 1 2", "Low 0 1 0 0 0 1", "1 approvals, 0 findings, 0 conditions", "0, missing 3"):
+    for said in ("High 1 0 0 0 1 2", "Low 0 1 0 0 0 1", "1 approval, 0 findings, 0 conditions", "0, missing 3"):
         assert said in words
     assert signed_in(cast.platform_admin).get("/models/board-report/").status_code == 403
 
