@@ -1,9 +1,10 @@
 from django.urls import path
 
 from approvals import delegationpages, policypages, signpage, views
-from approvals.findings import riskpages
+from approvals.findings import ageing, riskpages
 from approvals.findings import views as findings
 from approvals.pack.views import urlpatterns as packs
+from approvals.populations.views import urlpatterns as populations
 
 urlpatterns = [
     path("requests/", views.requests, name="requests"),
@@ -20,11 +21,13 @@ urlpatterns = [
     path("requests/<int:pk>/evidence/<int:evidence>/", views.evidence, name="request-evidence"),
     path("versions/<int:pk>/requests/new/", views.submit, name="request-new"),
     *packs,
+    *populations,
     path("requests/<int:pk>/risk-acceptances/new/", riskpages.accept, name="risk-acceptance-new"),
     path("risk-acceptances/<int:pk>/", riskpages.acceptance, name="risk-acceptance"),
     path("risk-acceptances/<int:pk>/withdraw/", riskpages.withdraw, name="risk-acceptance-withdraw"),
     path("versions/<int:pk>/findings/new/", findings.raised, name="finding-new"),
     path("findings/", findings.findings, name="findings"),
+    path("findings/ageing/", ageing.ageing, name="findings-ageing"),
     path("findings/<int:pk>/", findings.finding, name="finding"),
     path("findings/<int:pk>/answer/", findings.answer, name="finding-answer"),
     path("findings/<int:pk>/reassess/", findings.reassess, name="finding-reassess"),

@@ -8,7 +8,7 @@ from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import path
 from django.utils.cache import get_conditional_response
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 from rest_framework.permissions import AllowAny
@@ -16,15 +16,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.asking import asker
 from accounts.models import User
 from approvals import gate
 from inference import serializers as shapes
 from inference import services
 from inference.models import Endpoint, EndpointQuerySet, InferenceKey, InferenceKeyQuerySet
+from inference.reconciling import reconcile
 from ledger.canonical import sha256
 from ledger.events import database_time
 from ledger.refusals import Refusal
 from registry.models import Model, Version
+from registry.paging import id_of
 
 
 def given(shape: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
@@ -201,8 +204,25 @@ class LeakReport(APIView):
         return Response(shapes.LeakSerializer(services.report_leak(given(shapes.LeakInput, request)["key"])).data)
 
 
+class ReconciliationReport(APIView):
+    """Where what is deployed and what is approved differ, by the gate's answers at this moment."""
+
+    permissions = {"GET": "inference.view_endpoint"}
+
+    @extend_schema(
+        summary="Compare what is deployed with what is approved",
+        parameters=[OpenApiParameter("team", int, description="A team's id")],
+        responses={200: shapes.ReconciliationSerializer},
+    )
+    def get(self, request: Request) -> Response:
+        wanted = request.query_params.get("team", "")
+        found = reconcile(asker(request), id_of(wanted))
+        return Response(shapes.ReconciliationSerializer(found).data)
+
+
 routes = [
     path("endpoints/", EndpointList.as_view(), name="api-endpoints"),
+    path("endpoints/reconciliation/", ReconciliationReport.as_view(), name="api-reconciliation"),
     path("endpoints/<int:pk>/", EndpointDetail.as_view(), name="api-endpoint"),
     path("endpoints/<int:pk>/binding/", Binding.as_view(), name="api-endpoint-binding"),
     path("endpoints/<int:pk>/keys/", EndpointKeys.as_view(), name="api-endpoint-keys"),

@@ -127,3 +127,24 @@ class KeyReasonInput(serializers.Serializer[Any]):
 
 class LeakInput(serializers.Serializer[Any]):
     key = serializers.CharField(max_length=200, write_only=True, help_text="The whole text, from cs_live_ on")
+
+
+class MismatchSerializer(serializers.Serializer[Any]):
+    kind = serializers.CharField(help_text="`not_allowed`, `newer_approved` or `not_deployed`")
+    endpoint = serializers.CharField(source="endpoint.name", allow_null=True, default=None)
+    model = serializers.CharField(source="subject.model.slug")
+    version = serializers.IntegerField(source="subject.pk")
+    number = serializers.IntegerField(source="subject.number")
+    environment = serializers.CharField()
+    use = serializers.CharField()
+    state = serializers.CharField(help_text="The gate's, of this version")
+    sentence = serializers.CharField()
+
+
+class ReconciliationSerializer(serializers.Serializer[Any]):
+    """`endpoints` and `approvals` are how many were compared."""
+
+    results = MismatchSerializer(source="mismatches", many=True)
+    endpoints = serializers.IntegerField()
+    approvals = serializers.IntegerField()
+    cut = serializers.BooleanField(help_text="Whether there are more than are compared at once: ask for one team")

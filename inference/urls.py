@@ -5,6 +5,7 @@ from inference import views
 urlpatterns = [
     path("endpoints/", views.endpoints, name="endpoints"),
     path("endpoints/new/", views.new, name="endpoint-new"),
+    path("endpoints/reconciliation/", views.reconciliation, name="reconciliation"),
     path("endpoints/<int:pk>/", views.endpoint, name="endpoint"),
     path("endpoints/<int:pk>/bind/", views.bind, name="endpoint-bind"),
     path("endpoints/<int:pk>/keys/new/", views.new_key, name="key-new"),

@@ -11,14 +11,16 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.asking import asker
+from accounts.models import Team
 from audits import timeline
 from inference import services, showing
 from inference.calling import address_of, command_of
 from inference.forms import BindForm, EndpointForm, KeyForm, RevokeKeyForm
 from inference.models import Endpoint, InferenceKey
+from inference.reconciling import reconcile
 from ledger.refusals import Denied, Refusal
 from registry.models import Model, Version
-from registry.paging import page_of
+from registry.paging import id_of, page_of
 from registry.views.answers import answered, need
 
 form_page = require_http_methods(["GET", "POST"])
@@ -63,6 +65,15 @@ def endpoint(request: HttpRequest, pk: int) -> HttpResponse:
         "may": {act: viewer.has_perm(f"inference.{act}", found) for act in ACTS},
     }
     return render(request, "inference/endpoint.html", context)
+
+
+@require_GET
+def reconciliation(request: HttpRequest) -> HttpResponse:
+    viewer, wanted = asker(request), request.GET.get("team", "")
+    found = reconcile(viewer, id_of(wanted))
+    teams = Team.objects.filter(models__endpoints__in=Endpoint.objects.visible_to(viewer)).distinct()
+    context = {"found": found, "counts": found.counts(), "teams": teams, "wanted": wanted}
+    return render(request, "inference/reconciliation.html", context)
 
 
 @form_page

@@ -31,7 +31,7 @@ class Entry:
 
 ENTRIES = (
     Entry("inbox", "Inbox", "/", ("",)),
-    Entry("models", "Models", "/models/", ("models", "versions", "artifacts", "evidence")),
+    Entry("models", "Models", "/models/", ("models", "versions", "artifacts", "evidence", "imports", "attestations")),
     Entry("requests", "Requests", "/requests/", ("requests", "decisions", "risk-acceptances")),
     Entry("findings", "Findings", "/findings/", ("findings",)),
     Entry("datasets", "Datasets", "/datasets/", ("datasets",)),

@@ -10,12 +10,16 @@ from approvals import answers, policyapi, records, standingapi
 from approvals import api as approvals_api
 from approvals.findings import api as findings_api
 from approvals.pack import api as pack_api
+from approvals.populations import api as populations_api
 from audits import api as audits_api
 from audits import receipts, tiles
 from fairness import api as fairness_api
 from inference import api as inference_api
 from jobs import api as jobs_api
 from portal import health
+from portal.inventory import api as inventory_api
+from portal.inventory import boardpages
+from portal.inventory import views as inventory
 from portal.pages import evidence, models
 from portal.pages.inbox import home
 from portal.theme import set_theme
@@ -42,17 +46,22 @@ urlpatterns = [
     path("api/v1/", include(standingapi.routes)),
     path("api/v1/", include(records.routes)),
     path("api/v1/", include(pack_api.routes)),
+    path("api/v1/", include(populations_api.routes)),
     path("api/v1/", include(audits_api.routes)),
     path("api/v1/", include(receipts.routes)),
     path("api/v1/", include(fairness_api.routes)),
     path("api/v1/", include(inference_api.routes)),
     path("api/v1/", include(jobs_api.routes)),
     path("api/v1/", include(registry_api.routes)),
+    path("api/v1/", include(inventory_api.routes)),
     path("log/", include(tiles.routes)),
     path("", home, name="home"),
     path("", include("approvals.urls")),
     path("", include("fairness.urls")),
-    path("models/", models.models, name="models"),
+    path("models/", inventory.models, name="models"),
+    path("models/board-report/", boardpages.report, name="board-report"),
+    path("models/calendar/", inventory.revalidations, name="revalidations"),
+    path("models/inventory.csv", inventory.content, name="models-content"),
     path("models/<int:pk>/", models.model, name="model"),
     path("versions/<int:pk>/", models.version, name="version"),
     path("", include("inference.urls")),

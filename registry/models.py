@@ -11,6 +11,8 @@ from django.db.models.functions import Now
 from django.urls import reverse
 
 from ledger.canonical import digest_of, sha256, timestamp
+from registry.attesting.models import OwnerAttestation as OwnerAttestation
+from registry.importing.models import ModelImport as ModelImport
 from registry.pinned.models import Pins
 from registry.pinned.rules import UPSTREAM
 

@@ -9,6 +9,11 @@ from typing import Any
 SIZE = 50
 
 
+def id_of(text: str) -> int | None:
+    """An id from a query string; None where it is no number, or larger than any id is."""
+    return int(text) if text.isdecimal() and len(text) <= 18 else None
+
+
 @dataclass(frozen=True)
 class Page:
     """Rows, and the keys from which the pages before and after them go on, or None."""

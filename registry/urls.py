@@ -1,9 +1,13 @@
 from django.urls import path
 
+from registry.attesting import views as attesting
+from registry.importing import views as importing
 from registry.pinned import views as pinned
 from registry.views import datasets, evidence, models, versions
 
 urlpatterns = [
+    *attesting.urlpatterns,
+    *importing.urlpatterns,
     *pinned.urlpatterns,
     path("models/new/", models.new, name="model-new"),
     path("models/<int:pk>/edit/", models.edit, name="model-edit"),

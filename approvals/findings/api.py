@@ -19,6 +19,7 @@ from approvals.api import given, session_of
 from approvals.api import visible as visible_request
 from approvals.findings import acceptances, listing, services
 from approvals.findings import serializers as shapes
+from approvals.findings.ageing import Ageing
 from approvals.findings.models import Finding, FindingStep, RiskAcceptance
 from approvals.models import ReviewRequest
 from approvals.serializers import ReasonInput
@@ -254,6 +255,7 @@ class RiskText(APIView):
 
 routes = [
     path("findings/", FindingList.as_view(), name="api-findings"),
+    path("findings/ageing/", Ageing.as_view(), name="api-findings-ageing"),
     path("findings/<int:pk>/", FindingDetail.as_view(), name="api-finding"),
     path("findings/<int:pk>/answers/", Answers.as_view(), name="api-finding-answers"),
     path("findings/<int:pk>/reassessments/", Reassessments.as_view(), name="api-finding-reassessments"),

@@ -1,16 +1,16 @@
-"""The inventory, one model, and one version: registry, gate, reports, endpoints and log on one page each."""
+"""One model, and one version: registry, gate, reports, endpoints and log on one page each."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from accounts.asking import asker
-from accounts.models import Team, User
+from accounts.models import User
 from approvals.findings import showing as about
 from approvals.models import ReviewRequest
 from audits import asof, timeline
@@ -18,33 +18,13 @@ from inference.models import Endpoint
 from jobs.models import Job
 from ledger.events import database_time
 from portal.pages import then
-from portal.pages.standing import best, inventory, prospect, stands_of
+from portal.pages.standing import best, prospect, stands_of
 from registry import cards, comparing
-from registry.filters import ModelFilter
+from registry.attesting.services import this_year
 from registry.models import Model, Version
-from registry.paging import page_of
 from registry.views.versions import tensors_of
 
 TABS = ("overview", "evidence", "approvals", "serving", "history")
-
-
-@require_GET
-def models(request: HttpRequest) -> HttpResponse:
-    viewer = asker(request)
-    rows = Model.objects.visible_to(viewer).select_related("team", "owner").annotate(latest=Max("versions__number"))
-    found = ModelFilter(request.GET, rows)
-    page = page_of(found.qs, request.GET)
-    stands = inventory(page.rows, viewer)
-    context = {
-        "page": page,
-        "entries": [(model, stands.get(model.pk, [])) for model in page.rows],
-        "filter": found,
-        "teams": Team.objects.filter(models__in=Model.objects.visible_to(viewer)).distinct(),
-        "owners": User.objects.filter(owned_models__in=Model.objects.visible_to(viewer)).distinct(),
-        "used": [key for key in request.GET if key not in ("before", "after") and request.GET[key]],
-        "may_add": viewer.may_somewhere("registry.register_model"),
-    }
-    return render(request, "portal/models.html", context)
 
 
 @require_GET
@@ -61,9 +41,11 @@ def model(request: HttpRequest, pk: int) -> HttpResponse:
         "versions": [(version, stands.get(version.pk, [])) for version in versions],
         "stands": best([stand for each in stands.values() for stand in each]),
         "endpoints": Endpoint.objects.visible_to(viewer).filter(model=found).select_related("version"),
-        "timeline": timeline.of(found, viewer),
+        "timeline": timeline.of(found, viewer, *found.imports.all()),
         "may": may(viewer, found, "register_version", "edit_model", "set_risk_tier"),
         "own": viewer.pk == found.owner_id,
+        "attested": found.attestations.select_related("attested_by").first(),
+        "year": this_year(),
     }
     return render(request, "portal/model.html", context)
 

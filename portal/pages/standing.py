@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from accounts.models import User
 from approvals.gate import GateResult, evaluate, evaluate_many
@@ -86,17 +85,6 @@ def prospect(version: Version) -> list[Line]:
     result = evaluate(version, "production", "any use")
     missing = [Line("waiting", reason.sentence) for reason in result.reasons if reason.code != "no_request"]
     return [Line("waiting", "Nobody has asked for approval yet."), *missing]
-
-
-def inventory(rows: Iterable[Any], viewer: User) -> dict[int, list[Stand]]:
-    """For each model's id its standing in each environment: what is allowed there, else what was asked last."""
-    models = list(rows)
-    versions = Version.objects.filter(model__in=models).select_related("model")
-    found: dict[int, list[Stand]] = {}
-    for stands in stands_of(versions, viewer).values():
-        for stand in stands:
-            found.setdefault(stand.version.model_id, []).append(stand)
-    return {pk: best(stands) for pk, stands in found.items()}
 
 
 def best(stands: list[Stand]) -> list[Stand]:

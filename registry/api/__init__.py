@@ -3,9 +3,13 @@
 from django.urls import path
 
 from registry.api import datasets, evidence, files, models, records, versions
+from registry.attesting import api as attesting
+from registry.importing import api as importing
 from registry.pinned import api as pinned
 
 routes = [
+    *attesting.routes,
+    *importing.routes,
     *pinned.routes,
     path("artifacts/", files.Uploads.as_view(), name="api-artifacts"),
     path("artifacts/<int:pk>/", files.UploadDetail.as_view(), name="api-artifact"),

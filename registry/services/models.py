@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
@@ -36,14 +38,22 @@ def register_model(*, by: Actor, team: Team, name: str, purpose: str, slug: str 
 
 def chosen_slug(name: str, wanted: str | None) -> str:
     """The slug asked for, or one made of the name that is still free."""
-    slug = slugify(wanted or name)[:50] or "model"
+    slug = plain_slug(wanted or name)
     if wanted and slug != wanted:
         raise Refusal("slug_invalid", f"A short name has lower-case letters, digits and dashes only: “{slug}”.", "slug")
     taken = set(Model.objects.filter(slug__startswith=slug).values_list("slug", flat=True))
     if wanted and slug in taken:
         raise slug_taken()
-    number = 2
-    free = slug
+    return free_slug(slug, taken)
+
+
+def plain_slug(name: str) -> str:
+    return slugify(name)[:50] or "model"
+
+
+def free_slug(slug: str, taken: Collection[str]) -> str:
+    """The slug, or with the first number behind it that makes it free."""
+    number, free = 2, slug
     while free in taken:
         free, number = f"{slug}-{number}", number + 1
     return free

@@ -18,6 +18,7 @@ from tests.approvals import policies, standing
 from tests.approvals import world as approvals
 from tests.cast import PASSWORD
 from tests.inference import world as serving
+from tests.registry import importing
 from tests.sealing import seal_now
 
 
@@ -121,6 +122,8 @@ def build(cast: Any) -> World:
             "holds": hold,
             "exports": export,
             "packs": pack,
+            "imports": importing.an_import(cast),
+            "inventory_file": importing.a_file(cast, "Model,Use\nLimits,Sets limits.\n"),
             "place": f"0/000.p/{size}",
             "size": size,
             "more": [
@@ -302,6 +305,13 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-explanation-reports", "POST"): lambda w, by: {"dataset": w.datasets.pk},
     ("api-job-cancellation", "POST"): lambda w, by: {"reason": "Wrong data."},
     ("api-job-retry", "POST"): None,
+    ("api-imports", "POST"): lambda w, by: {
+        "team": w.cast.team.pk, "upload": w.inventory_file.pk, "columns": {"name": "Model", "purpose": "Use"},
+    },
+    ("api-import-previews", "POST"): lambda w, by: {
+        "team": w.cast.team.pk, "upload": w.inventory_file.pk, "columns": {"name": "Model", "purpose": "Use"},
+    },
+    ("api-model-attestation", "POST"): lambda w, by: {"digest": "sha256:of-nothing"},
     ("api-models", "POST"): lambda w, by: {"team": w.cast.team.pk, "name": "Another", "purpose": "Screens."},
     ("api-model", "PATCH"): lambda w, by: {"purpose": "Screens loans."},
     ("api-model-risk-tier", "POST"): lambda w, by: {"tier": "low", "reason": "Small sums."},

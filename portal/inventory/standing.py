@@ -1,0 +1,57 @@
+"""Where models stand, by the gate's own rule, in a fixed number of queries however many versions they have."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from django.db.models import Case, F, Q, Value, When, Window
+from django.db.models.functions import RowNumber
+
+from accounts.models import User
+from approvals import workflow
+from approvals.gate import evaluate_many
+from approvals.models import ReviewRequest
+from inference.models import Endpoint
+from portal.pages.standing import Stand, best
+from registry.models import Version
+
+# For each model, environment and use so many of the newest versions that could be allowed are asked about.
+WEIGHED = 5
+HEAVY = ("card", "notes", "signature", "features", "decision_rule")
+
+
+def stands_by_model(models: Collection[int], viewer: User) -> dict[int, list[Stand]]:
+    """For each model's id its standing by environment and use: what is allowed there, else what was asked last.
+
+    Asked of the gate are the versions that are bound to an endpoint, the newest of those that were approved or are
+    under review, and the newest of all others.
+    """
+    keys = {*asked(models, viewer), *bound(models, viewer)}
+    versions = Version.objects.select_related("model").defer(*HEAVY).in_bulk({version for version, _, _ in keys})
+    found: dict[int, list[Stand]] = {}
+    for (pk, _, _), result in evaluate_many(keys).items():
+        found.setdefault(versions[pk].model_id, []).append(Stand(versions[pk], result))
+    return {pk: best(stands) for pk, stands in found.items()}
+
+
+def asked(models: Collection[int], viewer: User) -> Any:
+    kind = Case(
+        When(Q(state__in=workflow.APPROVED, revocation__isnull=True), then=Value(1)),
+        When(state__in=workflow.OPEN, then=Value(2)),
+        default=Value(3),
+    )
+    newest = Window(
+        RowNumber(),
+        partition_by=[F("version__model"), F("environment"), F("use"), F("kind")],
+        order_by=[F("version__number").desc(), F("id").desc()],
+    )
+    rows = ReviewRequest.objects.visible_to(viewer).filter(version__model__in=models).order_by()
+    placed = rows.annotate(kind=kind).annotate(newest=newest)
+    chosen = placed.filter(Q(newest=1) | Q(kind__lt=3, newest__lte=WEIGHED))
+    return chosen.values_list("version_id", "environment", "use")
+
+
+def bound(models: Collection[int], viewer: User) -> Any:
+    rows = Endpoint.objects.visible_to(viewer).filter(model__in=models, version__isnull=False).order_by()
+    return rows.values_list("version_id", "environment", "use")
