@@ -24,6 +24,7 @@ from accounts.factors.models import RecoveryCode as RecoveryCode
 from accounts.factors.models import SpentChallenge as SpentChallenge
 from accounts.granting.models import ProposedGrant as ProposedGrant
 from accounts.granting.models import Recertification as Recertification
+from accounts.preferences.models import Preference as Preference
 from accounts.takeover.models import CredentialChange as CredentialChange
 from accounts.takeover.models import CredentialConfirmation as CredentialConfirmation
 from ledger.actors import ANONYMOUS, Identity

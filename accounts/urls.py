@@ -1,6 +1,7 @@
 from django.urls import path
 
 from accounts.granting import views as granting
+from accounts.preferences import views as preferences
 from accounts.takeover import views as takeover
 from accounts.views import factors, own, people, second
 
@@ -33,4 +34,5 @@ urlpatterns = [
     path("teams/new/", people.add_team, name="team-new"),
     *granting.urlpatterns,
     *takeover.urlpatterns,
+    *preferences.urlpatterns,
 ]

@@ -13,6 +13,7 @@ from approvals import workflow
 from approvals.findings import reading
 from approvals.gate import checked_environment
 from approvals.models import Comment, EvidenceView, ReviewRequest, Revision, Revocation
+from approvals.notices import telling
 from approvals.proving import reauthenticate
 from approvals.signing import sign
 from approvals.standing_in import delegate, end_delegation, recuse
@@ -72,6 +73,7 @@ def submit(
         submitted_by=by,
     )
     revision = freeze(request, by, note, usable(version, evidence))
+    telling.turn_opened(records.open_dossier(request))
     facts = {
         "version": str(version.pk), "environment": environment, "use": use, "revision": 1, "digest": revision.digest,
         "policy": request.policy_version.digest,
@@ -138,6 +140,7 @@ def revise(
         raise Refusal("nothing_changed", sentence)
     request.state = ReviewRequest.State.IN_REVIEW
     request.save(update_fields=["state", "policy_version", "policy_pinned_at"])
+    telling.turn_opened(records.open_dossier(request))
     facts: dict[str, Any] = {
         "revision": revision.number,
         "from": before.digest,
@@ -189,6 +192,7 @@ def revoke(*, by: Actor, request: ReviewRequest, reason: str) -> Done[Revocation
         raise Refusal("already_revoked", "This approval has been revoked already.")
     require_reason(reason)
     row = Revocation.objects.create(request=request, revoked_by=by, reason=reason.strip())
+    telling.revoked(request, by)
     facts = {
         "digest": request.latest.digest, "version": str(request.version_id), "environment": request.environment,
         "use": request.use,

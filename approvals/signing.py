@@ -11,6 +11,8 @@ from approvals import dossier as records
 from approvals.findings.conditions import MEANING as ON_CONDITIONS
 from approvals.findings.conditions import Condition, attach, checked
 from approvals.models import Decision, Delegation, EvidenceView, Reauthentication, ReviewRequest
+from approvals.notices import telling
+from approvals.notices.receipts import hold_receipt
 from approvals.proving import changed_while_reading, used
 from approvals.standing_in import delegation_of
 from ledger.actors import Actor
@@ -68,6 +70,7 @@ def sign(
     decision = record(found, wanted, by, outcome, comment.strip(), acknowledged, proof, agreed, delegation)
     tracked = attach(decision, agreed)
     conclude(request, decision, tracked)
+    hold_receipt(decision, by, request.get_absolute_url())
     facts = {
         "decision": str(decision.pk), "requirement": decision.requirement, "outcome": outcome, "digest": digest,
         "meaning": decision.meaning, "authentication": str(decision.authentication), "judged_by": decision.judged_by,
@@ -176,15 +179,19 @@ def meaning_of(requirement: workflow.Requirement, outcome: str) -> str:
 
 
 def conclude(request: ReviewRequest, made: Decision, tracked: Sequence[Any]) -> None:
-    """Bring the request's state to what the decisions, with the one just made, now add up to."""
+    """Bring the request's state to what the decisions, with the one just made, now add up to, and tell of it."""
+    now = records.open_dossier(request, [made, *tracked])
     if made.outcome == Decision.Outcome.REQUEST_CHANGES:
         request.state = ReviewRequest.State.CHANGES_REQUESTED
     elif made.outcome == Decision.Outcome.REJECT:
         request.state, request.closed_at = ReviewRequest.State.REJECTED, database_time()
     else:
-        now = workflow.standing(records.open_dossier(request, [made, *tracked]).case, database_time())
-        if all(each.state == "met" for each in now.requirements):
+        standing = workflow.standing(now.case, database_time())
+        if all(each.state == "met" for each in standing.requirements):
             given = ReviewRequest.State
-            request.state = given.CONDITIONALLY_APPROVED if now.conditional else given.APPROVED
+            request.state = given.CONDITIONALLY_APPROVED if standing.conditional else given.APPROVED
             request.closed_at = database_time()
     request.save(update_fields=["state", "closed_at"])
+    telling.decided(now, made, request.state)
+    for step in tracked[1::2]:
+        telling.assigned(step.finding, step)

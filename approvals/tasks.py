@@ -1,9 +1,10 @@
-"""Celery tasks: making an evidence pack, and removing the files of old ones."""
+"""Celery tasks: making an evidence pack, removing the files of old ones, and telling people."""
 
 from __future__ import annotations
 
 from celery import shared_task
 
+from approvals.notices import digest, receipts, watching
 from approvals.pack import services
 from jobs.claims import Claim
 from jobs.running import Pulse, run
@@ -32,3 +33,18 @@ def write_pack(job_id: int) -> None:
 @shared_task(name="approvals.remove_old_packs")  # type: ignore[untyped-decorator]
 def remove_old_packs() -> int:
     return services.remove_old_packs()
+
+
+@shared_task(name="approvals.release_receipts")  # type: ignore[untyped-decorator]
+def release_receipts() -> int:
+    return receipts.release_receipts()
+
+
+@shared_task(name="approvals.watch_approvals")  # type: ignore[untyped-decorator]
+def watch_approvals() -> dict[str, int]:
+    return watching.watch()
+
+
+@shared_task(name="approvals.send_digests")  # type: ignore[untyped-decorator]
+def send_digests() -> int:
+    return digest.send_digests()

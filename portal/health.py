@@ -1,4 +1,4 @@
-"""Whether this process lives, whether it can do its work, and whether the log is being sealed."""
+"""Whether this process lives, whether it can do its work, whether the log is being sealed and mail delivered."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django.http import HttpRequest, JsonResponse
 from ledger import reading
 from ledger.events import database_time
 from ledger.sequencer.lead import LOCK
+from notifications.health import mail_state
 
 KEPT = 2.0  # seconds for which an answer about the log serves every page of this process
 PATIENCE = 10  # seconds that an act may wait before a page speaks of it: a sequencer that died is back by then
@@ -73,10 +74,10 @@ def readyz(request: HttpRequest) -> JsonResponse:
     """503 with the part that is missing, as long as the database cannot be asked.
 
     A log that is not sealed leaves it at 200: acts are still recorded and answered, so that taking the portal out of
-    rotation would only make it worse. Watch `log.state`.
+    rotation would only make it worse, and so does mail that is not delivered. Watch `log.state` and `mail.state`.
     """
     try:
-        log = log_state()
+        log, mail = log_state(), mail_state()
     except Error:
         return JsonResponse({"status": "unavailable", "missing": "database"}, status=503)
-    return JsonResponse({"status": "ok", "log": log.as_dict()})
+    return JsonResponse({"status": "ok", "log": log.as_dict(), "mail": mail.as_dict()})

@@ -7,6 +7,8 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from portal.schedule import schedule
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
 env = environ.Env()
@@ -47,6 +49,7 @@ INSTALLED_APPS = [
     "registry",
     "audits",
     "accounts",
+    "notifications",
     "jobs",
     "ledger",
     "django.contrib.auth",
@@ -126,13 +129,8 @@ CELERY_WORKER_MAX_TASKS_PER_CHILD = 20
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = env.str("CELERY_BEAT_SCHEDULE_FILENAME", default="celerybeat-schedule")
-CELERY_BEAT_SCHEDULE = {
-    "reconcile-jobs": {"task": "jobs.reconcile", "schedule": 5.0, "options": {"expires": 10}},
-    "remove-old-exports": {"task": "audits.remove_old_exports", "schedule": 3600.0, "options": {"expires": 3000}},
-    "remove-old-packs": {"task": "approvals.remove_old_packs", "schedule": 3600.0, "options": {"expires": 3000}},
-    "ask-upstreams": {"task": "registry.ask_upstreams", "schedule": 3600.0, "options": {"expires": 3000}},
-    "anchor-checkpoints": {"task": "ledger.anchor_checkpoints", "schedule": 60.0, "options": {"expires": 50}},
-}
+DIGEST_HOUR = env.int("DIGEST_HOUR", default=6)  # UTC
+CELERY_BEAT_SCHEDULE = schedule(DIGEST_HOUR)
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.backends.RoleBackend"]

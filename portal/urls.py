@@ -5,6 +5,7 @@ from drf_spectacular.views import SpectacularAPIView
 
 from accounts import api as accounts_api
 from accounts.granting import api as granting_api
+from accounts.preferences import api as preferences_api
 from accounts.takeover import api as takeover_api
 from approvals import answers, policyapi, records, standingapi
 from approvals import api as approvals_api
@@ -16,6 +17,7 @@ from audits import receipts, tiles
 from fairness import api as fairness_api
 from inference import api as inference_api
 from jobs import api as jobs_api
+from notifications import api as notifications_api
 from portal import health
 from portal.inventory import api as inventory_api
 from portal.inventory import boardpages
@@ -39,6 +41,7 @@ urlpatterns = [
     path("api/v1/", include(accounts_api.routes)),
     path("api/v1/", include(granting_api.routes)),
     path("api/v1/", include(takeover_api.routes)),
+    path("api/v1/", include(preferences_api.routes)),
     path("api/v1/", include(approvals_api.routes)),
     path("api/v1/", include(answers.routes)),
     path("api/v1/", include(findings_api.routes)),
@@ -52,6 +55,7 @@ urlpatterns = [
     path("api/v1/", include(fairness_api.routes)),
     path("api/v1/", include(inference_api.routes)),
     path("api/v1/", include(jobs_api.routes)),
+    path("api/v1/", include(notifications_api.routes)),
     path("api/v1/", include(registry_api.routes)),
     path("api/v1/", include(inventory_api.routes)),
     path("log/", include(tiles.routes)),
@@ -67,6 +71,7 @@ urlpatterns = [
     path("", include("inference.urls")),
     path("", include("registry.urls")),
     path("", include("jobs.urls")),
+    path("", include("notifications.urls")),
     path("", include("accounts.urls")),
     path("audit/evidence/", evidence.evidence, name="audit-evidence"),
     path("", include("audits.urls")),

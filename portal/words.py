@@ -29,12 +29,14 @@ def humanise(code: str) -> str:
 
 
 STATES: dict[str, State] = {
-    **_states("ok", "ok", "approved active met allowed succeeded within verified sealed delivered closed accepted"),
+    **_states(
+        "ok", "ok", "approved active met allowed succeeded within verified sealed delivered closed accepted sent"
+    ),
     **_states("ok", "ok", "confirmed healthy carried_out", ok="OK", passed="Passed", within_bounds="Within bounds"),
     **_states("ok", "play", "deployed serving live"),
     **_states("wait", "ok", "approve_with_conditions", conditionally_approved="Approved with conditions"),
     **_states("wait", "wait", "in_review in_validation waiting pending expiring retrying scheduled due_soon proposed"),
-    **_states("wait", "wait", "emergency"),
+    **_states("wait", "wait", "emergency held collected"),
     **_states("wait", "wait", "", requested="Waits for approval"),
     **_states("wait", "pen", "changes_requested request_changes"),
     **_states("wait", "lock", "locked blocked"),
@@ -43,7 +45,7 @@ STATES: dict[str, State] = {
     **_states("no", "warn", "outside overdue expired critical high unhealthy", outside_bounds="Outside bounds"),
     **_states("no", "stop", "revoked suspended quarantined"),
     **_states("info", "info", "submitted registered answered published in_use", computed_here="Computed here"),
-    **_states("info", "refresh", "running stopping processing uploading"),
+    **_states("info", "refresh", "running stopping processing uploading sending"),
     **_states("info", "wait", "queued"),
     **_states("off", "off", "draft withdrawn declined retired cancelled superseded stopped deactivated low none"),
     **_states("off", "off", "not_required inactive paused archived disabled", abstain="Abstained", unknown="Not known"),

@@ -14,7 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("permissions.md", "events.md")
-APPS = ("accounts", "audits", "registry", "fairness", "approvals", "inference", "jobs", "ledger")
+APPS = ("accounts", "audits", "registry", "fairness", "approvals", "inference", "notifications", "jobs", "ledger")
 PLACE = re.compile(r"(<!-- table: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

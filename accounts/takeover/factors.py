@@ -60,9 +60,7 @@ def accept_factor_link(*, text: str, password: str) -> int:
     limit_attempts(current_origin().address or "unknown")
     account = of_factors(text)[0]
     count_attempt(account)
-    count = reset_factors(by=ANONYMOUS, account=account, text=text, password=password)
-    mail.tell_factors_reset(account)
-    return count
+    return reset_factors(by=ANONYMOUS, account=account, text=text, password=password)
 
 
 @governed(permission="accounts.sign_in", event="factors.reset", on="account")
@@ -80,6 +78,7 @@ def reset_factors(*, by: Actor, account: User, text: str, password: str) -> Done
     account.recovery_codes.all().delete()
     close(account.browser_sessions.open())
     change = credential_changed(account, CredentialChange.Kind.SECOND_FACTOR, caused_by=sender)
+    mail.tell_factors_reset(account, change)
     facts = {
         "account": str(account.opaque_id), "factors": [str(each.pk) for each in factors],
         "sent_by": str(sender.opaque_id) if sender else None, "held_until": timestamp(change.held_until),

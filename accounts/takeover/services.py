@@ -89,9 +89,7 @@ def request_reset(*, by: Actor, account: User | None) -> Done[None]:
 
 def accept_reset(*, text: str, new: str) -> User:
     """Set the new password of a link, and tell its owner. Raises Refusal `link_invalid` or `weak_password`."""
-    account = reset_password(by=ANONYMOUS, account=of_reset(text)[0], text=text, new=new)
-    mail.tell_reset(account)
-    return account
+    return reset_password(by=ANONYMOUS, account=of_reset(text)[0], text=text, new=new)
 
 
 @governed(permission="accounts.sign_in", event="password.reset", on="account")
@@ -104,6 +102,7 @@ def reset_password(*, by: Actor, account: User, text: str, new: str) -> Done[Use
     account.failed_sign_ins, account.locked_until = 0, None
     account.save(update_fields=["failed_sign_ins", "locked_until"])
     change = credential_changed(account, CredentialChange.Kind.PASSWORD_RESET, caused_by=sender)
+    mail.tell_reset(account, change)
     facts = {
         "account": str(account.opaque_id), "method": "link", "sent_by": str(sender.opaque_id) if sender else None,
         "held_until": timestamp(change.held_until),
@@ -113,11 +112,7 @@ def reset_password(*, by: Actor, account: User, text: str, new: str) -> Done[Use
 
 def change_address(*, by: Actor, account: User, email: str, reason: str) -> User:
     """By an administrator; the old address is told. Raises what `record_address` does."""
-    old = account.email
-    changed = record_address(by=by, account=account, email=email, reason=reason)
-    if isinstance(by, User):
-        mail.tell_old_address(changed, old, by)
-    return changed
+    return record_address(by=by, account=account, email=email, reason=reason)
 
 
 @governed(permission="accounts.manage_credentials", event="mail_address.changed", on="account")
@@ -136,11 +131,8 @@ def change_own_address(*, by: User, email: str, password: str) -> User:
 
     Raises Refusal `humans_only`, `wrong_credentials` or `account_locked`, and what `record_address` says of an address.
     """
-    old = by.email
     count_attempt(by)
-    changed = record_own_address(by=by, account=by, email=email, password=password)
-    mail.tell_old_address(changed, old, by)
-    return changed
+    return record_own_address(by=by, account=by, email=email, password=password)
 
 
 @governed(permission="accounts.manage_own_access", event="mail_address.changed", on="account")
@@ -177,6 +169,7 @@ def moved(by: Actor, account: User, email: str, told: dict[str, str]) -> Done[Us
     except IntegrityError as error:  # taken by somebody else in this moment
         raise email_taken() from error
     change = credential_changed(account, CredentialChange.Kind.MAIL_ADDRESS, caused_by=by)
+    mail.tell_old_address(account, old, change, by)
     facts = {"account": str(account.opaque_id), "held_until": timestamp(change.held_until)}
     return Done(account, facts=facts, discloses={"email": new, "old_email": old, **told})
 

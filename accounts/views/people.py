@@ -75,6 +75,8 @@ def tabs(request: HttpRequest) -> list[dict[str, str]]:
     ]
     if cast(User, request.user).may_somewhere("accounts.recertify_access"):
         found.append({"key": "recertification", "label": "Recertification", "url": reverse("recertification")})
+    if cast(User, request.user).has_perm("notifications.view_outbox"):
+        found.append({"key": "outbox", "label": "Outbox", "url": reverse("outbox")})
     return found
 
 

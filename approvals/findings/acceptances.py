@@ -17,6 +17,7 @@ from approvals.findings.models import AcceptanceWithdrawal, Finding, FindingStep
 from approvals.findings.people import HUMANS, hands_on
 from approvals.findings.services import hold, still_to_come
 from approvals.models import ReviewRequest
+from approvals.notices.receipts import hold_receipt
 from approvals.proving import used
 from approvals.workflow import findings as rules
 from ledger.actors import Actor
@@ -168,6 +169,7 @@ def accept_risk(
         },
         authentication=Event.objects.about(proof).get(event="signer.reauthenticated").pk,
     )  # fmt: skip
+    hold_receipt(row, by, request.get_absolute_url())
     facts = {
         "risk_acceptance": str(row.pk), "request": str(request.pk), "version": str(request.version_id),
         "environment": row.environment, "use": row.use, "target": target, "severity": row.severity,

@@ -10,6 +10,7 @@ from accounts.services import require_reason
 from approvals.findings.models import Finding, FindingStep, Severity
 from approvals.findings.people import HUMANS, checked_owner, judging
 from approvals.models import ReviewRequest
+from approvals.notices import telling
 from approvals.workflow import findings as rules
 from ledger.actors import Actor
 from ledger.door import Done, governed
@@ -66,6 +67,7 @@ def raise_finding(
         finding=finding, number=1, kind=FindingStep.Kind.RAISED, state=FindingStep.State.OPEN, severity=severity,
         owner=answers, due=due, by=by,
     )  # fmt: skip
+    telling.assigned(finding, step)
     facts = {
         "finding": str(finding.pk), "version": str(version.pk), "request": str(request.pk) if request else None,
         **facts_of(step),
@@ -111,6 +113,7 @@ def reassess(
     before = FindingStep.objects.select_related("owner").get(finding=finding, number=step.number - 1)
     if {**facts_of(step), "step": ""} == {**facts_of(before), "step": ""}:
         raise Refusal("nothing_changed", "That is how it stands already. Change severity, due day or owner.")
+    telling.assigned(finding, step, before)
     return done(step, {"before": facts_of(before)})
 
 

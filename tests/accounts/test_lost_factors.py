@@ -14,6 +14,7 @@ from accounts.takeover.services import accept_reset, confirm_credentials, make_r
 from approvals.services import reauthenticate
 from ledger.models import Event
 from ledger.refusals import Denied, Refusal
+from notifications.tasks import deliver
 from portal.hiding import hide
 from tests.accounts import device as devices
 from tests.accounts.world import post, refused, second_admin
@@ -61,6 +62,7 @@ def test_by_the_pages(cast, somebody, signed_in, client):
     assert client.post(there, {"password": cast.password})["Location"] == "/sign-in/"
     assert not somebody.factors.standing().exists()
     assert not RecoveryCode.objects.exists()
+    deliver()
     assert "were removed by a one-time link" in mail.outbox[1].body
     assert client.post(there, {"password": cast.password}).status_code == 409, "it works once"
     facts = Event.objects.get(event="factors.reset").content["facts"]

@@ -35,6 +35,7 @@ from approvals.services import sign as sign_decision
 from ledger.actors import ANONYMOUS
 from ledger.models import Disclosure, Event
 from ledger.refusals import Denied, Refusal
+from notifications.tasks import deliver
 from portal.hiding import HideLinks, hide
 from tests.accounts.world import CONSOLE, post, refused, second_admin
 from tests.approvals import policies
@@ -71,6 +72,7 @@ class TestLinks:
         assert cast.approver.email in client.get(link).content.decode()
         assert client.post(link, {**FORM, "again": "another phrase"}).status_code == 422
         assert client.post(link, FORM)["Location"] == "/sign-in/"
+        deliver()
         assert "was reset" in mail.outbox[1].body
         assert client.post(link, FORM).status_code == 409, "it works once"
         assert theirs.get("/account/").status_code == 302, "signed out everywhere"
@@ -209,6 +211,7 @@ class TestAddresses:
         assert "has an account already" in taken.content.decode()
         assert browser.post("/account/address/", form)["Location"] == "/account/"
         assert "You cannot sign for now" in browser.get("/account/").content.decode()
+        deliver()
         (told,) = mail.outbox
         assert told.to == ["approver@example.org"]
         assert "changed it yourself" in told.body
@@ -221,6 +224,7 @@ class TestAddresses:
         assert browser.get(path).status_code == 200
         assert browser.post(path, {"email": "arno@example.org", "reason": ""}).status_code == 422
         assert browser.post(path, {"email": "arno@example.org", "reason": "new domain"}).status_code == 302
+        deliver()
         assert "Petra Sand, an administrator" in mail.outbox[0].body
         assert "Signing is held back" in browser.get(f"/people/{cast.approver.pk}/").content.decode()
         answer = post(api(cast.platform_admin), f"people/{cast.validator.pk}/mail-address/",
@@ -244,6 +248,7 @@ class TestAddresses:
         ]
         assert answers == ["wrong_credentials", "wrong_credentials", "account_locked"]
         assert CredentialChange.objects.count() == 0
+        deliver()
         assert mail.outbox == []
 
 

@@ -19,7 +19,7 @@ from tests.house import writes
 from tests.house.routes import routes
 
 ROOT = Path(__file__).resolve().parents[2]
-NAME = re.compile(r"^(accounts|audits|jobs|registry|fairness|approvals|inference)\.[a-z]+(_[a-z]+)+$")
+NAME = re.compile(r"^(accounts|audits|jobs|registry|fairness|approvals|inference|notifications)\.[a-z]+(_[a-z]+)+$")
 
 
 def strings(text: str) -> set[str]:

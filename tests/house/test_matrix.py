@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 PUBLIC = {"api-schema"}  # the description of the API itself
 HTTP = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # Lists of what is one's own: they are never empty, and never another's.
-OWN = {"api-me", "api-tokens", "api-teams", "api-roles", "api-grants", "api-people"}
+OWN = {"api-me", "api-me-notifications", "api-tokens", "api-teams", "api-roles", "api-grants", "api-people"}
 # What is the same for every team.
 HOUSE = {"api-policies", "api-policy-bindings", "api-proposals", "log-checkpoint", "log-keys"}
 SECOND = {"second_developer", "second_approver"}  # a role's second person has the same rights as the first

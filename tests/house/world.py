@@ -48,6 +48,7 @@ def build(cast: Any) -> World:
     from fairness.services import request_bias_report
     from jobs.services import cancel, claim
     from ledger.models import Checkpoint, Event
+    from notifications.models import Notification
     from tests.approvals import findings_world as judged
     from tests.fairness.reporting import stored_report
 
@@ -88,6 +89,8 @@ def build(cast: Any) -> World:
     choice = Choice("person", newcomer.email)
     erasure = request_erasure(by=cast.platform_admin, choice=choice, ground="objection", reason="she asked us to")
     proposal = policies.a_proposal(cast)
+    Notification.objects.filter(kind="credentials").update(state="failed", error="The mail server answered with 451.")
+    told = Notification.objects.filter(kind="credentials").latest("id")
     seal_now()
     size = Checkpoint.objects.latest("size").size
     assert size < 256
@@ -124,6 +127,7 @@ def build(cast: Any) -> World:
             "packs": pack,
             "imports": importing.an_import(cast),
             "inventory_file": importing.a_file(cast, "Model,Use\nLimits,Sets limits.\n"),
+            "notifications": told,
             "place": f"0/000.p/{size}",
             "size": size,
             "more": [
@@ -255,6 +259,8 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-person-link", "POST"): lambda w, by: {"reason": "forgot it"},
     ("api-person-address", "POST"): lambda w, by: {"email": "bot@example.org", "reason": "another desk"},
     ("api-person-credentials", "POST"): lambda w, by: {"reason": "called her"},
+    ("api-me-notifications", "PATCH"): lambda w, by: {"ways": {"approved": "digest"}},
+    ("api-notification-retry", "POST"): None,
     ("api-me-address", "POST"): lambda w, by: {"email": "elsewhere@example.org", "password": PASSWORD},
     ("api-requests", "POST"): lambda w, by: {
         "version": w.versions.pk, "environment": "staging", "use": "mortgage-screening", "note": "Please look.",

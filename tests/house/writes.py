@@ -19,7 +19,9 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("ledger", "jobs", "accounts", "audits", "registry", "fairness", "approvals", "inference", "portal")
+PACKAGES = (
+    "ledger", "jobs", "notifications", "accounts", "audits", "registry", "fairness", "approvals", "inference", "portal",
+)  # fmt: skip
 # The door itself, and what works before there is a door: servers started, roles and grants made by the administrator.
 DOOR = {"ledger.door.governed"}
 OUTSIDE = ("portal.supervisor", "ledger.management.commands.provision_roles")
