@@ -1,8 +1,9 @@
-"""How quick the pages of the audit log are at a million events. `python -m bench.pages [--quick]`.
+"""How quick pages are in a large house: those of the audit log at a million events, and those on which people work
+at a hundred thousand versions. `python -m bench.pages [--quick] [log|versions]`.
 
 Each page is asked for through Django's test client: URL, session, permission, filter, queries and template, without
-the network. `ratio` is the page without filter over this one, opened in turn. Statements are counted at 10 k events
-too: they must not grow with the log.
+the network. Of the log, `ratio` is the page without filter over this one, opened in turn; of the others, the page in a
+house of twenty versions over this one. Statements are counted in a small house too: they must not grow with it.
 """
 
 from __future__ import annotations
@@ -17,14 +18,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from psycopg2.extensions import make_dsn
+
 from bench import emit
 from bench.filling import Filling, fill, rows
+from bench.gateway import database
+from bench.versions import an_approved_house, multiply
 
 BENCH = "pages"
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = 10_000
 START = datetime(2026, 1, 1, tzinfo=UTC)
 GOAL_MS = 100
+REAL = 20
 
 
 def cases(wide: int, thin: int) -> dict[str, str]:
@@ -75,7 +81,7 @@ class Statements:
 
 
 class Reader:
-    """Somebody who is signed in and opens pages of the log."""
+    """Somebody who is signed in and opens pages, those of the log by their query."""
 
     def __init__(self, account: Any) -> None:
         from django.test import Client
@@ -89,7 +95,7 @@ class Reader:
 
         statements, start = Statements(), time.perf_counter()
         with connection.execute_wrapper(statements):
-            answer = self.browser.get(f"/audit/?{query}")
+            answer = self.browser.get(query if query.startswith("/") else f"/audit/?{query}")
         taken = (time.perf_counter() - start) * 1000
         if answer.status_code != 200:
             raise SystemExit(f"{query} answered {answer.status_code}: the figures would mean nothing.")
@@ -99,6 +105,11 @@ class Reader:
         """Statements of a page that was opened before: what the frame keeps for a while is kept."""
         self.open(query)
         return min(self.open(query)[1] for _ in range(2))
+
+    def times(self, path: str, times: int) -> list[float]:
+        """Sorted milliseconds of a page, after it was opened once."""
+        self.open(path)
+        return sorted(self.open(path)[0] for _ in range(times))
 
     def beside_plain(self, query: str, times: int) -> tuple[list[float], list[float], int]:
         """Sorted milliseconds of this page and of the one without filter, opened in turn, and entries on this."""
@@ -169,29 +180,60 @@ def at(taken: list[float], part: float) -> float:
     return round(taken[min(len(taken) - 1, int(len(taken) * part))], 1)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.pages", description="How quick the audit pages are.")
-    parser.add_argument("--quick", action="store_true", help="under 50 s: 100,000 events")
-    quick = parser.parse_args().quick
-    from portal.supervisor.postgres import throwaway
+def measure_versions(count: int, times: int, top: Path) -> None:
+    """Inbox, request and inventory, before and after the house has grown."""
+    import django
 
-    with tempfile.TemporaryDirectory(prefix="bench-") as top, throwaway() as cluster:
-        os.environ.update(
-            COUNTERSIGN_MODE="test",
-            SECRET_KEY="only-for-benches-and-long-enough-to-pass-every-check-0123456789",
-            DJANGO_SETTINGS_MODULE="portal.settings",
-            ADMIN_DATABASE_URL=cluster.admin_url(),
-            DATABASE_URL=cluster.url("countersign_portal", "bench"),
-            MIGRATION_DATABASE_URL=cluster.url("countersign_migrate", "bench"),
-            SEQUENCER_DATABASE_URL=cluster.url("countersign_sequencer", "bench"),
-            ARTIFACT_ROOT=f"{top}/artifacts",
-            STATIC_ROOT=f"{top}/static",
-            LOG_ROOT=f"{top}/log",
-            CST_TEST_TOP=top,
-        )
+    django.setup()
+    from django.conf import settings
+
+    from tests.cast import Cast
+
+    settings.SESSION_COOKIE_SECURE = False
+    requests = an_approved_house(top, REAL)
+    approver, owner = Reader(Cast().approver), Reader(Cast().model_owner)
+    asked = {
+        "inbox": (approver, "/"),
+        "requests": (approver, "/requests/"),
+        "request": (approver, f"/requests/{requests[0].pk}/"),
+        "inventory": (owner, "/models/"),
+        "inventory, searched": (owner, "/models/?q=screening"),
+        "version": (owner, f"/versions/{requests[0].version_id}/"),
+    }
+    small = {name: (who.times(path, times), who.queries(path)) for name, (who, path) in asked.items()}
+    multiply(requests[0], count)
+    everything: list[float] = []
+    for name, (who, path) in asked.items():
+        everything += (taken := who.times(path, times))
+        told = {"median_ms": at(taken, 0.5), "p95_ms": at(taken, 0.95), "queries": who.queries(path)}
+        told |= {"versions": count + REAL, "queries_at_20": small[name][1]}
+        emit(BENCH, name, at(small[name][0], 0.5) / at(taken, 0.5), None, f"the page among {REAL} versions", told)
+    everything.sort()
+    told = {"versions": count + REAL, "requests": len(everything), "goal_p95_ms": GOAL_MS}
+    emit(
+        BENCH,
+        "all pages of versions",
+        detail={"median_ms": at(everything, 0.5), "p95_ms": at(everything, 0.95), **told},
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.pages", description="How quick pages are.")
+    parser.add_argument("--quick", action="store_true", help="under 50 s each: 100,000 events, 20,000 versions")
+    parser.add_argument("which", nargs="?", choices=["log", "versions"], help="only these")
+    given = parser.parse_args()
+    if not given.which:
+        for which in ("log", "versions"):  # each with settings of its own
+            subprocess.run([sys.executable, "-m", "bench.pages", which, *sys.argv[1:]], cwd=ROOT, check=True)
+        return
+    with tempfile.TemporaryDirectory(prefix="bench-") as top, database(Path(top)) as environment:
+        os.environ["LOG_ROOT"] = f"{top}/log"
         os.mkdir(f"{top}/static")
-        subprocess.run([sys.executable, "-m", "tests.cast"], cwd=ROOT, check=True)
-        measure(100_000 if quick else 1_000_000, 6 if quick else 40, cluster.admin_url("bench"))
+        if given.which == "log":
+            url = make_dsn(environment["ADMIN_DATABASE_URL"], dbname="bench")
+            measure(*((100_000, 6) if given.quick else (1_000_000, 40)), url)
+        else:
+            measure_versions(*((20_000, 10) if given.quick else (100_000, 40)), Path(top))
 
 
 if __name__ == "__main__":
