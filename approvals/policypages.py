@@ -206,7 +206,7 @@ def proposal(request: HttpRequest, pk: int) -> HttpResponse:
         "may_withdraw": user.has_perm("approvals.propose_policy"),
     }  # fmt: skip
     if found.kind == Proposal.Kind.VERSION:
-        context |= {**about_version(found, user), "consequences": PUBLISHED}
+        context |= {**about_version(found, user, "try" in request.GET), "consequences": PUBLISHED}
     return render(request, "approvals/proposal.html", context, status=status)
 
 
@@ -224,12 +224,13 @@ def decided(request: HttpRequest, found: Proposal, user: User, given: dict[str, 
     return redirect(found)
 
 
-def about_version(found: Proposal, user: User) -> dict[str, Any]:
+def about_version(found: Proposal, user: User, trying: bool) -> dict[str, Any]:
     rules = workflow.read_policy(found.content)
     before = PolicyVersion.objects.filter(policy__slug=rules.slug, number__lt=rules.version).first()
     delta = workflow.differences(before.content, found.content) if before else []
     is_open = found.state == Proposal.State.OPEN
-    tried: DryRun | None = dry_run(rules, user) if is_open else None
+    # Reads every request of a year, so only for whoever asks for it.
+    tried: DryRun | None = dry_run(rules, user) if is_open and trying else None
     return {
         "rules": rules, "before": before, "delta": delta, "tried": tried, "frameworks": named(rules),
         "affected": affected(rules.slug) if is_open else 0,

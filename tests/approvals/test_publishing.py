@@ -213,6 +213,16 @@ def test_a_dry_run_says_what_a_policy_would_have_stopped_and_let_through(cast, a
     assert PolicyVersion.objects.count() == 1
 
 
+def test_whoever_decides_tries_it_by_a_link(cast, signed_in):
+    world.an_approval(cast)
+    proposal = policies.a_proposal(cast)
+    client = signed_in(cast.risk_officer)
+    page = text_of(client.get(proposal.get_absolute_url()))
+    assert "Try it on the last 12 months" in page
+    assert "Of 1 request" not in page
+    assert "Of 1 request, this policy would have stopped" in text_of(client.get(f"{proposal.get_absolute_url()}?try=1"))
+
+
 # Pages
 
 
