@@ -19,6 +19,7 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Greatest, Now
+from django.utils import timezone
 from redis.exceptions import RedisError
 
 from accounts.catalogue import PERMISSIONS
@@ -340,5 +341,7 @@ def end_token(token: ApiToken) -> Done[ApiToken]:
 
 @mechanical("last use of a token, by the minute; the acts it is used for have their own events")
 def touch_token(token: ApiToken) -> None:
+    if token.last_used_at and timezone.now() - token.last_used_at < timedelta(minutes=1):
+        return
     recent = Now() - timedelta(minutes=1)
     ApiToken.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=recent), pk=token.pk).update(last_used_at=Now())

@@ -7,6 +7,7 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from portal.enums import ENUMS
 from portal.schedule import schedule
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -266,27 +267,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
-    "ENUM_NAME_OVERRIDES": {
-        "AccountKindEnum": "accounts.models.User.Kind",
-        "ErasureKindEnum": "audits.models.Erasure.Kind",
-        "ErasureStateEnum": "audits.models.Erasure.State",
-        "ExportFormatEnum": "audits.models.Export.Kind",
-        "ExportStateEnum": "audits.models.STATES",
-        "HoldKindEnum": "audits.models.Hold.Kind",
-        "HoldStateEnum": "audits.erasing.models.STATES",
-        "DatasetPurposeEnum": "registry.models.Dataset.Purpose",
-        "ProposalKindEnum": "approvals.models.Proposal.Kind",
-        "ProposalStateEnum": "approvals.models.Proposal.State",
-        "ProofPurposeEnum": "approvals.proving.PURPOSES",
-        "EnvironmentEnum": "approvals.workflow.ENVIRONMENTS",
-        "ReviewEnvironmentEnum": "approvals.forms.ENVIRONMENTS",
-        "GrantProposalStateEnum": "accounts.granting.models.PROPOSAL_STATES",
-        "RecordStateEnum": "registry.api.records.STATES",
-        "RequestStateEnum": "approvals.models.ReviewRequest.State",
-        "RiskTierEnum": "registry.models.Model.Tier",
-        "SealStateEnum": "audits.filters.SEALS",
-        "TokenStateEnum": "accounts.models.TOKEN_STATES",
-    },
+    "ENUM_NAME_OVERRIDES": ENUMS,
 }
 
 LOGGING = {

@@ -103,7 +103,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """What was imported stays: the collector need not look through a million objects again and again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(20000, 10, 10)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -1,4 +1,7 @@
-"""Every page visited as each role: it answers, has a title and a heading, and is linked from somewhere."""
+"""Every page visited: it answers, has a title and a heading, and is linked from somewhere.
+
+By whoever may open nothing, and by each role those that no role before it could open; with `--long` all by each role.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,12 @@ NO_PAGES = {"healthz", "readyz", "jwks"}
 UNLINKED = {"sign-in", "sign-in-second", "invitation", "password-reset", "factors-reset"}
 OPEN = {"sign-in", "forgot-password"}  # to everybody
 SAME = {"second_developer", "second_approver"}  # they see what the first of their role sees
+EVERYWHERE = {"nobody", "outsider"}  # who try every page, whoever could open it before
 # Parts of pages, and files.
 PARTS = {"job-live", "export-live", "pack-live"}
 
 
+@cache
 def pages() -> list[Route]:
     return [route for route in routes() if not route.is_api and route.name not in NO_PAGES]
 
@@ -61,46 +66,76 @@ def faults(route: Route, who: str, answer: Any) -> list[str]:
     return wrong
 
 
-def test_every_page_answers_each_role_and_is_linked(cast, signed_in):
-    world, wrong, linked, opened = build(cast), list[str](), set[str](), set[str]()
-    tried = set[str]()  # tabs are the same for whoever may open their page
-    clients: dict[str, tuple[Any, Client]] = {
-        name: (actor, signed_in(actor)) for name, actor in cast.everybody().items() if name not in SAME | {"ci_bot"}
-    }
-    for name, (actor, client) in {**clients, "nobody": (None, Client())}.items():
-        for route in pages():
-            arguments = {one: found_by(world, one, route.path, actor) for one in route.arguments}
-            point = transaction.savepoint()
+class Visits:
+    """Who opened what, what was wrong with it, and which routes the pages seen so far lead to."""
+
+    def __init__(self, world: Any, signed_in: Any) -> None:
+        people = {name: actor for name, actor in world.cast.everybody().items() if name not in SAME | {"ci_bot"}}
+        self.world, self.clients = world, {name: (actor, signed_in(actor)) for name, actor in people.items()}
+        self.clients["nobody"] = (None, Client())
+        for _, client in self.clients.values():
             client.raise_request_exception = False  # an error is a finding like any other
-            answer = client.get(route.reverse(**arguments))
-            if answer.streaming:
-                b"".join(answer.streaming_content)
-            transaction.savepoint_rollback(point)
-            status = answer.status_code
-            if status not in (200, 302, 403, 404, 405, 409):
-                wrong.append(f"{name}: {route.path} → {status}")
-            if status in (200, 302, 405) and name != "nobody":
-                opened.add(route.name)
-            if status == 200 and not answer.streaming:
-                wrong += faults(route, name, answer)
-                text = answer.content.decode()
-                here = route.reverse(**arguments)
-                for tab in {urljoin(here, tab) for tab in re.findall(r'href="([^"]*\?tab=\w+)"', text)} - tried:
-                    tried.add(tab)
-                    shown = client.get(tab)
-                    wrong += faults(route, name, shown) if shown.status_code == 200 else [f"{name}: {tab}"]
-                    text += shown.content.decode()
-                linked |= names_linked(text)
-            if name == "nobody" and status == 200 and route.name not in OPEN:
-                wrong.append(f"{route.path} is open to everybody")
-            if name == "outsider" and status == 200 and world.models.name in str(getattr(answer, "content", b"")):
-                wrong.append(f"{route.path} shows the outsider a model of another team")
-        for page, pk in world.more if name not in ("nobody", "outsider") else []:
-            linked |= names_linked(client.get(address_of(page, args=[pk])).content.decode())
-    unlinked = {route.name for route in pages()} - linked - UNLINKED
-    assert not wrong, "\n".join(wrong)
-    assert not unlinked, "no page links to these"
-    unopened = {route.name for route in pages()} - opened - {"invitation", "password-reset", "factors-reset"}
+        self.wrong, self.linked, self.opened = list[str](), set[str](), set[str]()
+        self.done = set[tuple[str, str]]()
+        self.tabs = set[str]()  # tabs are the same for whoever may open their page
+
+    def visit(self, name: str, route: Route) -> None:
+        if (name, route.name) in self.done:
+            return
+        self.done.add((name, route.name))
+        actor, client = self.clients[name]
+        here = route.reverse(**{one: found_by(self.world, one, route.path, actor) for one in route.arguments})
+        point = transaction.savepoint()
+        answer = client.get(here)
+        if answer.streaming:
+            b"".join(answer.streaming_content)
+        transaction.savepoint_rollback(point)
+        status = answer.status_code
+        if status not in (200, 302, 403, 404, 405, 409):
+            self.wrong.append(f"{name}: {route.path} → {status}")
+        if status in (200, 302, 405) and name != "nobody":
+            self.opened.add(route.name)
+        if status == 200 and not answer.streaming:
+            self.wrong += faults(route, name, answer)
+            self.read(name, here, answer.content.decode())
+        if name == "nobody" and status == 200 and route.name not in OPEN:
+            self.wrong.append(f"{route.path} is open to everybody")
+        if name == "outsider" and status == 200 and self.world.models.name in str(getattr(answer, "content", b"")):
+            self.wrong.append(f"{route.path} shows the outsider a model of another team")
+
+    def read(self, name: str, here: str, text: str) -> None:
+        self.linked |= names_linked(text)
+        for tab in {urljoin(here, tab) for tab in re.findall(r'href="([^"]*\?tab=\w+)"', text)} - self.tabs:
+            self.tabs.add(tab)
+            shown = self.clients[name][1].get(tab)
+            route = Route(tab, tab, None, ())
+            self.wrong += faults(route, name, shown) if shown.status_code == 200 else [f"{name}: {tab}"]
+            self.linked |= names_linked(shown.content.decode())
+
+    @property
+    def unlinked(self) -> set[str]:
+        return {route.name for route in pages()} - self.linked - UNLINKED
+
+
+def test_every_page_answers_each_role_and_is_linked(cast, signed_in, pytestconfig):
+    visits = Visits(build(cast), signed_in)
+    for name in visits.clients:
+        for route in pages():
+            if route.name not in visits.opened or name in EVERYWHERE or pytestconfig.getoption("--long"):
+                visits.visit(name, route)
+        for page, pk in visits.world.more if name not in EVERYWHERE else []:
+            visits.linked |= names_linked(visits.clients[name][1].get(address_of(page, args=[pk])).content.decode())
+    # What somebody may do on a page is linked for them alone; most likely from a page about the same things.
+    for near in (True, False):
+        for name in set(visits.clients) - EVERYWHERE:
+            for route in pages():
+                unlinked = visits.unlinked
+                places = {other.path.partition("/")[0] for other in pages() if other.name in unlinked}
+                if unlinked and (not near or route.path.partition("/")[0] in places):
+                    visits.visit(name, route)
+    assert not visits.wrong, "\n".join(visits.wrong)
+    assert not visits.unlinked, "no page links to these"
+    unopened = {route.name for route in pages()} - visits.opened - {"invitation", "password-reset", "factors-reset"}
     assert not unopened, "nobody could open these"
 
 

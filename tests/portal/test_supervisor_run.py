@@ -133,6 +133,7 @@ def test_once_shows_the_demo_and_gives_its_status(state: State, capfd: pytest.Ca
     assert not (state.folder / "run.json").exists()
 
 
+@pytest.mark.long  # test_supervisor_portal.py kills the real ones
 def test_serves_restarts_what_is_killed_and_stops_cleanly(state: State, capfd: pytest.CaptureFixture[str]) -> None:
     before = descendants()
     seen: set[int] = set()
