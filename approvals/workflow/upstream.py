@@ -24,10 +24,8 @@ class Upstream:
     checked_until: datetime | None = None
 
 
-def against(upstream: Upstream | None, at: datetime) -> list[Reason]:
+def against(upstream: Upstream, at: datetime) -> list[Reason]:
     """Why the upstream cannot be relied on at a moment."""
-    if upstream is None:
-        return []
     if upstream.says != upstream.pinned:
         sentence = f"The upstream reports “{upstream.says}”, and “{upstream.pinned}” is pinned."
         return [Reason("upstream_differs", f"{sentence} Register what runs now as a new version.")]
