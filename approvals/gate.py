@@ -122,7 +122,7 @@ def evaluate_digest(
 
 def evaluate_many(keys: Iterable[Key]) -> dict[Key, GateResult]:
     """Answers for many (version id, environment, use) at once, all of one moment, in a fixed number of queries."""
-    wanted = list(dict.fromkeys(keys))
+    wanted = dict.fromkeys(keys)
     for _, environment, _ in wanted:
         checked_environment(environment)
     with snapshot():
@@ -131,9 +131,10 @@ def evaluate_many(keys: Iterable[Key]) -> dict[Key, GateResult]:
             version__in={key[0] for key in wanted}, environment__in={key[1] for key in wanted},
             use__in={key[2] for key in wanted},
         )  # fmt: skip
+        rows = [each for each in records.whole(asked.order_by("id")) if key_of(each) in wanted]
         told: dict[Key, list[records.Dossier]] = defaultdict(list)
-        for found in records.read_dossiers(records.whole(asked.order_by("id"))).values():
-            told[found.request.version_id, found.request.environment, found.request.use].append(found)
+        for found in records.read_dossiers(rows).values():
+            told[key_of(found.request)].append(found)
         versions = {key[0]: told[key][0].request.version for key in wanted if told[key]}
         if unasked := {key[0] for key in wanted if not told[key]}:
             versions |= Version.objects.select_related("model", "artifact", "pins").in_bulk(unasked)
@@ -150,6 +151,10 @@ def evaluate_many(keys: Iterable[Key]) -> dict[Key, GateResult]:
             else:
                 answers[key] = unrequested(key, version, bound, evidence[version.pk], at, revoked[version.artifact_id])
         return answers
+
+
+def key_of(request: ReviewRequest) -> Key:
+    return request.version_id, request.environment, request.use
 
 
 def askable(user: Any) -> QuerySet[Version]:
