@@ -13,6 +13,9 @@ from rest_framework.request import Request
 
 from accounts.models import ApiToken, User
 from accounts.services import TOKEN_SHAPE, touch_token
+from ledger.prepared import Prepared
+
+USABLE = Prepared(lambda prefix: ApiToken.objects.usable().select_related("user").filter(prefix=prefix).order_by(), str)
 
 
 class TokenAuthentication(BaseAuthentication):
@@ -23,7 +26,7 @@ class TokenAuthentication(BaseAuthentication):
         if scheme.lower() != "bearer":
             return None
         shape = TOKEN_SHAPE.match(text.strip())
-        token = ApiToken.objects.usable().select_related("user").filter(prefix=shape[1]).first() if shape else None
+        token = next(iter(USABLE(shape[1])), None) if shape else None
         digest = hashlib.sha256(text.strip().encode("latin-1")).digest()
         if token is None or not hmac.compare_digest(bytes(token.digest), digest):
             raise AuthenticationFailed(

@@ -28,6 +28,7 @@ from accounts.preferences.models import Preference as Preference
 from accounts.takeover.models import CredentialChange as CredentialChange
 from accounts.takeover.models import CredentialConfirmation as CredentialConfirmation
 from ledger.actors import ANONYMOUS, Identity
+from ledger.prepared import Prepared
 
 
 class TeamQuerySet(models.QuerySet["Team"]):
@@ -151,16 +152,13 @@ class User(AbstractBaseUser):
             return NOWHERE
         if perm in EVERYBODY:
             return Scope(True, frozenset())
-        if self.kept is None:
-            held = self.grants.active().filter(role__permissions__contains=[perm]).order_by()
-            teams: set[int | None] = set(held.values_list("team_id", flat=True))
-        else:
-            teams = {team for team, permissions in self.kept if perm in permissions}
+        granted = GRANTED(self.pk) if self.kept is None else self.kept
+        teams = {team for team, permissions in granted if perm in permissions}
         return Scope(None in teams, frozenset(team for team in teams if team is not None))
 
     def keep_scopes(self) -> None:
         """Ask once for what is granted: for a request that only reads, and wants to know again and again."""
-        self.kept = list(self.grants.active().order_by().values_list("team_id", "role__permissions"))
+        self.kept = GRANTED(self.pk)
 
     def has_perm(self, perm: str, obj: object | None = None) -> bool:
         """Whether a role grants the permission for the object's team; without an object: for the whole house."""
@@ -231,6 +229,10 @@ class GrantQuerySet(models.QuerySet["Grant"]):
         return self.with_due().filter(due_at__lte=Now() + DUE_SOON).order_by("due_at", "pk")  # type: ignore[misc]
 
 
+# Where an account holds what; asked many times in each act.
+GRANTED: Prepared[tuple[int | None, list[str]]] = Prepared(
+    lambda user: Grant.objects.active().filter(user=user).order_by().values_list("team_id", "role__permissions"), int
+)
 DUE_SOON = timedelta(days=30)
 
 

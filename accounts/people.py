@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from django.db.models import Model
 
 from accounts.models import User
+from ledger.prepared import Prepared
+
+PEOPLE = Prepared(lambda pk: User.objects.filter(pk__in=[pk]).order_by(), int)
 
 
 def fill_in(*groups: tuple[Iterable[Model], tuple[str, ...]]) -> None:
@@ -16,6 +19,6 @@ def fill_in(*groups: tuple[Iterable[Model], tuple[str, ...]]) -> None:
     """
     named = [(row, name, getattr(row, f"{name}_id")) for rows, names in groups for row in rows for name in names]
     wanted = {pk for _, _, pk in named if pk is not None}
-    found = {person.pk: person for person in User.objects.filter(pk__in=wanted).order_by()} if wanted else {}
+    found = {person.pk: person for person in PEOPLE(list(wanted))} if wanted else {}
     for row, name, pk in named:
         setattr(row, name, found.get(pk))

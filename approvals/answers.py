@@ -7,8 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.http import HttpRequest, JsonResponse
-from django.shortcuts import get_object_or_404
+from django.http import Http404, HttpRequest, JsonResponse
 from django.urls import path, reverse
 from django.views.decorators.http import require_safe
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -21,6 +20,7 @@ from rest_framework.views import APIView
 from accounts.asking import asker
 from approvals import dossier, gate, workflow
 from approvals import serializers as shapes
+from approvals.bound import bindings, policy_for
 from approvals.models import PolicyVersion, ReviewRequest
 from approvals.workflow import attestation
 from approvals.workflow.attestation import Resource
@@ -42,7 +42,7 @@ class EnvelopeRenderer(JSONRenderer):
 
 
 class GateQuery(serializers.Serializer[Any]):
-    version = serializers.IntegerField(required=False)
+    version = serializers.IntegerField(required=False, max_value=2**63 - 1)
     digest = serializers.CharField(required=False, max_length=71)
     model = serializers.CharField(required=False, max_length=60)
     environment = serializers.ChoiceField(choices=workflow.ENVIRONMENTS)
@@ -97,7 +97,9 @@ def ask(asked: Mapping[str, Any], user: Any) -> gate.GateResult:
     environment, use = asked["environment"], asked["use"]
     if "version" not in asked:
         return gate.evaluate_digest(asked["digest"], environment, use, model=asked.get("model"), visible_to=user)
-    return gate.evaluate(get_object_or_404(gate.askable(user), pk=asked["version"]), environment, use)
+    for version in gate.askable(user, [asked["version"]]):
+        return gate.evaluate(version, environment, use)
+    raise Http404
 
 
 def signed(answer: gate.GateResult, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,8 +131,8 @@ def signed(answer: gate.GateResult, asked: Mapping[str, Any]) -> dict[str, Any]:
 def policy_asked(version: Version | None, use: str) -> PolicyVersion:
     """The policy that a request for this would be pinned to; for bytes that nobody registered, the one for all."""
     if version is None:
-        return max(dossier.bindings(), key=lambda each: not any(each.weight)).policy
-    return dossier.policy_for(version, use)
+        return max(bindings(), key=lambda each: not any(each.weight)).policy
+    return policy_for(version, use)
 
 
 def inputs_of(found: dossier.Dossier) -> list[Resource]:

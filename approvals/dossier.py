@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from accounts.models import User
 from accounts.people import fill_in
@@ -19,7 +19,6 @@ from approvals.findings import reading
 from approvals.models import (
     Decision,
     FindingStep,
-    PolicyBinding,
     PolicyVersion,
     Recusal,
     ReviewRequest,
@@ -29,6 +28,7 @@ from approvals.models import (
 )  # fmt: skip
 from approvals.seals import anchored, seals_of
 from approvals.workflow.manifest import FIRST_FORMAT, FORMAT, PINNED_FORMAT
+from ledger.prepared import Prepared
 from registry.models import Evidence, Version
 
 
@@ -60,7 +60,7 @@ def open_dossiers(requests: Iterable[ReviewRequest], made: Collection[Any] = ())
 
     `made` is what the act that asks has decided, whose event is written only when the act ends.
     """
-    return read_dossiers(whole(ReviewRequest.objects.filter(pk__in=[request.pk for request in requests])), made)
+    return read_dossiers(REQUESTS([request.pk for request in requests]), made)
 
 
 def whole(requests: QuerySet[ReviewRequest], until: datetime | None = None) -> QuerySet[ReviewRequest]:
@@ -95,15 +95,15 @@ def read_dossiers(requests: Iterable[ReviewRequest], made: Collection[Any] = ())
         return {}
     ids = list(found)
     revisions: dict[int, list[Revision]] = defaultdict(list)
-    for revision in Revision.objects.filter(request__in=ids).order_by("number"):
+    for revision in REVISIONS(ids):
         revisions[revision.request_id].append(revision)
     latest = {pk: rows[-1] for pk, rows in revisions.items()}
     evidence = evidence_by_id({pk for revision in latest.values() for pk in revision.evidence_ids})
     contributors = contributors_of({request.version_id for request in found.values()})
     decisions: dict[int, list[Decision]] = defaultdict(list)
-    for decision in Decision.objects.filter(request__in=ids).order_by("id"):
+    for decision in DECISIONS(ids):
         decisions[decision.request_id].append(decision)
-    revocations = {row.request_id: row for row in Revocation.objects.filter(request__in=ids)}
+    revocations = {row.request_id: row for row in REVOCATIONS(ids)}
     name_people(found.values(), revisions, decisions, revocations.values())
     kept = reading.read(
         {request.version_id for request in found.values()}, [pk for each in latest.values() for pk in each.step_ids]
@@ -118,6 +118,18 @@ def read_dossiers(requests: Iterable[ReviewRequest], made: Collection[Any] = ())
         )
         for pk, request in found.items()
     }  # fmt: skip
+
+
+REQUESTS = Prepared(lambda pk: whole(ReviewRequest.objects.filter(pk__in=[pk])), int)
+REVISIONS = Prepared(lambda request: Revision.objects.filter(request__in=[request]).order_by("number"), int)
+DECISIONS = Prepared(lambda request: Decision.objects.filter(request__in=[request]).order_by("id"), int)
+REVOCATIONS = Prepared(lambda request: Revocation.objects.filter(request__in=[request]), int)
+EVIDENCE = Prepared(
+    lambda pk: Evidence.objects.filter(pk__in=[pk]).select_related("artifact", "produced_by", "dataset__artifact"), int
+)
+CONTRIBUTORS: Prepared[Any] = Prepared(
+    lambda version: Version.contributors.through.objects.filter(version__in=[version]).select_related("user"), int
+)
 
 
 def open_dossier(request: ReviewRequest, made: Collection[Any] = ()) -> Dossier:
@@ -257,14 +269,12 @@ def ids(accounts: Iterable[User]) -> frozenset[str]:
 
 
 def evidence_by_id(wanted: Collection[int]) -> dict[int, Evidence]:
-    related = ("artifact", "produced_by", "dataset__artifact")
-    return {row.pk: row for row in Evidence.objects.filter(pk__in=wanted).select_related(*related)}
+    return {row.pk: row for row in EVIDENCE(list(wanted))} if wanted else {}
 
 
 def contributors_of(versions: Collection[int]) -> dict[int, list[User]]:
     found: dict[int, list[User]] = defaultdict(list)
-    rows = Version.contributors.through.objects.filter(version__in=versions).select_related("user")
-    for row in rows:
+    for row in CONTRIBUTORS(list(versions)):
         found[row.version_id].append(row.user)
     return found
 
@@ -364,28 +374,3 @@ def recused(until: datetime | None = None) -> ArraySubquery:
     rows = Recusal.objects.filter(request=OuterRef("pk"))
     rows = rows if until is None else rows.filter(at__lte=until)
     return ArraySubquery(rows.order_by("id").values("person__opaque_id"))
-
-
-def bindings() -> list[workflow.Binding[PolicyVersion]]:
-    """What is bound now, each with the newest version of its policy. One query."""
-    bound = {name: F(f"policy__bindings__{name}") for name in ("team", "use", "tier")}
-    rows = (
-        PolicyVersion.objects.filter(policy__bindings__in=PolicyBinding.objects.in_force())
-        .annotate(**{f"for_{name}": path for name, path in bound.items()})
-        .order_by("policy__bindings", "-number")
-        .distinct("policy__bindings")
-        .select_related("policy")
-    )
-    return [workflow.Binding(row, row.for_team, row.for_use or None, row.for_tier or None) for row in rows]
-
-
-def policy_for(version: Version, use: str) -> PolicyVersion:
-    """The policy version to which a new request for this use would be pinned."""
-    return governing(bindings(), version, use)
-
-
-def governing(bound: Sequence[workflow.Binding[PolicyVersion]], version: Version, use: str) -> PolicyVersion:
-    found = workflow.governing(bound, version.model.team_id, use, version.model.tier)
-    # A migration binds everything; `propose_binding` refuses to end that.
-    assert found is not None
-    return found.policy

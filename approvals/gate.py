@@ -14,9 +14,11 @@ from django.db.models import QuerySet
 
 from approvals import dossier as records
 from approvals import workflow
+from approvals.bound import bindings, governing
 from approvals.models import PolicyVersion, ReviewRequest, Revocation
 from approvals.workflow import Fulfilment, Reason
 from ledger.events import database_time
+from ledger.prepared import Prepared
 from ledger.refusals import Refusal
 from registry.models import Evidence, Version
 
@@ -99,10 +101,8 @@ def evaluate_digest(
     """
     with snapshot():
         # Each by its own index: one condition over both tables would read every version there is.
-        meant = [*Version.objects.filter(artifact__digest=digest).order_by().values_list("pk", flat=True)]
-        meant += Version.objects.filter(pins__image=digest).order_by().values_list("pk", flat=True)
-        alike = Version.objects.filter(pk__in=meant).select_related("model").order_by("pk")
-        alike = alike.filter(pk__in=askable(visible_to)) if visible_to is not None else alike
+        meant = [*OF_BYTES(digest), *OF_IMAGE(digest)]
+        alike = VERSIONS(meant) if visible_to is None else askable(visible_to, meant)
         versions = [each for each in alike if model is None or each.model.slug == model]
         if len(versions) == 1:
             return evaluate(versions[0], environment, use)
@@ -127,18 +127,15 @@ def evaluate_many(keys: Iterable[Key]) -> dict[Key, GateResult]:
         checked_environment(environment)
     with snapshot():
         at = database_time()
-        asked = ReviewRequest.objects.filter(
-            version__in={key[0] for key in wanted}, environment__in={key[1] for key in wanted},
-            use__in={key[2] for key in wanted},
-        )  # fmt: skip
-        rows = [each for each in records.whole(asked.order_by("id")) if key_of(each) in wanted]
+        asked = ASKED(*(list({key[part] for key in wanted}) for part in range(3)))
+        rows = [each for each in asked if key_of(each) in wanted]
         told: dict[Key, list[records.Dossier]] = defaultdict(list)
         for found in records.read_dossiers(rows).values():
             told[key_of(found.request)].append(found)
         versions = {key[0]: told[key][0].request.version for key in wanted if told[key]}
         if unasked := {key[0] for key in wanted if not told[key]}:
-            versions |= Version.objects.select_related("model", "artifact", "pins").in_bulk(unasked)
-            evidence, bound = evidence_of(unasked), records.bindings()
+            versions |= {version.pk: version for version in VERSIONS(list(unasked))}
+            evidence, bound = evidence_of(unasked), bindings()
         revoked = revoked_elsewhere({version.artifact_id for version in versions.values()})
         answers = {}
         for key in wanted:
@@ -153,13 +150,31 @@ def evaluate_many(keys: Iterable[Key]) -> dict[Key, GateResult]:
         return answers
 
 
+OF_BYTES = Prepared(
+    lambda digest: Version.objects.filter(artifact__digest=digest).order_by().values_list("pk", flat=True), str
+)
+OF_IMAGE = Prepared(
+    lambda digest: Version.objects.filter(pins__image=digest).order_by().values_list("pk", flat=True), str
+)
+VERSIONS = Prepared(
+    lambda pk: Version.objects.filter(pk__in=[pk]).select_related("model", "artifact", "pins").order_by("pk"), int
+)
+ASKED = Prepared(
+    lambda version, environment, use: records.whole(
+        ReviewRequest.objects.filter(version__in=[version], environment__in=[environment], use__in=[use]).order_by("id")
+    ),
+    int, str, str,
+)  # fmt: skip
+
+
 def key_of(request: ReviewRequest) -> Key:
     return request.version_id, request.environment, request.use
 
 
-def askable(user: Any) -> QuerySet[Version]:
-    """Versions about which this account may ask."""
-    return Version.objects.filter(user.scope("approvals.check_gate").q("model__team"))
+def askable(user: Any, versions: Iterable[int]) -> list[Version]:
+    """Those of these versions about which this account may ask."""
+    scope = user.scope("approvals.check_gate")
+    return [each for each in VERSIONS(list(versions)) if scope.covers(each.model.team_id)]
 
 
 @contextmanager
@@ -222,7 +237,7 @@ def unrequested(
 ) -> GateResult:  # fmt: skip
     """No, because nobody has asked; with what would be missing under today's policy."""
     version_id, environment, use = key
-    rules = records.governing(bound, version, use).rules.applying(version.model.tier, environment, use)
+    rules = governing(bound, version, use).rules.applying(version.model.tier, environment, use)
     sentence = f"Nobody has asked for approval of {version} for “{use}” in {environment}. Ask on the version's page."
     items = [records.as_item(each) for each in evidence]
     rule = workflow.manifest_digest(version.decision_rule)
@@ -237,8 +252,7 @@ def unrequested(
 def evidence_of(versions: Iterable[int]) -> dict[int, list[Evidence]]:
     """What stands as evidence for each version, oldest first."""
     found: dict[int, list[Evidence]] = defaultdict(list)
-    rows = Evidence.objects.filter(version__in=set(versions), withdrawn_at=None)
-    for row in rows.select_related("artifact", "produced_by", "dataset__artifact").order_by("id"):
+    for row in STANDING(list(versions)):
         found[row.version_id].append(row)
     return found
 
@@ -246,10 +260,26 @@ def evidence_of(versions: Iterable[int]) -> dict[int, list[Evidence]]:
 def revoked_elsewhere(artifacts: Iterable[int], until: datetime | None = None) -> dict[int, dict[int, Reason]]:
     """For each artifact, what was revoked (until a moment) of any version with these bytes, by the request's id."""
     found: dict[int, dict[int, Reason]] = defaultdict(dict)
-    rows = Revocation.objects.filter(request__version__artifact__in=set(artifacts)).select_related("request__version")
-    rows = rows if until is None else rows.filter(at__lte=until)
-    for row in rows.order_by("id"):
+    wanted = list(set(artifacts))
+    rows = REVOKED(wanted) if until is None else revoked_of(wanted).filter(at__lte=until)
+    for row in rows:
         request = row.request
         sentence = f"An approval of these bytes for “{request.use}” in {request.environment} was revoked."
         found[request.version.artifact_id][request.pk] = Reason("revoked_elsewhere", sentence)
     return found
+
+
+def revoked_of(artifacts: Sequence[int]) -> QuerySet[Revocation]:
+    rows = Revocation.objects.filter(request__version__artifact__in=artifacts)
+    return rows.select_related("request__version").order_by("id")
+
+
+REVOKED = Prepared(lambda artifact: revoked_of([artifact]), int)
+STANDING = Prepared(
+    lambda version: (
+        Evidence.objects.filter(version__in=[version], withdrawn_at=None)
+        .select_related("artifact", "produced_by", "dataset__artifact")
+        .order_by("id")
+    ),
+    int,
+)

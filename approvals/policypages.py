@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from accounts.asking import asker, needs
 from accounts.models import User
 from approvals import frameworks, publishing, showing, workflow
-from approvals.dossier import bindings
+from approvals.bound import bindings
 from approvals.dryrun import DryRun, dry_run
 from approvals.editing import Editor, changed, of_post
 from approvals.forms import BindingForm, DecideForm, GoverningForm

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db.models import BooleanField, ExpressionWrapper, Q, Subquery
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet, Subquery
 
 from ledger.canonical import canonical
 from ledger.models import Anchor, Checkpoint, Record
+from ledger.prepared import Prepared
 
+KINDS = ("approvals.decision", "approvals.findingstep", "approvals.riskacceptance")
 # What is signed is recorded by its signature alone.
 SIGNED = {"approvals.decision": "decision.signed", "approvals.riskacceptance": "risk_acceptance.signed"}
 
@@ -24,26 +25,20 @@ def seals_of(rows: Iterable[Any], made: Collection[Any] = (), until: datetime | 
     published by that moment seals.
     """
     wanted = list(rows)
-    published = Checkpoint.objects.filter(origin=settings.LOG_ORIGIN)
-    published = published if until is None else published.filter(at__lte=until)
-    newest = published.order_by("-size").values("size")[:1]
-    sealed_by_then = ExpressionWrapper(Q(event__leaf__index__lt=Subquery(newest)), BooleanField())
-    ids: dict[str, list[str]] = defaultdict(list)
+    ids: dict[str, list[str]] = {kind: [] for kind in KINDS}
     for each in wanted:
         ids[each._meta.label_lower].append(str(each.pk))
-    among = Q(pk=None)
-    for kind, some in ids.items():
-        by = Q(event__event=SIGNED[kind]) if kind in SIGNED else Q()
-        among |= Q(object_type=kind, object_id__in=some) & by
-    found = Record.objects.filter(among).order_by("-id")
+    if not wanted:
+        found: Iterable[tuple[str, str, bytes, bool | None]] = ()
+    elif until is None:
+        found = RECORDED(settings.LOG_ORIGIN, *ids.values())
+    else:
+        found = recorded(settings.LOG_ORIGIN, ids, until)
     # The first record of a row counts: it never changes, so a later one could only be of a changed row.
-    recorded = {
-        (kind, pk): (bytes(state), bool(sealed))
-        for kind, pk, state, sealed in found.values_list("object_type", "object_id", "bytes", sealed_by_then)
-    }
+    records = {(kind, pk): (bytes(state), bool(sealed)) for kind, pk, state, sealed in found}
     seals = {}
     for each in wanted:
-        state, sealed = recorded.get((each._meta.label_lower, str(each.pk)), (b"", False))
+        state, sealed = records.get((each._meta.label_lower, str(each.pk)), (b"", False))
         if each in made:
             seals[each] = "pending"
         elif state != canonical(each.as_record()):
@@ -51,6 +46,25 @@ def seals_of(rows: Iterable[Any], made: Collection[Any] = (), until: datetime | 
         else:
             seals[each] = "sealed" if sealed else "pending"
     return seals
+
+
+def recorded(origin: str, ids: Mapping[str, Sequence[str]], until: datetime | None = None) -> QuerySet[Record, Any]:
+    """Kind, key, recorded bytes and whether that is sealed (by a moment), of rows by their kind; the newest first."""
+    published = Checkpoint.objects.filter(origin=origin)
+    published = published if until is None else published.filter(at__lte=until)
+    newest = published.order_by("-size").values("size")[:1]
+    sealed_by_then = ExpressionWrapper(Q(event__leaf__index__lt=Subquery(newest)), BooleanField())
+    among = Q(pk=None)
+    for kind, some in ids.items():
+        by = Q(event__event=SIGNED[kind]) if kind in SIGNED else Q()
+        among |= Q(object_type=kind, object_id__in=some) & by
+    found = Record.objects.filter(among).order_by("-id")
+    return found.values_list("object_type", "object_id", "bytes", sealed_by_then)
+
+
+RECORDED = Prepared(
+    lambda origin, *ids: recorded(origin, {kind: [one] for kind, one in zip(KINDS, ids, strict=True)}), *4 * [str]
+)
 
 
 def anchored(decisions: Iterable[Any], until: datetime | None = None) -> set[str]:

@@ -10,6 +10,7 @@ from accounts.models import User
 from accounts.services import require_reason
 from approvals import dossier as records
 from approvals import workflow
+from approvals.bound import policy_for
 from approvals.findings import reading
 from approvals.gate import checked_environment
 from approvals.models import Comment, EvidenceView, ReviewRequest, Revision, Revocation
@@ -69,7 +70,7 @@ def submit(
         version=version,
         environment=environment,
         use=use,
-        policy_version=records.policy_for(version, use),
+        policy_version=policy_for(version, use),
         submitted_by=by,
     )
     revision = freeze(request, by, note, usable(version, evidence))
@@ -130,7 +131,7 @@ def revise(
         raise Refusal("note_needed", "Say what changed, or answer the reviewer, in a few words.", "note")
     before, pinned = request.latest, request.policy_version
     if workflow.pin_ended(records.open_dossier(request).case, database_time()):
-        request.policy_version = records.policy_for(request.version, request.use)
+        request.policy_version = policy_for(request.version, request.use)
         request.policy_pinned_at = database_time()
     revision = freeze(request, by, note, usable(request.version, evidence), before.number + 1)
     changes = workflow.differences(before.manifest, revision.manifest)

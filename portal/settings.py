@@ -110,7 +110,11 @@ DATABASES = {
     "default": env.db("DATABASE_URL"),
     "migration": env.db("MIGRATION_DATABASE_URL", default=env.str("DATABASE_URL", default="postgres:///countersign")),
 }
-DATABASES["default"]["CONN_MAX_AGE"] = 60
+DATABASES["default"]["CONN_MAX_AGE"] = 600
+# What is prepared (ledger/prepared.py) is planned once a connection, not at each asking.
+GENERIC = "-c plan_cache_mode=force_generic_plan"
+DATABASES["default"]["OPTIONS"] = OPTIONS = {**DATABASES["default"].get("OPTIONS", {})}
+OPTIONS["options"] = f"{OPTIONS.get('options', '')} {GENERIC}".strip()
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["migration"]["TEST"] = {"MIRROR": "default"}
 DB_ROLE_PREFIX = env.str("DB_ROLE_PREFIX", default="countersign")
@@ -197,7 +201,7 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = env.str("STATIC_ROOT", default=str(BASE_DIR / ".countersign" / "static"))
 WHITENOISE_USE_FINDERS = True
-WHITENOISE_AUTOREFRESH = False
+WHITENOISE_AUTOREFRESH = TESTING  # else every test client would look through all files first
 
 # The transparency log: its name in every checkpoint, and the folder of its tiles. A name is never used again.
 LOG_ORIGIN = env.str("LOG_ORIGIN", default=f"{PUBLIC_URL.split('//')[-1].split('/')[0].split(':')[0]}/countersign-log")

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
 from accounts.people import fill_in
 from approvals.findings.models import Finding, FindingStep, RiskAcceptance
 from approvals.workflow import findings as rules
+from ledger.prepared import Prepared
 
 Subject = tuple[int, str, str]
 
@@ -39,19 +40,34 @@ class Kept:
 def read(versions: Collection[int], frozen: Collection[int] = (), until: datetime | None = None) -> Kept:
     """Four queries at most, however many versions."""
     newest: dict[int, list[FindingStep]] = defaultdict(list)
-    found = FindingStep.objects.filter(finding__version__in=versions).latest_each(until).select_related("finding")
-    steps = list(found)
+    steps = NEWEST(list(versions)) if until is None else list(newest_of(versions, until))
     for step in steps:
         newest[step.finding.version_id].append(step)
-    wanted = list(FindingStep.objects.filter(pk__in=frozen).select_related("finding")) if frozen else []
+    wanted = FROZEN(list(frozen)) if frozen else []
     accepted: dict[Subject, list[RiskAcceptance]] = defaultdict(list)
-    rows = RiskAcceptance.objects.filter(version__in=versions).select_related("withdrawal", "finding")
-    risks = list((rows if until is None else rows.filter(at__lte=until)).order_by("id"))
+    risks = ACCEPTED(list(versions)) if until is None else list(accepted_for(versions).filter(at__lte=until))
     for row in risks:
         accepted[row.version_id, row.environment, row.use].append(row)
     steps += wanted
     fill_in((steps, ("owner", "by")), ([each.finding for each in steps], ("raised_by",)), (risks, ("signer",)))
     return Kept(newest, {each.pk: each for each in wanted}, accepted, until)
+
+
+def newest_of(versions: Collection[int], until: datetime | None = None) -> QuerySet[FindingStep]:
+    steps = FindingStep.objects.filter(finding__version__in=versions)
+    found: QuerySet[FindingStep] = steps.latest_each(until).select_related("finding")
+    return found
+
+
+def accepted_for(versions: Collection[int]) -> QuerySet[RiskAcceptance]:
+    found = RiskAcceptance.objects.filter(version__in=versions)
+    rows: QuerySet[RiskAcceptance] = found.select_related("withdrawal", "finding").order_by("id")
+    return rows
+
+
+NEWEST = Prepared(lambda version: newest_of([version]), int)
+FROZEN = Prepared(lambda pk: FindingStep.objects.filter(pk__in=[pk]).select_related("finding"), int)
+ACCEPTED = Prepared(lambda version: accepted_for([version]), int)
 
 
 def bearing(steps: Iterable[FindingStep], request: int | None) -> list[FindingStep]:

@@ -11,7 +11,8 @@ from django.urls import reverse
 
 from accounts.models import User
 from approvals import workflow
-from approvals.dossier import Dossier, as_item, bindings, contributors_of, governing, manifest_of
+from approvals.bound import bindings, governing
+from approvals.dossier import Dossier, as_item, contributors_of, manifest_of
 from approvals.findings import reading
 from approvals.gate import evidence_of
 from approvals.models import EvidenceView, PolicyVersion, Recusal, ReviewRequest, Revision

@@ -39,7 +39,7 @@ INVARIANTS = (
         3, "The policy is pinned at submission; a new version changes nothing under way.",
         "tests/approvals/test_publishing.py::test_a_new_version_changes_nothing_under_way", "approvals/dossier.py",
         "return request.policy_version.rules.applying(",
-        "return policy_for(request.version, request.use).rules.applying(",
+        "return type(request.policy_version).objects.latest(\"number\").rules.applying(",
     ),
     Invariant(
         4, "Nobody signs what they submitted, contributed to or produced evidence for.",

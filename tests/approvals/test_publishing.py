@@ -7,7 +7,7 @@ import json
 import pytest
 
 from approvals import gate, publishing, services
-from approvals.dossier import policy_for
+from approvals.bound import policy_for
 from approvals.models import Policy, PolicyBinding, PolicyVersion, Proposal, ReviewRequest
 from ledger.models import Event
 from ledger.refusals import Denied, Refusal
