@@ -6,22 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
+from tests.browser import bring_axe, inaccessible
 from tests.cast import PASSWORD, address
 
-# axe leaves the size of targets out unless asked.
-AXE = {"rules": {"target-size": {"enabled": True}}, "resultTypes": ["violations"]}
 MOST_TABS = 150
-
-
-def inaccessible(page: Page) -> list[str]:
-    """What axe finds on the page, a line each."""
-    found = Axe().run(page, options=AXE).response["violations"]
-    return [
-        f"{page.url}: {each['id']}: {each['help']} ({node['target'][0]})" for each in found for node in each["nodes"]
-    ]
 
 
 @dataclass
@@ -41,6 +31,8 @@ class Person:
     def __post_init__(self) -> None:
         self.context = self.browser.new_context(java_script_enabled=self.script, reduced_motion="reduce")
         self.context.set_default_timeout(10_000)
+        if self.script and self.watched:
+            bring_axe(self.context)
         self.page = self.context.new_page()
         self.faults: list[str] = []
         self.page.on("console", lambda said: self.faults.append(f"console: {said.text}") if self.mine(said) else None)

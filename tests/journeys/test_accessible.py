@@ -6,10 +6,10 @@ from contextlib import closing
 
 import pytest
 
-from tests.browser import chromium
+from tests.browser import chromium, inaccessible
 from tests.house.routes import routes
 from tests.house.world import build, found_by
-from tests.journeys.steps import Person, inaccessible
+from tests.journeys.steps import Person
 
 pytestmark = pytest.mark.journey
 NO_PAGES = {"healthz", "readyz", "jwks", "job-live", "export-live", "pack-live", "invitation", "theme"}

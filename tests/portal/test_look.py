@@ -7,20 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.shortcuts import render
 from django.test import Client, override_settings
 from playwright.sync_api import Browser, BrowserContext, Page, Route
 
-from tests.browser import chromium
+from tests.browser import bring_axe, chromium, inaccessible
 
 pytestmark = pytest.mark.journey
 HOST = "http://localhost"
 GALLERY = "/theme/gallery/"
-# axe leaves the size of targets out unless asked.
-AXE = {"rules": {"target-size": {"enabled": True}}, "resultTypes": ["violations"]}
 
 
 @pytest.fixture(autouse=True)
@@ -90,12 +87,9 @@ class Site:
 
 
 def visit(browser: Browser, pages: dict[str, tuple[bytes, dict[str, str]]] | None = None, **options: Any) -> Site:
-    return Site(browser.new_context(**options), pages or {GALLERY: fetch(GALLERY)})
-
-
-def assert_accessible(page: Page) -> None:
-    found = Axe().run(page, options=AXE)
-    assert found.violations_count == 0, found.generate_report()
+    context = browser.new_context(**options)
+    bring_axe(context)
+    return Site(context, pages or {GALLERY: fetch(GALLERY)})
 
 
 def assert_fits(page: Page) -> None:
@@ -113,7 +107,7 @@ def assert_fits(page: Page) -> None:
 def test_the_gallery_is_accessible_fits_and_keeps_to_the_policy(browser: Browser, width: int, scheme: Any) -> None:
     site = visit(browser, color_scheme=scheme, viewport={"width": width, "height": 900})
     page = site.open()
-    assert_accessible(page)
+    assert inaccessible(page) == []
     assert_fits(page)
     assert site.refusals() == []
     assert page.evaluate("document.querySelector('.state svg.icon use').getBBox().width") > 0, "the sprite is not drawn"
@@ -148,7 +142,7 @@ def test_error_pages_are_accessible(browser: Browser, name: str, rf: Any) -> Non
     plain = render(rf.get("/models/"), f"errors/{name}.html", {"code": "some_code"})
     site = visit(browser, {"/": (plain.content, {"Content-Type": "text/html"})}, viewport={"width": 320, "height": 700})
     page = site.open("/")
-    assert_accessible(page)
+    assert inaccessible(page) == []
     assert_fits(page)
 
 
