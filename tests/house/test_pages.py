@@ -59,6 +59,8 @@ def faults(route: Route, who: str, answer: Any) -> list[str]:
         wrong.append(f"{said} has no title")
     if len(re.findall(r"<h1[ >]", text)) != 1:
         wrong.append(f"{said} has not one h1")
+    if 'href=""' in text:
+        wrong.append(f"{said} has a link to nowhere")
     if re.search(r"\sstyle=|<style|<script(?![^>]*\ssrc=)|\son[a-z]+=\"", text):
         wrong.append(f"{said} has an inline style or script")
     if who not in ("nobody",) and 'aria-label="Main"' not in text:
@@ -148,6 +150,7 @@ def test_every_page_answers_each_role_and_is_linked(cast, signed_in, pytestconfi
         '<title>x · Countersign</title><h1>x</h1><p style="color:red">',
         "<title>x · Countersign</title><h1>x</h1><script>alert(1)</script>",
         '<title>x · Countersign</title><h1>x</h1><a onclick="x()">',
+        '<title>x · Countersign</title><h1>x</h1><a href="">x</a>',
     ],
 )
 def test_a_bad_page_is_noticed(text):
