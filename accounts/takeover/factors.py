@@ -5,8 +5,6 @@ The link alone opens nothing, and one administrator never replaces both, passwor
 
 from __future__ import annotations
 
-from django.conf import settings
-
 from accounts.models import CredentialChange, User
 from accounts.reasons import require_reason
 from accounts.services import check_password, count_attempt, limit_attempts
@@ -14,7 +12,7 @@ from accounts.sessions import close
 from accounts.takeover import mail
 from accounts.takeover.holding import caused_lately, credential_changed, require_settled
 from accounts.takeover.links import factors_text, of_factors
-from accounts.takeover.services import a_person, not_own
+from accounts.takeover.services import a_person, mailed, not_own
 from ledger.actors import ANONYMOUS, Actor, current_origin
 from ledger.canonical import timestamp
 from ledger.door import Done, governed
@@ -27,11 +25,7 @@ def send_factor_link(*, by: Actor, account: User, reason: str) -> str:
 
     Raises what `make_factor_link` does, and Refusal `mail_failed`.
     """
-    text = make_factor_link(by=by, account=account, reason=reason)
-    if not settings.MAIL_ON:
-        return text
-    mail.send_factor_link(account, text, by if isinstance(by, User) else None)
-    return ""
+    return mailed(mail.send_factor_link, make_factor_link(by=by, account=account, reason=reason), account, by)
 
 
 @governed(permission="accounts.manage_credentials", event="factor_link.made", on="account")

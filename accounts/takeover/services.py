@@ -5,6 +5,8 @@ Nobody sets a password for somebody else: an administrator sends a link, and wha
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.conf import settings
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
@@ -33,10 +35,14 @@ def send_reset_link(*, by: Actor, account: User, reason: str) -> str:
 
     Raises what `make_reset_link` does, and Refusal `mail_failed`.
     """
-    text = make_reset_link(by=by, account=account, reason=reason)
+    return mailed(mail.send_reset, make_reset_link(by=by, account=account, reason=reason), account, by)
+
+
+def mailed(send: Callable[[User, str, User | None], None], text: str, account: User, by: Actor) -> str:
+    """Without mail the text itself, else nothing: it is on its way. Raises Refusal `mail_failed`."""
     if not settings.MAIL_ON:
         return text
-    mail.send_reset(account, text, by if isinstance(by, User) else None)
+    send(account, text, by if isinstance(by, User) else None)
     return ""
 
 

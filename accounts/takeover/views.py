@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -104,44 +105,39 @@ def guarded(request: HttpRequest, pk: int) -> tuple[User, User]:
 
 
 @sensitive_variables("text")
+def sent(
+    request: HttpRequest, pk: int, send: Callable[..., str], link: Callable[[str], str], title: str, lead: str
+) -> HttpResponse:
+    """The page on which an administrator sends a one-time link, or without mail is shown it to hand it over."""
+    (user, account), form = guarded(request, pk), ReasonForm(request.POST or None)
+    if form.is_valid():
+        try:
+            text = send(by=user, account=account, reason=form.cleaned_data["reason"])
+        except Refusal as refusal:
+            form.refuse(refusal)
+        else:
+            if text:
+                return render(request, "accounts/reset_made.html", {"account": account, "link": link(text)})
+            messages.success(request, f"A link is on its way to {account.name}.")
+            return redirect("person", pk)
+    return about(request, account, form, {"title": title.format(account.name), "act": "Send link", "lead": lead})
+
+
 @never_cache
 @require_http_methods(FORM)
 def send_link(request: HttpRequest, pk: int) -> HttpResponse:
-    (user, account), form = guarded(request, pk), ReasonForm(request.POST or None)
-    if form.is_valid():
-        try:
-            text = services.send_reset_link(by=user, account=account, reason=form.cleaned_data["reason"])
-            if text:
-                return render(request, "accounts/reset_made.html", {"account": account, "link": reset_link(text)})
-            messages.success(request, f"A link is on its way to {account.name}.")
-            return redirect("person", pk)
-        except Refusal as refusal:
-            form.refuse(refusal)
     lead = "A link by which they set a new password, once, within a day. You set no password for anybody."
-    words = {"title": f"Send {account.name} a link", "act": "Send link", "lead": lead}
-    return about(request, account, form, words)
+    return sent(request, pk, services.send_reset_link, reset_link, "Send {} a link", lead)
 
 
-@sensitive_variables("text")
 @never_cache
 @require_http_methods(FORM)
 def send_for_factors(request: HttpRequest, pk: int) -> HttpResponse:
-    (user, account), form = guarded(request, pk), ReasonForm(request.POST or None)
-    if form.is_valid():
-        try:
-            text = send_factor_link(by=user, account=account, reason=form.cleaned_data["reason"])
-            if text:
-                return render(request, "accounts/reset_made.html", {"account": account, "link": factors_link(text)})
-            messages.success(request, f"A link is on its way to {account.name}.")
-            return redirect("person", pk)
-        except Refusal as refusal:
-            form.refuse(refusal)
     lead = (
         "A link by which they remove their lost second factors, once, within a day, and only with their password. "
         "Their account then signs nothing for 24 hours. Ask them first, in person or by telephone, whether it is they."
     )
-    words = {"title": f"Lost second factors of {account.name}", "act": "Send link", "lead": lead}
-    return about(request, account, form, words)
+    return sent(request, pk, send_factor_link, factors_link, "Lost second factors of {}", lead)
 
 
 @require_http_methods(FORM)
