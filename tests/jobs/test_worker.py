@@ -40,6 +40,7 @@ def counted():
     return [event.content["facts"]["attempt"] for event in Event.objects.filter(event="test.counted")]
 
 
+@pytest.mark.long  # tests/fairness/test_report_jobs.py kills one in mid report
 def test_a_killed_worker_is_replaced_and_the_work_stands_once(committing_db, cast, workers):
     first = workers.start()
     job = counting(cast, 60)
@@ -59,6 +60,7 @@ def test_a_killed_worker_is_replaced_and_the_work_stands_once(committing_db, cas
     assert counted() == [2]
 
 
+@pytest.mark.long  # as above
 def test_a_paused_worker_that_wakes_up_cannot_publish(committing_db, cast, workers, trace):
     first = workers.start()
     job = counting(cast, 40)

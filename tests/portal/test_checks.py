@@ -143,7 +143,7 @@ def test_a_portals_key_that_has_signed_checkpoints_is_refused(good, owner_cursor
     assert "Log and portal have the same key" in found.hint
 
 
-@pytest.mark.parametrize("role", ["owner", "superuser"])
+@pytest.mark.parametrize("role", ["owner", pytest.param("superuser", marks=pytest.mark.long)])
 def test_a_role_that_owns_the_log_is_refused(process_environment, role):
     owner = process_environment["MIGRATION_DATABASE_URL"]
     admin = os.environ["ADMIN_DATABASE_URL"].rpartition("/")
@@ -170,6 +170,7 @@ def test_a_lost_guard_is_noticed(process_environment, owner_cursor):
     assert done.returncode == 3
 
 
+@pytest.mark.long
 def test_demo_accounts_are_refused(process_environment, cast):
     User.objects.filter(pk=cast.developer.pk).update(is_demo=True)
     done = run(process_environment)

@@ -114,7 +114,9 @@ def test_the_gallery_is_accessible_fits_and_keeps_to_the_policy(browser: Browser
 
 
 # 640 px is what is left of 1280 at 200 % zoom; the others are either side of where the layout changes.
-@pytest.mark.parametrize("width", [480, 640, 861, 1000])
+@pytest.mark.parametrize(
+    "width", [480, 861, pytest.param(640, marks=pytest.mark.long), pytest.param(1000, marks=pytest.mark.long)]
+)
 def test_the_gallery_fits_in_between(browser: Browser, width: int) -> None:
     assert_fits(visit(browser, viewport={"width": width, "height": 900}).open())
 

@@ -118,6 +118,7 @@ def marker(state: State) -> Process:
     return Process("marker", (STANDIN, "mark", str(state.folder / "serving")))
 
 
+@pytest.mark.long  # whoever clones the project runs it first of all
 def test_once_shows_the_demo_and_gives_its_status(state: State, capfd: pytest.CaptureFixture[str]) -> None:
     for status, environment in ((0, given()), (7, with_tests_database())):
         before = descendants()
