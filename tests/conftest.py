@@ -30,11 +30,11 @@ ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = "countersign_template"
 CONTROLLER: dict[str, Any] = {}
 NUMBERS = itertools.count(1)
-# How fast a busy machine makes up examples says nothing about the code.
-hypothesis.settings.register_profile(
-    "countersign", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.load_profile("countersign")
+# How fast a busy machine makes up examples says nothing about the code. `--long` tries four times as many.
+for profile, examples in (("countersign", 50), ("long", 200)):
+    hypothesis.settings.register_profile(
+        profile, deadline=None, max_examples=examples, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
 
 os.environ.update(
     COUNTERSIGN_MODE="test",
@@ -77,6 +77,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.load_profile("long" if config.getoption("--long") else "countersign")
     worker = getattr(config, "workerinput", None)
     if worker is None:
         start_cluster()

@@ -128,7 +128,7 @@ class TestVerifying:
         assert found(verdict(swapped, *keys)) == [("file_altered", one), ("file_altered", two)]
 
     def test_who_signs_the_index_anew_with_another_key_is_found_twice(self, files, keys, verdict):
-        name = sorted(one for one in files if one.startswith("decisions/"))[-1]
+        name = max((one for one in files if one.startswith("decisions/")), key=lambda one: (len(one), one))
         record = json.loads(files[name])
         forged = resigned({**files, name: json.dumps({**record, "meaning": "Nothing."}).encode()}, FORGER)
         assert found(verdict(forged, *keys))[:2] == [("signature_invalid", "pack.note"), ("decision_altered", name)]
@@ -137,7 +137,7 @@ class TestVerifying:
         assert ("signature_invalid", "gate.dsse.json") not in unpinned
 
     def test_a_decision_cannot_be_left_out(self, files, keys, verdict, settings):
-        name = sorted(one for one in files if one.startswith("decisions/"))[-1]
+        name = max((one for one in files if one.startswith("decisions/")), key=lambda one: (len(one), one))
         record = json.loads(files.pop(name))
         assert ("decision_missing", name) in found(verdict(resigned(files), *keys))
         sealed = [one for one in files if one.startswith("entries/") and name_of(files[one]) == name]

@@ -100,7 +100,7 @@ def assert_fits(page: Page) -> None:
 @pytest.mark.parametrize(
     ("width", "scheme"),
     [
-        (1280, "light"), (320, "dark"),
+        (1280, "light"), pytest.param(320, "dark", marks=pytest.mark.long),
         pytest.param(1280, "dark", marks=pytest.mark.long), pytest.param(320, "light", marks=pytest.mark.long),
     ],
 )  # fmt: skip
