@@ -236,6 +236,7 @@ class TestTheWork:
         export, body = exported(cast.auditor, "csv", GRANTED)
         assert (len(body), keeping.strays(set())) == (export.size, [])
 
+    @pytest.mark.long  # tests/fairness/test_report_jobs.py kills one in mid report
     def test_a_real_worker_writes_one_file_though_it_is_killed(
         self, committing_db, cast, seal, valkey, process_environment, settings
     ):

@@ -166,7 +166,9 @@ def test_each_process_knows_its_own_secrets_only(supervised: Supervised) -> None
         assert (supervised.state.folder / "secrets" / name).stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("name", list(SIGNS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=pytest.mark.long) if one in ("scheduler", "sequencer") else one for one in SIGNS]
+)
 def test_what_is_killed_is_back(supervised: Supervised, name: str) -> None:
     before = supervised.pid(name)
     assert before is not None
@@ -246,6 +248,7 @@ def test_two_copies_on_one_machine_do_not_collide(supervised: Supervised, tmp_pa
         remove_database(state)
 
 
+@pytest.mark.long
 def test_killed_itself_it_leaves_no_orphan_and_the_next_run_serves_at_the_same_address(supervised: Supervised) -> None:
     pids, address = supervised.everything(), supervised.note["web"]
     assert len(pids) > len(SIGNS)
