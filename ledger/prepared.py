@@ -26,9 +26,9 @@ KNOWN: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 
 
 class Made(NamedTuple, Generic[T]):
-    """`sql` has `%s` for each of `values`, which are numbers of the caller's, and `statement` for each of `constants`.
+    """What is prepared under `name`: `statement` has `%s` for each of `constants`, which are put in at that time.
 
-    `statement` prepares the same under `name`, for `EXECUTE`.
+    It has `$1` and so on for what is given when it is executed; `values` says for each which of the caller's it is.
     """
 
     queryset: QuerySet[Any, T]
