@@ -42,6 +42,13 @@ def test_values_and_annotations_and_what_looks_like_a_place(cast):
     assert ask(["'; DROP TABLE accounts_team; --"], "x") == []
 
 
+def test_a_literal_percent_sign_where_no_other_value_is_put_in(cast):
+    Team.objects.create(name="100 %", slug="percent")
+    ask = Prepared(lambda slug: Team.objects.filter(slug=slug).extra(where=["name LIKE '1%%0 %%'"]).only("pk"), str)
+    assert [team.slug for team in ask("percent")] == ["percent"]
+    assert ask("credit") == []
+
+
 def test_a_value_that_the_queryset_does_not_use_is_a_mistake(cast):
     with pytest.raises(AssertionError):
         Prepared(lambda pk, other: User.objects.filter(pk=pk), int, int)(1, 2)
