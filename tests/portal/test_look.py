@@ -86,9 +86,12 @@ class Site:
         return [text for text in self.complaints if "Content Security Policy" in text or text.startswith("script:")]
 
 
-def visit(browser: Browser, pages: dict[str, tuple[bytes, dict[str, str]]] | None = None, **options: Any) -> Site:
+def visit(
+    browser: Browser, pages: dict[str, tuple[bytes, dict[str, str]]] | None = None, axe: bool = False, **options: Any
+) -> Site:
     context = browser.new_context(**options)
-    bring_axe(context)
+    if axe:
+        bring_axe(context)
     return Site(context, pages or {GALLERY: fetch(GALLERY)})
 
 
@@ -105,7 +108,7 @@ def assert_fits(page: Page) -> None:
     ],
 )  # fmt: skip
 def test_the_gallery_is_accessible_fits_and_keeps_to_the_policy(browser: Browser, width: int, scheme: Any) -> None:
-    site = visit(browser, color_scheme=scheme, viewport={"width": width, "height": 900})
+    site = visit(browser, axe=True, color_scheme=scheme, viewport={"width": width, "height": 900})
     page = site.open()
     assert inaccessible(page) == []
     assert_fits(page)
@@ -142,7 +145,8 @@ def test_the_policy_in_force_is_the_strict_one(browser: Browser) -> None:
 @pytest.mark.parametrize("name", ["404", "500"])
 def test_error_pages_are_accessible(browser: Browser, name: str, rf: Any) -> None:
     plain = render(rf.get("/models/"), f"errors/{name}.html", {"code": "some_code"})
-    site = visit(browser, {"/": (plain.content, {"Content-Type": "text/html"})}, viewport={"width": 320, "height": 700})
+    pages = {"/": (plain.content, {"Content-Type": "text/html"})}
+    site = visit(browser, pages, axe=True, viewport={"width": 320, "height": 700})
     page = site.open("/")
     assert inaccessible(page) == []
     assert_fits(page)
