@@ -124,9 +124,7 @@ REQUESTS = Prepared(lambda pk: whole(ReviewRequest.objects.filter(pk__in=[pk])),
 REVISIONS = Prepared(lambda request: Revision.objects.filter(request__in=[request]).order_by("number"), int)
 DECISIONS = Prepared(lambda request: Decision.objects.filter(request__in=[request]).order_by("id"), int)
 REVOCATIONS = Prepared(lambda request: Revocation.objects.filter(request__in=[request]), int)
-EVIDENCE = Prepared(
-    lambda pk: Evidence.objects.filter(pk__in=[pk]).select_related("artifact", "produced_by", "dataset__artifact"), int
-)
+EVIDENCE: Prepared[Evidence] = Prepared(lambda pk: Evidence.objects.filter(pk__in=[pk]).with_parts(), int)
 CONTRIBUTORS: Prepared[Any] = Prepared(
     lambda version: Version.contributors.through.objects.filter(version__in=[version]).select_related("user"), int
 )
@@ -233,7 +231,7 @@ def left_out_where_asked(
 def computed(versions: Collection[int]) -> QuerySet[Evidence]:
     """Every report that was computed here for these versions, oldest first. None of them can be withdrawn."""
     rows = Evidence.objects.filter(version__in=versions, provenance=Evidence.Provenance.COMPUTED)
-    found: QuerySet[Evidence] = rows.select_related("artifact", "produced_by", "dataset__artifact").order_by("id")
+    found: QuerySet[Evidence] = rows.with_parts().order_by("id")
     return found
 
 

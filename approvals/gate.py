@@ -275,11 +275,6 @@ def revoked_of(artifacts: Sequence[int]) -> QuerySet[Revocation]:
 
 
 REVOKED = Prepared(lambda artifact: revoked_of([artifact]), int)
-STANDING = Prepared(
-    lambda version: (
-        Evidence.objects.filter(version__in=[version], withdrawn_at=None)
-        .select_related("artifact", "produced_by", "dataset__artifact")
-        .order_by("id")
-    ),
-    int,
+STANDING: Prepared[Evidence] = Prepared(
+    lambda version: Evidence.objects.filter(version__in=[version]).standing().with_parts().order_by("id"), int
 )

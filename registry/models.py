@@ -296,6 +296,10 @@ class EvidenceQuerySet(OwnedQuerySet):
         """What has not been withdrawn."""
         return self.filter(withdrawn_at=None)
 
+    def with_parts(self) -> Any:
+        """With the file, who made it and the data it was made of."""
+        return self.select_related("artifact", "produced_by", "dataset__artifact")
+
 
 class Evidence(models.Model):
     """A document about a version, by digest, with its provenance: computed here, or submitted by somebody."""
