@@ -25,13 +25,12 @@ from redis.exceptions import RedisError
 from accounts.catalogue import PERMISSIONS
 from accounts.granting.services import grant_role, revoke_grant
 from accounts.models import ApiToken, Team, User
-from accounts.reasons import require_reason
 from accounts.sessions import close
 from ledger.actors import ANONYMOUS, Actor, current_origin
 from ledger.canonical import timestamp
 from ledger.door import Done, governed, mechanical
 from ledger.events import database_time
-from ledger.refusals import Refusal
+from ledger.refusals import Refusal, require_reason
 
 __all__ = [
     "accept_invitation", "add_account", "add_team", "change_password", "check_password", "close_session",

@@ -4,6 +4,7 @@ from accounts.granting import views as granting
 from accounts.preferences import views as preferences
 from accounts.takeover import views as takeover
 from accounts.views import factors, own, people, second
+from accounts.webhooks import views as webhooks
 
 urlpatterns = [
     path("sign-in/", own.sign_in, name="sign-in"),
@@ -35,4 +36,5 @@ urlpatterns = [
     *granting.urlpatterns,
     *takeover.urlpatterns,
     *preferences.urlpatterns,
+    *webhooks.urlpatterns,
 ]

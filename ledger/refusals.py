@@ -28,3 +28,9 @@ class Denied(PermissionDenied):
             "role that has it."
         )
         super().__init__(self.sentence)
+
+
+def require_reason(reason: str, field: str = "reason") -> None:
+    """Raises Refusal `reason_needed`."""
+    if len(reason.strip()) < 3:
+        raise Refusal("reason_needed", "Say why, in a few words. The reason is kept in the audit log.", field)

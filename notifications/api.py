@@ -21,8 +21,8 @@ class NotificationSerializer(serializers.ModelSerializer[Notification]):
     class Meta:
         model = Notification
         fields = [
-            "id", "number", "channel", "kind", "about", "address", "recipient", "subject", "path", "state", "attempt",
-            "error", "created_at", "due_at", "ended_at",
+            "id", "number", "channel", "webhook", "kind", "about", "address", "recipient", "subject", "path", "state",
+            "attempt", "error", "answer", "created_at", "due_at", "ended_at",
         ]  # fmt: skip
         read_only_fields = fields
 

@@ -33,7 +33,8 @@ def mail_state() -> MailState:
     """One query over the two partial indexes. Raises django.db.Error."""
     failed = Q(state=Notification.State.FAILED, ended_at__gt=Now() - timedelta(days=1))
     waits = Q(state__in=(Notification.State.WAITING, Notification.State.SENDING))
-    found = Notification.objects.filter(waits | failed).aggregate(
+    mails = Notification.objects.filter(waits | failed, channel=Notification.Channel.MAIL)
+    found = mails.aggregate(
         waiting=Count("pk", filter=waits), oldest=Min("created_at", filter=waits), failed=Count("pk", filter=failed)
     )
     since = found["oldest"]

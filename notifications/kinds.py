@@ -53,3 +53,6 @@ KINDS = {
         ),
     )
 }  # fmt: skip
+# What webhooks are told: what becomes of requests and approvals. A test of one is of a kind of its own.
+HOOKED = ("your_turn", "changes_requested", "approved", "rejected", "approval_ended", "expiring")
+PING = "ping"

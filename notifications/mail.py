@@ -12,12 +12,15 @@ from django.core.mail import EmailMessage
 class Undelivered(Exception):
     """A message that did not leave. The text names no address.
 
-    `final` where trying again cannot help, `alone` where the trouble is this message's, and others may leave.
+    `final` where trying again cannot help, `alone` where the trouble is this message's, and others may leave. `status`
+    is what a webhook's receiver answered.
     """
 
-    def __init__(self, sentence: str, *, final: bool = False, alone: bool = False) -> None:
+    def __init__(
+        self, sentence: str, *, final: bool = False, alone: bool = False, status: int | None = None
+    ) -> None:  # fmt: skip
         super().__init__(sentence)
-        self.sentence, self.final, self.alone = sentence, final, alone
+        self.sentence, self.final, self.alone, self.status = sentence, final, alone, status
 
 
 def post(to: str, subject: str, body: str, number: str = "") -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,15 +13,16 @@ from django.db.models.functions import Now
 from ledger.actors import Actor
 from ledger.door import Done, governed, mechanical
 from ledger.refusals import Refusal
-from notifications.mail import Undelivered, post
-from notifications.models import Notification
+from notifications.mail import Undelivered
+from notifications.models import Notification, Webhook
 
 log = logging.getLogger(__name__)
 # After each try that failed; when they are used up, half a day later, it is given up.
 PAUSES = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180, 480))
+# A webhook has nobody who looks elsewhere meanwhile, so it is tried for three days.
+WEBHOOK_PAUSES = (*PAUSES, timedelta(hours=12), timedelta(days=1), timedelta(days=1))
 KEPT = timedelta(days=90)
-AT_ONCE = 100
-State = Notification.State
+Channel, State = Notification.Channel, Notification.State
 
 
 def put(messages: Iterable[Notification]) -> None:
@@ -39,22 +40,12 @@ class Claim:
     attempt: int
 
 
-def carry(message: Notification) -> None:
-    CARRIERS[message.channel](message)
-
-
-def by_mail(message: Notification) -> None:
-    post(message.address, message.subject, message.body, str(message.number))
-
-
-CARRIERS: dict[str, Callable[[Notification], None]] = {Notification.Channel.MAIL: by_mail}
-
-
 @mechanical("takes a message to send it; what it speaks of has its own event")
-def claim() -> Claim | None:
-    """The message that has waited longest, for one sender alone; None when nothing is due."""
+def claim(channel: str = Channel.MAIL) -> Claim | None:
+    """The message of a channel that has waited longest, for one sender alone; None when nothing is due."""
     with transaction.atomic():
-        message = Notification.objects.due().select_for_update(skip_locked=True).first()
+        due = Notification.objects.due().filter(channel=channel)
+        message = due.select_for_update(skip_locked=True).first()
         if message is None:
             return None
         message.state, message.attempt, message.tries = State.SENDING, message.attempt + 1, message.tries + 1
@@ -65,39 +56,28 @@ def claim() -> Claim | None:
 
 
 @mechanical("notes how sending a message ended; what it speaks of has its own event")
-def finish(held: Claim, trouble: Undelivered | None) -> bool:
+def finish(held: Claim, trouble: Undelivered | None, answer: int | None = None) -> bool:
     """Whether this attempt was still the one: another may have taken the message over meanwhile."""
-    mine = Notification.objects.filter(pk=held.message.pk, attempt=held.attempt, state=State.SENDING)
+    message = held.message
+    mine = Notification.objects.filter(pk=message.pk, attempt=held.attempt, state=State.SENDING)
     if trouble is None:
-        return bool(mine.update(state=State.SENT, ended_at=Now(), body="", error=""))
+        kept = {} if message.channel == Channel.WEBHOOK else {"body": ""}
+        return bool(mine.update(state=State.SENT, ended_at=Now(), error="", answer=answer, **kept))
     error = trouble.sentence[:200]
-    if trouble.final or held.message.tries > len(PAUSES):
-        log.warning("message %s is given up: %s", held.message.pk, error)
-        return bool(mine.update(state=State.FAILED, ended_at=Now(), error=error))
-    pause = PAUSES[held.message.tries - 1]
-    return bool(mine.update(state=State.WAITING, due_at=Now() + pause, error=error))
-
-
-def deliver() -> dict[str, int]:
-    """Send what is due, a hundred at most: at least once each, for a sender can die between server and row.
-
-    Where the server is the trouble the round ends: it would keep a worker waiting for each message in turn.
-    """
-    told = {"sent": 0, "undelivered": 0}
-    for _ in range(AT_ONCE):
-        held = claim()
-        if held is None:
-            break
-        trouble = None
-        try:
-            carry(held.message)
-        except Undelivered as error:
-            trouble = error
-        finish(held, trouble)
-        told["undelivered" if trouble else "sent"] += 1
-        if trouble is not None and not trouble.alone:
-            break
-    return told
+    pauses = WEBHOOK_PAUSES if message.channel == Channel.WEBHOOK else PAUSES
+    if trouble.final or message.tries > len(pauses):
+        log.warning("message %s is given up: %s", message.pk, error)
+        return bool(mine.update(state=State.FAILED, ended_at=Now(), error=error, answer=answer))
+    due = Now() + pauses[message.tries - 1]
+    done = bool(mine.update(state=State.WAITING, due_at=due, error=error, answer=answer))
+    if message.webhook_id is not None:
+        # What else waits for the same receiver is not tried upon it now: each try could take its full time.
+        soon = Now() + PAUSES[0]
+        others = Notification.objects.filter(webhook=message.webhook_id, state=State.WAITING, due_at__lt=soon)
+        with transaction.atomic():
+            free = list(others.select_for_update(skip_locked=True).values_list("pk", flat=True))
+            Notification.objects.filter(pk__in=free).update(due_at=soon)
+    return done
 
 
 @mechanical("gives a message its text and sends it on its way, once what it speaks of is sealed")
@@ -131,9 +111,12 @@ def remove_old() -> int:
 
 @governed(permission="notifications.retry_delivery", event="notification.retried", on="notification")
 def retry(*, by: Actor, notification: Notification) -> Done[Notification]:
-    """Try a message again that was given up. Raises Refusal `not_failed`."""
-    if notification.state != State.FAILED:
+    """Try again what was given up, or tell a webhook once more. Raises Refusal `not_failed` or `webhook_paused`."""
+    if not notification.may_be_retried:
         raise Refusal("not_failed", "This message has not failed, so there is nothing to try again.")
+    paused = Webhook.objects.filter(deliveries=notification, state=Webhook.State.PAUSED)
+    if paused.exists():
+        raise Refusal("webhook_paused", "Its webhook is paused. Resume it, then try again.")
     Notification.objects.filter(pk=notification.pk).update(state=State.WAITING, tries=0, due_at=Now(), ended_at=None)
     notification.refresh_from_db()
     facts = {"notification": str(notification.number), "kind": notification.kind, "attempt": notification.attempt}

@@ -46,4 +46,6 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
         messages.success(request, "It will be sent again in a moment.")
     except Refusal as refusal:
         messages.warning(request, refusal.sentence)
+    if request.POST.get("back") == "webhook" and notification.webhook_id is not None:
+        return redirect("webhook", notification.webhook_id)
     return redirect("outbox")

@@ -41,7 +41,13 @@ ENTRIES = (
     Entry("jobs", "Jobs", "/jobs/", ("jobs",), rare=True),
     Entry("policies", "Policies", "/policies/", ("policies",), rare=True),
     Entry("erasures", "Erasures", "/erasures/", ("erasures", "holds"), rare=True),
-    Entry("people", "People", "/people/", ("people", "grant-proposals", "roles", "teams", "notifications"), rare=True),
+    Entry(
+        "people",
+        "People",
+        "/people/",
+        ("people", "grant-proposals", "roles", "teams", "notifications", "webhooks"),
+        rare=True,
+    ),
 )
 
 

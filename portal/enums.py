@@ -20,4 +20,5 @@ ENUMS = {
     "RiskTierEnum": "registry.models.Model.Tier",
     "SealStateEnum": "audits.filters.SEALS",
     "TokenStateEnum": "accounts.models.TOKEN_STATES",
+    "WebhookStateEnum": "notifications.webhooks.models.Webhook.State",
 }

@@ -20,6 +20,7 @@ def schedule(digest_hour: int) -> dict[str, dict[str, Any]]:
         "ask-upstreams": every(3600.0, "registry.ask_upstreams", 3000),
         "anchor-checkpoints": every(60.0, "ledger.anchor_checkpoints", 50),
         "deliver-notifications": every(10.0, "notifications.deliver", 10),
+        "deliver-webhooks": every(10.0, "notifications.deliver_webhooks", 10),
         "remove-old-notifications": every(3600.0, "notifications.remove_old", 3000),
         "release-receipts": every(10.0, "approvals.release_receipts", 10),
         "watch-approvals": every(3600.0, "approvals.watch_approvals", 3000),

@@ -33,7 +33,7 @@ DEBUG = False
 SECRET_KEY = secret("SECRET_KEY")
 # Peppers the digests of inference keys: a stolen table alone cannot be tried against leaked keys.
 KEY_PEPPER = secret("KEY_PEPPER", default="" if PRODUCTION else SECRET_KEY)
-# Seals the secrets of authenticator apps. Of its own, so that SECRET_KEY can be changed without them.
+# Seals the secrets of authenticator apps and webhooks. Of its own, so that SECRET_KEY can be changed without them.
 FACTOR_KEY = secret("FACTOR_KEY", default=SECRET_KEY)
 
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
@@ -218,6 +218,8 @@ LOG_ANCHORS_ALLOW_HTTP = env.bool("LOG_ANCHORS_ALLOW_HTTP", default=False)
 # Vendor models: hosts within that may be asked which version they run, and how old such an answer may be.
 UPSTREAM_INTERNAL_HOSTS = env.list("UPSTREAM_INTERNAL_HOSTS", default=[])
 UPSTREAM_STALE_HOURS = env.int("UPSTREAM_STALE_HOURS", default=72)
+# Hosts within that webhooks may be sent to; all others have to be outside.
+WEBHOOK_INTERNAL_HOSTS = env.list("WEBHOOK_INTERNAL_HOSTS", default=[])
 
 # How many days the file of an export is kept; what it held stays in the log.
 EXPORT_DAYS = env.int("EXPORT_DAYS", default=30)

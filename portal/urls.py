@@ -7,6 +7,7 @@ from accounts import api as accounts_api
 from accounts.granting import api as granting_api
 from accounts.preferences import api as preferences_api
 from accounts.takeover import api as takeover_api
+from accounts.webhooks import api as webhooks_api
 from approvals import answers, policyapi, records, standingapi
 from approvals import api as approvals_api
 from approvals.findings import api as findings_api
@@ -56,6 +57,7 @@ urlpatterns = [
     path("api/v1/", include(inference_api.routes)),
     path("api/v1/", include(jobs_api.routes)),
     path("api/v1/", include(notifications_api.routes)),
+    path("api/v1/", include(webhooks_api.routes)),
     path("api/v1/", include(registry_api.routes)),
     path("api/v1/", include(inventory_api.routes)),
     path("log/", include(tiles.routes)),

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 from datetime import timedelta
 
 from cryptography.fernet import Fernet, InvalidToken
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
 
+from ledger import boxes
 from ledger.refusals import Refusal
 
 
-def key(use: str) -> bytes:
-    """32 bytes for one use, from FACTOR_KEY (which is SECRET_KEY where none was set)."""
-    derived = HKDF(SHA256(), length=32, salt=None, info=f"countersign factors: {use}".encode())
-    return derived.derive(settings.FACTOR_KEY.encode())
-
-
 def box(use: str) -> Fernet:
-    return Fernet(base64.urlsafe_b64encode(key(use)))
+    return boxes.box(f"factors: {use}")
 
 
 def seal(secret: str) -> bytes:
@@ -56,4 +47,4 @@ def taken(offered: str, lives: timedelta) -> str | None:
 
 def digest_of(code: str) -> bytes:
     """How a recovery code is kept. Its 60 bits are random, so a keyed hash is enough; without the key none can try."""
-    return hmac.new(key("recovery codes"), code.encode(), hashlib.sha256).digest()
+    return hmac.new(boxes.key("factors: recovery codes"), code.encode(), hashlib.sha256).digest()

@@ -12,13 +12,12 @@ from django.db.models import Q
 from accounts.catalogue import GUARDED, conflict, conflicts
 from accounts.granting.models import ProposedGrant
 from accounts.models import Grant, Role, Team, User
-from accounts.reasons import require_reason
 from accounts.takeover.holding import require_settled
 from ledger.actors import Actor
 from ledger.canonical import timestamp
 from ledger.door import Done, governed
 from ledger.events import database_time
-from ledger.refusals import Denied, Refusal
+from ledger.refusals import Denied, Refusal, require_reason
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ The link alone opens nothing, and one administrator never replaces both, passwor
 from __future__ import annotations
 
 from accounts.models import CredentialChange, User
-from accounts.reasons import require_reason
 from accounts.services import check_password, count_attempt, limit_attempts
 from accounts.sessions import close
 from accounts.takeover import mail
@@ -17,7 +16,7 @@ from ledger.actors import ANONYMOUS, Actor, current_origin
 from ledger.canonical import timestamp
 from ledger.door import Done, governed
 from ledger.events import database_time
-from ledger.refusals import Refusal
+from ledger.refusals import Refusal, require_reason
 
 
 def send_factor_link(*, by: Actor, account: User, reason: str) -> str:

@@ -14,7 +14,6 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 
 from accounts.models import CredentialChange, User
-from accounts.reasons import require_reason
 from accounts.services import check_password, count_attempt, email_taken, limit_attempts, set_password
 from accounts.takeover import mail
 from accounts.takeover.holding import caused_lately, confirm_all, credential_changed, holding, require_settled
@@ -23,7 +22,7 @@ from jobs.broker import hand_over
 from ledger.actors import ANONYMOUS, Actor, current_origin
 from ledger.canonical import timestamp
 from ledger.door import Done, governed
-from ledger.refusals import Refusal
+from ledger.refusals import Refusal, require_reason
 
 MAIL_RESET = "accounts.mail_reset_link"
 # Nobody's mailbox is filled by strangers who know the address.

@@ -77,6 +77,8 @@ def tabs(request: HttpRequest) -> list[dict[str, str]]:
         found.append({"key": "recertification", "label": "Recertification", "url": reverse("recertification")})
     if cast(User, request.user).has_perm("notifications.view_outbox"):
         found.append({"key": "outbox", "label": "Outbox", "url": reverse("outbox")})
+    if cast(User, request.user).may_somewhere("notifications.view_outbox"):
+        found.append({"key": "webhooks", "label": "Webhooks", "url": reverse("webhooks")})
     return found
 
 

@@ -11,6 +11,7 @@ from approvals import dossier as records
 from approvals import workflow
 from approvals.findings.models import Finding, FindingStep
 from approvals.models import Decision, ReviewRequest
+from approvals.notices.announcing import announce
 from approvals.notices.people import makers, may_sign_now, signers
 from ledger.events import database_time
 
@@ -31,6 +32,7 @@ def turn_opened(found: records.Dossier) -> None:
         return
     gaps = [*standing.weighed.gaps.values(), *standing.weighed.reasons]
     about = f"request {found.request.pk}, revision {found.revision.number}, stage {stage}"
+    announce("your_turn", about, found.request, found.request.state)
     for person, wanted in may_sign_now(found, at).items():
         about_request(
             [person], "your_turn", about, found.request, requirements=wanted, blocked=gaps[0].sentence if gaps else ""
@@ -42,10 +44,13 @@ def decided(found: records.Dossier, decision: Decision, state: str) -> None:
     request, others = found.request, makers(found) - {decision.signer}
     about = f"request {request.pk}, revision {found.revision.number}"
     if state == ReviewRequest.State.CHANGES_REQUESTED:
+        announce("changes_requested", f"decision {decision.pk}", request, state)
         about_request(others, "changes_requested", f"decision {decision.pk}", request, decision=decision)
     elif state == ReviewRequest.State.REJECTED:
+        announce("rejected", about, request, state)
         about_request(others, "rejected", about, request, decision=decision)
     elif state in workflow.APPROVED:
+        announce("approved", about, request, state)
         about_request(others, "approved", about, request, conditions=state != ReviewRequest.State.APPROVED)
     else:
         turn_opened(found)
@@ -54,7 +59,9 @@ def decided(found: records.Dossier, decision: Decision, state: str) -> None:
 def revoked(request: ReviewRequest, by: User) -> None:
     found = records.open_dossier(request)
     people = (makers(found) | signers(found)) - {by}
-    about_request(people, "approval_ended", f"request {request.pk} revoked", request, template="revoked", by=by)
+    about = f"request {request.pk} revoked"
+    announce("approval_ended", about, request, "revoked")
+    about_request(people, "approval_ended", about, request, template="revoked", by=by)
 
 
 def assigned(finding: Finding, step: FindingStep, before: FindingStep | None = None) -> None:

@@ -13,11 +13,14 @@ from approvals import dossier as records
 from approvals import workflow
 from approvals.findings.models import FindingStep
 from approvals.models import ReviewRequest
+from approvals.notices.announcing import announce
 from approvals.notices.people import makers, signers
 from approvals.notices.telling import about_request
 from approvals.workflow import findings as rules
+from ledger.canonical import timestamp
 from ledger.door import mechanical
 from ledger.events import database_time
+from notifications.models import Webhook
 from notifications.services import forget
 
 AHEAD = (1, 7, 30)  # days
@@ -32,7 +35,7 @@ def watch(at: datetime | None = None) -> dict[str, int]:
     """Approvals that run out or hold no longer, and overdue findings. Nobody is told twice of the same."""
     at = at or database_time()
     told = {"approvals": 0, "findings": 0}
-    if not settings.MAIL_ON:
+    if not settings.MAIL_ON and not Webhook.objects.active().exists():
         return told
     for chunk in chunks(speaking()):
         found = [(each, workflow.standing(each.case, at)) for each in records.open_dossiers(chunk).values()]
@@ -81,11 +84,13 @@ def look_at(found: records.Dossier, standing: workflow.Standing, at: datetime) -
         if days is None or standing.valid_until is None:
             return False
         about = f"request {request.pk} until {standing.valid_until.date().isoformat()}, {days}"
+        announce("expiring", about, request, standing.state, days=days, until=timestamp(standing.valid_until))
         about_request(makers(found), "expiring", about, request, until=standing.valid_until, days=days)
         return True
     if standing.state == "expired" and (standing.valid_until is None or at - standing.valid_until > LATELY):
         return False
     reason = standing.reasons[0].sentence if standing.reasons else ""
+    announce("approval_ended", ended(request), request, standing.state)
     people = makers(found) | signers(found)
     about_request(
         people, "approval_ended", ended(request), request, template="ended", state=standing.state, reason=reason

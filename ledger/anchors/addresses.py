@@ -63,25 +63,30 @@ class Entry:
 
     @property
     def url(self) -> str:
-        """The address, without a slash at its end. Raises Misconfigured unless it is https, or http as allowed."""
-        try:
-            parts = urlsplit(self.address)
-            host, _ = parts.hostname, parts.port
-        except ValueError:
-            raise Misconfigured("Its address is no URL. Write it as in https://host/path.") from None
-        if parts.scheme not in ("https", "http") or not host or not PLAIN.fullmatch(self.address):
-            raise Misconfigured("Its address is no URL. Write it as in https://host/path, in ASCII.")
-        if "@" in parts.netloc:
-            raise Misconfigured("Its address holds a user or password. Take it out; secrets belong into files.")
-        if parts.scheme == "http" and not self.http and not loopback(host):
-            raise Misconfigured("Its address is http://, which anybody on the way can change. Use https://.")
-        return self.address.rstrip("/")
+        """The address, without a slash at its end. Raises Misconfigured as `checked` does."""
+        return checked(self.address, self.http).rstrip("/")
 
     @property
     def bare_url(self) -> str:
         if "?" in self.url:
             raise Misconfigured("Its address must have no query (what stands after a question mark).")
         return self.url
+
+
+def checked(address: str, http: bool = False) -> str:
+    """The address. Raises Misconfigured unless it is https, or http to this machine, or http where that is allowed."""
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise Misconfigured("Its address is no URL. Write it as in https://host/path.") from None
+    if parts.scheme not in ("https", "http") or not host or not PLAIN.fullmatch(address):
+        raise Misconfigured("Its address is no URL. Write it as in https://host/path, in ASCII.")
+    if "@" in parts.netloc:
+        raise Misconfigured("Its address holds a user or password. Take it out; secrets belong into files.")
+    if parts.scheme == "http" and not http and not loopback(host):
+        raise Misconfigured("Its address is http://, which anybody on the way can change. Use https://.")
+    return address
 
 
 def folder(entry: Entry) -> Target:

@@ -23,12 +23,26 @@ def connect_outside(internal: Collection[str]) -> Connect:
 
     def connect(address: tuple[str, int], timeout: float, source: object = None) -> socket.socket:
         host, port = address
-        found = [str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+        found = addresses_of(host, port)
         if host not in internal and not all(map(public, found)):
             raise NotPublic(f"{host} is not outside")
         return socket.create_connection((found[0], port), timeout)
 
     return connect
+
+
+def addresses_of(host: str, port: int | None = None) -> list[str]:
+    return [str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+def leads_inside(host: str, internal: Collection[str]) -> bool:
+    """Whether a host is or has, at this moment, an address inside. A name that is not known yet leads nowhere."""
+    if host in internal:
+        return False
+    try:
+        return not all(map(public, addresses_of(host)))
+    except OSError:
+        return False
 
 
 def public(text: str) -> bool:

@@ -18,6 +18,7 @@ from tests.approvals import policies, standing
 from tests.approvals import world as approvals
 from tests.cast import PASSWORD
 from tests.inference import world as serving
+from tests.notifications import hooks
 from tests.registry import importing
 from tests.sealing import seal_now
 
@@ -49,6 +50,7 @@ def build(cast: Any) -> World:
     from jobs.services import cancel, claim
     from ledger.models import Checkpoint, Event
     from notifications.models import Notification
+    from notifications.webhooks.services import pause_webhook
     from tests.approvals import findings_world as judged
     from tests.fairness.reporting import stored_report
 
@@ -97,6 +99,9 @@ def build(cast: Any) -> World:
     waiting = request_export(by=cast.auditor, account=cast.auditor, team=None, kind="csv", selection=Selection())
     unpacked = request_pack(by=cast.auditor, request=approved)
     pinned = a_pinned_version(cast)
+    hook, _ = hooks.a_webhook(cast)
+    paused, _ = hooks.a_webhook(cast, name="Chat", url="https://93.184.215.14/chat")
+    pause_webhook(by=cast.platform_admin, webhook=paused, reason="moves house")
     return World(
         cast,
         {
@@ -128,6 +133,7 @@ def build(cast: Any) -> World:
             "imports": importing.an_import(cast),
             "inventory_file": importing.a_file(cast, "Model,Use\nLimits,Sets limits.\n"),
             "notifications": told,
+            "webhooks": hook,
             "place": f"0/000.p/{size}",
             "size": size,
             "more": [
@@ -141,6 +147,7 @@ def build(cast: Any) -> World:
                 ("audit-entry", Event.objects.latest("id").pk),
                 ("export", waiting.pk),
                 ("pack", unpacked.pk),
+                ("webhook", paused.pk),
             ],
             "events": Event.objects.sealed().filter(team_id=cast.team.pk).latest("id"),
         },
@@ -261,6 +268,15 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-person-credentials", "POST"): lambda w, by: {"reason": "called her"},
     ("api-me-notifications", "PATCH"): lambda w, by: {"ways": {"approved": "digest"}},
     ("api-notification-retry", "POST"): None,
+    ("api-webhooks", "POST"): lambda w, by: {
+        "name": "Pipeline", "url": f"{hooks.OUTSIDE}2", "kinds": ["approved"], "team": w.cast.team.pk,
+    },
+    ("api-webhook", "PATCH"): lambda w, by: {"kinds": ["rejected"]},
+    ("api-webhook-secret", "POST"): lambda w, by: {},
+    ("api-webhook-pausing", "POST"): lambda w, by: {"reason": "Moves house."},
+    ("api-webhook-resuming", "POST"): None,
+    ("api-webhook-test", "POST"): None,
+    ("api-webhook-removal", "POST"): lambda w, by: {"reason": "Not used."},
     ("api-me-address", "POST"): lambda w, by: {"email": "elsewhere@example.org", "password": PASSWORD},
     ("api-requests", "POST"): lambda w, by: {
         "version": w.versions.pk, "environment": "staging", "use": "mortgage-screening", "note": "Please look.",

@@ -1,0 +1,1 @@
+"""Webhooks: programs elsewhere that are told what people are told, signed, through the same outbox."""
