@@ -49,7 +49,7 @@ PERMISSIONS: dict[str, str] = {
     "approvals.revoke_approval": "revoke an approval",
     "approvals.check_gate": "ask the gate",
     "approvals.export_pack": "take out evidence packs of requests",
-    "approvals.raise_finding": "raise a finding about a version",
+    "approvals.raise_finding": "raise a finding about a version, and write its validation report",
     "approvals.answer_finding": "answer findings",
     "approvals.judge_finding": "change a finding's severity, due day and owner, validate its closure, reopen it",
     "approvals.accept_risk": "accept a risk for a while, and end that",

@@ -12,6 +12,7 @@ from approvals import api as approvals_api
 from approvals.findings import api as findings_api
 from approvals.pack import api as pack_api
 from approvals.populations import api as populations_api
+from approvals.reporting import api as reporting_api
 from audits import api as audits_api
 from audits import receipts, tiles
 from fairness import api as fairness_api
@@ -50,6 +51,7 @@ urlpatterns = [
     path("api/v1/", include(records.routes)),
     path("api/v1/", include(pack_api.routes)),
     path("api/v1/", include(populations_api.routes)),
+    path("api/v1/", include(reporting_api.routes)),
     path("api/v1/", include(audits_api.routes)),
     path("api/v1/", include(receipts.routes)),
     path("api/v1/", include(fairness_api.routes)),

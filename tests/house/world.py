@@ -40,6 +40,7 @@ def build(cast: Any) -> World:
     from approvals.pack.making import make as make_pack
     from approvals.pack.services import OnBehalf as PackOnBehalf
     from approvals.pack.services import publish_pack, request_pack
+    from approvals.reporting.services import save_draft
     from audits.erasing.choosing import Choice
     from audits.erasing.services import place_hold, request_erasure
     from audits.exports.making import make
@@ -58,6 +59,7 @@ def build(cast: Any) -> World:
     wish = {"name": "CI", "scopes": ["registry.view_model"], "days": 1}
     robot_token, _ = issue_service_token(by=cast.platform_admin, account=cast.ci_bot, **wish)
     request = approvals.a_request(cast, version)
+    save_draft(by=cast.validator, request=request, number=0, texts={"soundness": "It is sound."})
     job = request_bias_report(by=cast.developer, version=version, dataset=dataset, source="historical")
     cancelled = request_bias_report(by=cast.developer, version=version, dataset=dataset, source="model")
     cancel(by=cast.developer, job=cancelled, reason="wrong data")
@@ -273,6 +275,8 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-request-comments", "POST"): lambda w, by: {"text": "Why?"},
     ("api-request-withdrawal", "POST"): lambda w, by: {"reason": "Too early."},
     ("api-request-pack", "POST"): None,
+    ("api-request-report", "PUT"): lambda w, by: {"number": 1, "texts": {"conclusion": "Approve it."}},
+    ("api-request-report-attachment", "POST"): lambda w, by: {"digest": "sha256:of-nothing"},
     ("api-request-revocation", "POST"): lambda w, by: {"reason": "Found a mistake."},
     ("api-findings", "POST"): lambda w, by: {
         "version": w.versions.pk, "severity": "low", "title": "A trifle", "text": "A word is wrong.",
