@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
+from django.utils.text import slugify
 
 from accounts.models import User
 from approvals import workflow
@@ -29,6 +30,12 @@ class Shown:
     title: str = ""
     text: str = ""
     who: str = ""
+    # The end of its address on a request's page, where it is no line of the manifest.
+    part: str = ""
+
+    @property
+    def anchor(self) -> str:
+        return self.part or (f"line-{slugify(self.name)}" if self.name else "")
 
 
 class Names:
