@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 PERMISSIONS: dict[str, str] = {
     "accounts.sign_in": "sign in (anybody)",
-    "accounts.manage_own_access": "change their own password, second factors, sessions and API tokens",
+    "accounts.manage_own_access": "change their own password, second factors, sessions, API tokens and saved filters",
     "accounts.view_people": "see people, roles and who can do what",
     "accounts.add_team": "add a team",
     "accounts.add_account": "add a person or a service account",

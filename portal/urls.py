@@ -21,7 +21,7 @@ from jobs import api as jobs_api
 from notifications import api as notifications_api
 from portal import health
 from portal.inventory import api as inventory_api
-from portal.inventory import boardpages
+from portal.inventory import boardpages, saved, savedapi
 from portal.inventory import views as inventory
 from portal.pages import evidence, models
 from portal.pages.inbox import home
@@ -60,6 +60,7 @@ urlpatterns = [
     path("api/v1/", include(notifications_api.routes)),
     path("api/v1/", include(registry_api.routes)),
     path("api/v1/", include(inventory_api.routes)),
+    path("api/v1/", include(savedapi.routes)),
     path("log/", include(tiles.routes)),
     path("", home, name="home"),
     path("", include("approvals.urls")),
@@ -68,6 +69,7 @@ urlpatterns = [
     path("models/board-report/", boardpages.report, name="board-report"),
     path("models/calendar/", inventory.revalidations, name="revalidations"),
     path("models/inventory.csv", inventory.content, name="models-content"),
+    *saved.urlpatterns,
     path("models/<int:pk>/", models.model, name="model"),
     path("versions/<int:pk>/", models.version, name="version"),
     path("", include("inference.urls")),

@@ -130,6 +130,7 @@ def build(cast: Any) -> World:
             "imports": importing.an_import(cast),
             "inventory_file": importing.a_file(cast, "Model,Use\nLimits,Sets limits.\n"),
             "notifications": told,
+            "shared_filter": own_filter(cast.developer, cast.team),
             "place": f"0/000.p/{size}",
             "size": size,
             "more": [
@@ -193,6 +194,13 @@ def own_factor(actor: Any) -> Any:
     return Factor.objects.filter(user=actor).latest("id")
 
 
+def own_filter(actor: Any, team: Any = None) -> Any:
+    from registry.saved.services import save_filter
+
+    name = f"own {next(worlds.NUMBERS)}"
+    return save_filter(by=actor, account=actor, name=name, query={"tier": "high"}, team=team)
+
+
 def own_receipt(world: World, actor: Any) -> Any:
     from ledger.models import Event
 
@@ -221,6 +229,8 @@ def found_by(world: World, name: str, path: str, actor: Any) -> Any:
             return own_factor(actor).pk if actor is not None else 1
         if first in ("tokens", "account"):
             return own_token(world, actor).pk if actor is not None else world.robot_token.pk
+        if first == "saved-filters" or path.startswith("models/filters"):
+            return own_filter(actor).pk if actor is not None else world.shared_filter.pk
         if "receipts" in path.split("/"):
             return own_receipt(world, actor)
         if path.startswith("policies/proposals"):
@@ -350,6 +360,9 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-endpoint-keys", "POST"): lambda w, by: serving.terms(),
     ("api-key-revocation", "POST"): lambda w, by: {"reason": "Not needed."},
     ("api-key-leak", "POST"): lambda w, by: {"key": w.key_text},
+    ("api-saved-filters", "POST"): lambda w, by: {"name": "High risk", "query": {"tier": "high"}},
+    ("api-saved-filter", "PATCH"): lambda w, by: {"name": "High risk"},
+    ("api-saved-filter-removal", "POST"): None,
     ("api-evidence-withdrawal", "POST"): lambda w, by: {"reason": "Wrong file."},
     ("api-erasures", "POST"): lambda w, by: {
         "kind": "person", "subject": w.cast.second_developer.email, "ground": "objection", "reason": "He asked us to.",
