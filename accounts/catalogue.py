@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 PERMISSIONS: dict[str, str] = {
     "accounts.sign_in": "sign in (anybody)",
-    "accounts.manage_own_access": "change their own password, second factors, sessions and API tokens",
+    "accounts.manage_own_access": "change their own password, second factors, sessions, API tokens and saved filters",
     "accounts.view_people": "see people, roles and who can do what",
     "accounts.add_team": "add a team",
     "accounts.add_account": "add a person or a service account",
@@ -49,7 +49,7 @@ PERMISSIONS: dict[str, str] = {
     "approvals.revoke_approval": "revoke an approval",
     "approvals.check_gate": "ask the gate",
     "approvals.export_pack": "take out evidence packs of requests",
-    "approvals.raise_finding": "raise a finding about a version",
+    "approvals.raise_finding": "raise a finding about a version, and write its validation report",
     "approvals.answer_finding": "answer findings",
     "approvals.judge_finding": "change a finding's severity, due day and owner, validate its closure, reopen it",
     "approvals.accept_risk": "accept a risk for a while, and end that",

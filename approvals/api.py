@@ -169,12 +169,13 @@ class Comments(APIView):
 
     @extend_schema(summary="Read a request's conversation", responses={200: shapes.CommentSerializer(many=True)})
     def get(self, request: Request, pk: int) -> Response:
-        rows = visible(request, pk).comments.select_related("author")
+        rows = visible(request, pk).comments.select_related("author").prefetch_related("mentioned")
         return Response(shapes.CommentSerializer(rows, many=True).data)
 
     @extend_schema(summary="Comment", request=shapes.CommentInput, responses={201: shapes.CommentSerializer})
     def post(self, request: Request, pk: int) -> Response:
         found, data = visible(request, pk), given(shapes.CommentInput, request)
+        data["mentions"] = [str(each) for each in data["mentions"]]
         made = services.comment(by=request.user, request=found, **data)
         return Response(shapes.CommentSerializer(made).data, status=201)
 

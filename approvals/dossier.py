@@ -257,9 +257,14 @@ def people_of(
         submitter=ids({request.submitted_by, *(each.submitted_by for each in revisions)}),
         owner=ids(owner),
         contributors=ids({*contributors, request.version.registered_by}),
-        evidence_producers=ids({each.produced_by for each in evidence}),
+        evidence_producers=frozenset().union(*(producers(each) for each in evidence)),
         recused=frozenset(str(pk) for pk in getattr(request, "recused") or ()),  # noqa: B009
     )
+
+
+def producers(evidence: Evidence) -> frozenset[str]:
+    """Whoever submitted it or asked for it, and all who wrote a report that several people wrote."""
+    return frozenset({str(evidence.produced_by.opaque_id), *evidence.summary.get("authors", ())})
 
 
 def ids(accounts: Iterable[User]) -> frozenset[str]:

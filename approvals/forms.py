@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -55,7 +56,26 @@ class ReviseForm(EvidenceForm):
 
 
 class CommentForm(forms.Form):
-    text = forms.CharField(max_length=10_000, label="Your comment", widget=area(3))
+    """What it may name the service says; here are the lists to choose from, once `offer` has filled them."""
+
+    text = forms.CharField(
+        max_length=10_000, label="Your comment", widget=area(3),
+        help_text="Write @ and somebody's full name to mention them.",
+    )  # fmt: skip
+    mentions = forms.CharField(
+        required=False, max_length=36, label="Mention", widget=forms.Select, help_text="They are told, if they wish."
+    )
+    about = forms.CharField(required=False, max_length=80, label="About", widget=forms.Select)
+
+    def offer(self, people: Iterable[User], parts: list[Any]) -> None:
+        chosen = [(str(each.opaque_id), each.name) for each in people]
+        self.fields["mentions"].widget.choices = [("", "nobody else"), *chosen]
+        self.fields["about"].widget.choices = parts
+
+    @property
+    def said(self) -> dict[str, Any]:
+        chosen = self.cleaned_data["mentions"]
+        return {**self.cleaned_data, "mentions": [chosen] if chosen else []}
 
 
 class WithdrawForm(forms.Form):

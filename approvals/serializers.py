@@ -71,10 +71,11 @@ class DecisionSerializer(serializers.ModelSerializer[Decision]):
 
 class CommentSerializer(serializers.ModelSerializer[Comment]):
     author = PersonSerializer()
+    mentioned = PersonSerializer(many=True)
 
     class Meta:
         model = Comment
-        fields = ["id", "author", "text", "at"]
+        fields = ["id", "author", "text", "mentioned", "about", "at"]
 
 
 class RevocationSerializer(serializers.ModelSerializer[Revocation]):
@@ -183,7 +184,16 @@ class ReasonInput(serializers.Serializer[Any]):
 
 
 class CommentInput(serializers.Serializer[Any]):
-    text = serializers.CharField(max_length=10_000)
+    text = serializers.CharField(
+        max_length=10_000, help_text="`@` and the full name of somebody who may see the request mentions them"
+    )
+    mentions = serializers.ListField(
+        child=serializers.UUIDField(), required=False, default=list, max_length=20, help_text="Ids of people to mention"
+    )
+    about = serializers.CharField(
+        max_length=80, required=False, allow_blank=True, default="",
+        help_text="A part of the request: `evidence-7`, `requirement-approval`, `finding-5`, `line-decision-rule`",
+    )  # fmt: skip
 
 
 class ReauthenticationInput(serializers.Serializer[Any]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from accounts.models import User
@@ -11,11 +11,13 @@ from accounts.services import require_reason
 from approvals import dossier as records
 from approvals import workflow
 from approvals.bound import policy_for
+from approvals.conversation import told_of
 from approvals.findings import reading
 from approvals.gate import checked_environment
 from approvals.models import Comment, EvidenceView, ReviewRequest, Revision, Revocation
 from approvals.notices import telling
 from approvals.proving import reauthenticate
+from approvals.showing.talk import checked_part
 from approvals.signing import sign
 from approvals.standing_in import delegate, end_delegation, recuse
 from ledger.actors import Actor
@@ -170,15 +172,30 @@ def still_open(request: ReviewRequest) -> None:
 
 
 @governed(permission="approvals.comment", event="comment.added", on="request", lock=False)
-def comment(*, by: Actor, request: ReviewRequest, text: str) -> Done[Comment]:
-    """Raises Refusal `text_needed` or `text_too_long` (10,000 characters)."""
+def comment(
+    *, by: Actor, request: ReviewRequest, text: str, mentions: Collection[str] = (), about: str = ""
+) -> Done[Comment]:
+    """Say something, and tell those whom it mentions: by opaque id in `mentions`, or by `@` and their name.
+
+    `about` is a part of the request's page. Raises Refusal `text_needed`, `text_too_long` (10,000 characters),
+    `person_unknown`, `too_many_mentions` or `part_unknown`.
+    """
     assert isinstance(by, User)
     if not text.strip():
         raise Refusal("text_needed", "Write something first.", "text")
     if len(text) > 10_000:
         raise Refusal("text_too_long", "A comment has at most 10,000 characters. Shorten it, or attach a file.", "text")
-    row = Comment.objects.create(request=request, author=by, text=text.strip())
-    return Done(row, facts={"comment": str(row.pk)}, discloses={"text": text.strip()})
+    said, found = text.strip(), told_of(request, by, text, mentions)
+    part = checked_part(records.open_dossier(request), about) if about else ""
+    row = Comment.objects.create(request=request, author=by, text=said, about=part)
+    row.mentioned.add(*found)
+    telling.mentioned(row, found)
+    facts: dict[str, Any] = {"comment": str(row.pk)}
+    if found:
+        facts["mentioned"] = sorted(str(each.opaque_id) for each in found)
+    if part:
+        facts["about"] = part
+    return Done(row, facts=facts, discloses={"text": said})
 
 
 @governed(permission="approvals.revoke_approval", event="approval.revoked", on="request")

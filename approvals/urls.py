@@ -5,6 +5,7 @@ from approvals.findings import ageing, riskpages
 from approvals.findings import views as findings
 from approvals.pack.views import urlpatterns as packs
 from approvals.populations.views import urlpatterns as populations
+from approvals.reporting.views import urlpatterns as reporting
 
 urlpatterns = [
     path("requests/", views.requests, name="requests"),
@@ -22,6 +23,7 @@ urlpatterns = [
     path("versions/<int:pk>/requests/new/", views.submit, name="request-new"),
     *packs,
     *populations,
+    *reporting,
     path("requests/<int:pk>/risk-acceptances/new/", riskpages.accept, name="risk-acceptance-new"),
     path("risk-acceptances/<int:pk>/", riskpages.acceptance, name="risk-acceptance"),
     path("risk-acceptances/<int:pk>/withdraw/", riskpages.withdraw, name="risk-acceptance-withdraw"),

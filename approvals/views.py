@@ -11,8 +11,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.asking import asker
+from approvals import conversation, listing, services, showing, workflow
 from approvals import dossier as records
-from approvals import listing, services, showing, workflow
 from approvals.api import manifest_file
 from approvals.findings import showing as about
 from approvals.forms import CommentForm, RecuseForm, RequestFilter, ReviseForm, RevokeForm, SubmitForm, WithdrawForm
@@ -76,20 +76,26 @@ def review(request: HttpRequest, pk: int) -> HttpResponse:
 def told(request: HttpRequest, found: ReviewRequest, form: CommentForm) -> dict[str, Any]:
     """Everything on the request page."""
     viewer, case, at = asker(request), records.open_dossier(found), database_time()
+    judged, lines = about.of_request(case, at), showing.lines_of(case)
+    parts = showing.parts_of(case, [row.finding for row in judged["findings"]], lines)
+    may = {act: viewer.has_perm(f"approvals.{act}", found) for act in ACTS}
+    if may["comment"]:
+        form.offer(conversation.readers_of(found.team_id).exclude(pk=viewer.pk), showing.grouped(parts))
     now = workflow.standing(case.case, at)
     title, tone = showing.headline(case, now, at)
     return {
-        **about.of_request(case, at),
+        **judged, "lines": lines,
         "found": case.request, "dossier": case, "standing": now, "gate_title": title, "gate_tone": tone,
         "gate_lines": showing.gate_lines(case, now, viewer, at), "signing": showing.signing(case, viewer),
         "evidence": showing.evidence_rows(case, viewer), "left_out": showing.left_out(case),
         "runs": showing.every_run(case),
         "deltas": showing.deltas(case, viewer), "moments": showing.moments(case, case.revisions),
-        "talk": showing.conversation(case), "earlier": showing.earlier(found.version, viewer, found.pk),
+        "talk": showing.conversation(case, showing.comments_of(found, parts)),
+        "earlier": showing.earlier(found.version, viewer, found.pk),
         "stepped_back": showing.stepped_back(found, viewer),
         "people": showing.people(case), "form": form, "rule": showing.rule_in_words(found.version.decision_rule),
         "everything": found.version.evidence.count(),
-        "may": {act: viewer.has_perm(f"approvals.{act}", found) for act in ACTS},
+        "may": may,
     }  # fmt: skip
 
 
@@ -105,7 +111,7 @@ def comment(request: HttpRequest, pk: int) -> HttpResponse:
     status = 422
     if form.is_valid():
         try:
-            made = services.comment(by=request.user, request=found, text=form.cleaned_data["text"])
+            made = services.comment(by=request.user, request=found, **form.said)
             return redirect(f"{found.get_absolute_url()}#comment-{made.pk}")
         except Refusal as refusal:
             status = said(form, refusal)

@@ -36,6 +36,7 @@ KINDS = {
             "An approval of something you made, own or signed no longer holds.",
         ),
         Kind("expiring", "Expiring", "30 days, 7 days and 1 day before an approval of something you made or own ends."),
+        Kind("mentioned", "Mentioned in a conversation", "Somebody mentioned you in the conversation of a request."),
         Kind("finding_assigned", "A finding to answer", "You were named as the one who answers for a finding."),
         Kind("finding_overdue", "A finding is overdue", "A finding that you answer for was not settled in time."),
         Kind(

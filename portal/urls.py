@@ -13,6 +13,7 @@ from approvals import api as approvals_api
 from approvals.findings import api as findings_api
 from approvals.pack import api as pack_api
 from approvals.populations import api as populations_api
+from approvals.reporting import api as reporting_api
 from audits import api as audits_api
 from audits import receipts, tiles
 from fairness import api as fairness_api
@@ -21,7 +22,7 @@ from jobs import api as jobs_api
 from notifications import api as notifications_api
 from portal import health
 from portal.inventory import api as inventory_api
-from portal.inventory import boardpages
+from portal.inventory import boardpages, saved, savedapi
 from portal.inventory import views as inventory
 from portal.pages import evidence, models
 from portal.pages.inbox import home
@@ -51,6 +52,7 @@ urlpatterns = [
     path("api/v1/", include(records.routes)),
     path("api/v1/", include(pack_api.routes)),
     path("api/v1/", include(populations_api.routes)),
+    path("api/v1/", include(reporting_api.routes)),
     path("api/v1/", include(audits_api.routes)),
     path("api/v1/", include(receipts.routes)),
     path("api/v1/", include(fairness_api.routes)),
@@ -60,6 +62,7 @@ urlpatterns = [
     path("api/v1/", include(webhooks_api.routes)),
     path("api/v1/", include(registry_api.routes)),
     path("api/v1/", include(inventory_api.routes)),
+    path("api/v1/", include(savedapi.routes)),
     path("log/", include(tiles.routes)),
     path("", home, name="home"),
     path("", include("approvals.urls")),
@@ -68,6 +71,7 @@ urlpatterns = [
     path("models/board-report/", boardpages.report, name="board-report"),
     path("models/calendar/", inventory.revalidations, name="revalidations"),
     path("models/inventory.csv", inventory.content, name="models-content"),
+    *saved.urlpatterns,
     path("models/<int:pk>/", models.model, name="model"),
     path("versions/<int:pk>/", models.version, name="version"),
     path("", include("inference.urls")),

@@ -15,6 +15,7 @@ from registry.attesting.models import OwnerAttestation as OwnerAttestation
 from registry.importing.models import ModelImport as ModelImport
 from registry.pinned.models import Pins
 from registry.pinned.rules import UPSTREAM
+from registry.saved.models import SavedFilter as SavedFilter
 
 
 class OwnedQuerySet(models.QuerySet[Any]):

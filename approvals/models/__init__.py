@@ -14,6 +14,7 @@ from approvals.models.requests import (
     Revocation,
 )
 from approvals.pack.models import EvidencePack
+from approvals.reporting.models import ReportDraft
 
 __all__ = [
     "AcceptanceWithdrawal",
@@ -30,6 +31,7 @@ __all__ = [
     "Proposal",
     "Reauthentication",
     "Recusal",
+    "ReportDraft",
     "RequestQuerySet",
     "ReviewRequest",
     "Revision",

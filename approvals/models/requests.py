@@ -237,6 +237,9 @@ class Comment(models.Model):
     request = models.ForeignKey(ReviewRequest, models.PROTECT, related_name="comments")
     author = models.ForeignKey(PERSON, models.PROTECT, related_name="+")
     text = models.TextField()
+    mentioned: models.ManyToManyField[Any, Any] = models.ManyToManyField(PERSON, related_name="+")
+    # The part of the request's page that it is about, by the end of its address; "" for all of it.
+    about = models.CharField(max_length=80, blank=True)
     at = models.DateTimeField(db_default=Now())
 
     objects = OfRequestQuerySet.as_manager()

@@ -10,7 +10,7 @@ from accounts.preferences.telling import tell
 from approvals import dossier as records
 from approvals import workflow
 from approvals.findings.models import Finding, FindingStep
-from approvals.models import Decision, ReviewRequest
+from approvals.models import Comment, Decision, ReviewRequest
 from approvals.notices.announcing import announce
 from approvals.notices.people import makers, may_sign_now, signers
 from ledger.events import database_time
@@ -72,3 +72,11 @@ def assigned(finding: Finding, step: FindingStep, before: FindingStep | None = N
         [step.owner], "finding_assigned", f"finding {finding.pk}, step {step.number}", path=finding.get_absolute_url(),
         team=finding.team_id, finding=finding, step=step,
     )  # fmt: skip
+
+
+def mentioned(comment: Comment, people: Iterable[User]) -> None:
+    """Tell those whom somebody mentioned; what was said stays in the portal."""
+    request = comment.request
+    path = f"{request.get_absolute_url()}#comment-{comment.pk}"
+    about = f"comment {comment.pk}"
+    tell(people, "mentioned", about, path=path, team=request.team_id, request=request, by=comment.author)

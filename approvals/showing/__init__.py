@@ -14,11 +14,13 @@ from approvals.showing.parts import (
     stepped_back,
 )
 from approvals.showing.runs import every_run
+from approvals.showing.talk import comments_of, grouped, lines_of, parts_of
 from approvals.showing.then import policy_then, request_then
 
 __all__ = [
     "Delta",
     "changes",
+    "comments_of",
     "conversation",
     "deltas",
     "earlier",
@@ -26,11 +28,14 @@ __all__ = [
     "every_run",
     "evidence_rows",
     "gate_lines",
+    "grouped",
     "headline",
     "left_out",
+    "lines_of",
     "manifest_lines",
     "moments",
     "opened_by",
+    "parts_of",
     "people",
     "policy_then",
     "prospect",

@@ -90,7 +90,8 @@ def requirement_line(found: Dossier, each: workflow.Fulfilment, viewer: User | N
             after = ", after the stage before" if each.state == "blocked" else ""
             who += f"{', '.join(may[:4])} may sign{after}." if may else NOBODY
             state = each.state if may else "not_met"
-    return Shown(state=state, title=each.requirement.title, text=text, who=who, note=f"{given} of {needed}")
+    return Shown(state=state, title=each.requirement.title, text=text, who=who, note=f"{given} of {needed}",
+                 part=f"requirement-{each.requirement.slug}")  # fmt: skip
 
 
 NOBODY = (

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
+from django.utils.text import slugify
 
 from accounts.models import User
 from approvals import workflow
@@ -29,6 +30,12 @@ class Shown:
     title: str = ""
     text: str = ""
     who: str = ""
+    # The end of its address on a request's page, where it is no line of the manifest.
+    part: str = ""
+
+    @property
+    def anchor(self) -> str:
+        return self.part or (f"line-{slugify(self.name)}" if self.name else "")
 
 
 class Names:
@@ -202,15 +209,27 @@ def deltas(found: Dossier, viewer: User) -> list[Delta]:
     if own := mine.select_related("revision__request__version").order_by("-id").first():
         title = f"What changed since you decided on {revision_words(own.revision, request)}"
         told[own.revision_id] = Delta(title, own.revision, changes(own.revision, latest))
-    approved = Revision.objects.filter(request__state__in=workflow.APPROVED, request__use=request.use, **alike)
-    approved = approved.exclude(request=request).filter(request__lt=request.pk).select_related("request__version")
-    if before := approved.order_by("-request", "-number").first():
-        title = f"What changed since version {before.request.version.number}, approved in request {before.request_id}"
+    if before := since_approved(found):
+        title = f"What changed since {approved_words(before)}"
         told.setdefault(before.pk, Delta(title, before, changes(before, latest)))
     if not told and latest.number > 1:
         previous = Revision.objects.get(request=request, number=latest.number - 1)
         told[previous.pk] = Delta(f"What changed since revision {previous.number}", previous, changes(previous, latest))
     return list(told.values())
+
+
+def since_approved(found: Dossier) -> Revision | None:
+    """What was approved last of this model, for this environment and use, before this request."""
+    request = found.request
+    approved = Revision.objects.filter(
+        request__state__in=workflow.APPROVED, request__version__model=request.version.model,
+        request__environment=request.environment, request__use=request.use, request__lt=request.pk,
+    )  # fmt: skip
+    return approved.select_related("request__version").order_by("-request", "-number").first()
+
+
+def approved_words(revision: Revision) -> str:
+    return f"version {revision.request.version.number}, approved in request {revision.request_id}"
 
 
 def revision_words(revision: Revision, request: ReviewRequest) -> str:

@@ -69,8 +69,8 @@ def people(found: Dossier) -> dict[str, list[User]]:
     return {"contributors": sorted({*version.contributors.all(), version.registered_by}, key=lambda each: each.name)}
 
 
-def conversation(found: Dossier, until: datetime | None = None) -> list[dict[str, Any]]:
-    """Notes of revisions, reasons of decisions and comments (until a moment), oldest first."""
+def conversation(found: Dossier, comments: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Notes of revisions, reasons of decisions and these comments, oldest first."""
     sealed = Record.objects.filter(object_type="approvals.decision", event__event="decision.signed")
     sealed = sealed.filter(object_id__in=[str(each.pk) for each in found.decisions])
     entries = dict(sealed.values_list("object_id", "event__leaf__index"))
@@ -86,11 +86,7 @@ def conversation(found: Dossier, until: datetime | None = None) -> list[dict[str
          "outdated": each.digest != found.revision.digest, "entry": entries.get(str(each.pk))}
         for each in found.decisions
     ]  # fmt: skip
-    comments = found.request.comments.select_related("author")
-    if until is not None:
-        comments = comments.filter(at__lte=until)
-    told += [{"id": f"comment-{each.pk}", "who": each.author, "at": each.at, "text": each.text} for each in comments]
-    return sorted(told, key=lambda each: each["at"])
+    return sorted([*told, *comments], key=lambda each: each["at"])
 
 
 def prospect(

@@ -15,6 +15,7 @@ from approvals.showing.gatebox import gate_lines, headline
 from approvals.showing.manifests import Delta, changes, rule_in_words
 from approvals.showing.parts import conversation, earlier, moments
 from approvals.showing.runs import every_run
+from approvals.showing.talk import comments_of, lines_of, parts_of
 from audits import asof
 from ledger.canonical import sha256
 from registry.asof import evidence_at
@@ -29,9 +30,11 @@ def request_then(request: ReviewRequest, viewer: User, at: datetime) -> dict[str
         found, looked = request_at(request, at)
     standing = workflow.standing(found.case, at)
     title, tone = headline(found, standing, at)
+    judged, lines = about.of_request(found, at, until=at), lines_of(found)
+    parts = parts_of(found, [row.finding for row in judged["findings"]], lines)
     attached = evidence_at(Evidence.objects.filter(version=request.version_id), at)
     return {
-        **asof.shown(looked, viewer), **about.of_request(found, at, until=at), "computed": COMPUTED,
+        **asof.shown(looked, viewer), **judged, "computed": COMPUTED, "lines": lines,
         "found": found.request, "dossier": found, "standing": standing, "gate_title": title, "gate_tone": tone,
         "gate_lines": gate_lines(found, standing, None, at),
         "evidence": evidence_then(found), "everything": len(attached),
@@ -42,7 +45,7 @@ def request_then(request: ReviewRequest, viewer: User, at: datetime) -> dict[str
         ],
         "runs": every_run(found, until=at),
         "deltas": deltas_then(found), "moments": moments(found, found.revisions),
-        "talk": conversation(found, at), "earlier": earlier_then(found, viewer, at),
+        "talk": conversation(found, comments_of(request, parts, at)), "earlier": earlier_then(found, viewer, at),
         "people": {"contributors": contributors(found)}, "rule": rule_in_words(found.request.version.decision_rule),
         "may": {},
     }  # fmt: skip

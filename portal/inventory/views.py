@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
@@ -9,6 +11,7 @@ from django.views.decorators.http import require_GET
 from accounts.asking import asker
 from accounts.models import Team, User
 from ledger.events import database_time
+from portal.inventory import saved
 from portal.inventory.calendar import calendar
 from portal.inventory.filters import InventoryFilter
 from portal.inventory.rows import as_csv, listed, rows_of
@@ -35,6 +38,8 @@ def models(request: HttpRequest) -> HttpResponse:
         "teams": Team.objects.filter(pk__in=seen.values("team")),
         "owners": User.objects.filter(pk__in=seen.values("owner")),
         "used": [key for key in request.GET if key not in PLACE and request.GET[key]],
+        "saved": saved.at_hand(viewer),
+        "kept": urlencode(saved.parameters(request.GET)),
         "may_add": viewer.may_somewhere("registry.register_model"),
     }
     return render(request, "portal/models.html", context)

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET
 
 from accounts.asking import asker
 from ledger.refusals import Refusal
-from registry import services
+from registry import cards, services, storage
 from registry.downloads import attachment
 from registry.forms import EvidenceForm, ReasonForm
 from registry.models import Evidence, Upload
@@ -43,8 +43,19 @@ def evidence(request: HttpRequest, pk: int) -> HttpResponse:
         "lead": f"{KINDS.get(found.kind, found.kind.replace('_', ' ').capitalize())} on {found.version}",
         "may_withdraw": may_withdraw,
         "may_download": asker(request).has_perm("registry.download_artifact", found),
+        "text": text_of(found),
     }
     return render(request, "registry/evidence.html", context)
+
+
+def text_of(evidence: Evidence) -> str:
+    """A report that was written here, to be read here; "" for every other document, and where its file is not there."""
+    if not evidence.summary.get("template"):
+        return ""
+    try:
+        return cards.rendered(storage.read(evidence.artifact).decode())
+    except Refusal:
+        return ""
 
 
 @form_page

@@ -41,6 +41,7 @@ def build(cast: Any) -> World:
     from approvals.pack.making import make as make_pack
     from approvals.pack.services import OnBehalf as PackOnBehalf
     from approvals.pack.services import publish_pack, request_pack
+    from approvals.reporting.services import save_draft
     from audits.erasing.choosing import Choice
     from audits.erasing.services import place_hold, request_erasure
     from audits.exports.making import make
@@ -60,6 +61,7 @@ def build(cast: Any) -> World:
     wish = {"name": "CI", "scopes": ["registry.view_model"], "days": 1}
     robot_token, _ = issue_service_token(by=cast.platform_admin, account=cast.ci_bot, **wish)
     request = approvals.a_request(cast, version)
+    save_draft(by=cast.validator, request=request, number=0, texts={"soundness": "It is sound."})
     job = request_bias_report(by=cast.developer, version=version, dataset=dataset, source="historical")
     cancelled = request_bias_report(by=cast.developer, version=version, dataset=dataset, source="model")
     cancel(by=cast.developer, job=cancelled, reason="wrong data")
@@ -134,6 +136,7 @@ def build(cast: Any) -> World:
             "inventory_file": importing.a_file(cast, "Model,Use\nLimits,Sets limits.\n"),
             "notifications": told,
             "webhooks": hook,
+            "shared_filter": own_filter(cast.developer, cast.team),
             "place": f"0/000.p/{size}",
             "size": size,
             "more": [
@@ -198,6 +201,13 @@ def own_factor(actor: Any) -> Any:
     return Factor.objects.filter(user=actor).latest("id")
 
 
+def own_filter(actor: Any, team: Any = None) -> Any:
+    from registry.saved.services import save_filter
+
+    name = f"own {next(worlds.NUMBERS)}"
+    return save_filter(by=actor, account=actor, name=name, query={"tier": "high"}, team=team)
+
+
 def own_receipt(world: World, actor: Any) -> Any:
     from ledger.models import Event
 
@@ -226,6 +236,8 @@ def found_by(world: World, name: str, path: str, actor: Any) -> Any:
             return own_factor(actor).pk if actor is not None else 1
         if first in ("tokens", "account"):
             return own_token(world, actor).pk if actor is not None else world.robot_token.pk
+        if first == "saved-filters" or path.startswith("models/filters"):
+            return own_filter(actor).pk if actor is not None else world.shared_filter.pk
         if "receipts" in path.split("/"):
             return own_receipt(world, actor)
         if path.startswith("policies/proposals"):
@@ -289,6 +301,8 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-request-comments", "POST"): lambda w, by: {"text": "Why?"},
     ("api-request-withdrawal", "POST"): lambda w, by: {"reason": "Too early."},
     ("api-request-pack", "POST"): None,
+    ("api-request-report", "PUT"): lambda w, by: {"number": 1, "texts": {"conclusion": "Approve it."}},
+    ("api-request-report-attachment", "POST"): lambda w, by: {"digest": "sha256:of-nothing"},
     ("api-request-revocation", "POST"): lambda w, by: {"reason": "Found a mistake."},
     ("api-findings", "POST"): lambda w, by: {
         "version": w.versions.pk, "severity": "low", "title": "A trifle", "text": "A word is wrong.",
@@ -362,6 +376,9 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-endpoint-keys", "POST"): lambda w, by: serving.terms(),
     ("api-key-revocation", "POST"): lambda w, by: {"reason": "Not needed."},
     ("api-key-leak", "POST"): lambda w, by: {"key": w.key_text},
+    ("api-saved-filters", "POST"): lambda w, by: {"name": "High risk", "query": {"tier": "high"}},
+    ("api-saved-filter", "PATCH"): lambda w, by: {"name": "High risk"},
+    ("api-saved-filter-removal", "POST"): None,
     ("api-evidence-withdrawal", "POST"): lambda w, by: {"reason": "Wrong file."},
     ("api-erasures", "POST"): lambda w, by: {
         "kind": "person", "subject": w.cast.second_developer.email, "ground": "objection", "reason": "He asked us to.",

@@ -1,0 +1,1 @@
+"""The validation report: a template as data, filled from what is on record, written by the second line, attached."""

@@ -1,0 +1,1 @@
+"""Filters of the inventory that people keep under a name, for themselves or for a team."""
