@@ -14,8 +14,9 @@ from django.db import transaction
 
 from accounts.catalogue import EVERYBODY, PERMISSIONS
 from ledger.actors import ANONYMOUS
+from tests.house.bodies import BODIES, RAW, send
 from tests.house.routes import Route, routes
-from tests.house.world import BODIES, RAW, World, build, found_by, send
+from tests.house.world import World, build, found_by
 
 pytestmark = pytest.mark.django_db
 PUBLIC = {"api-schema"}  # the description of the API itself
