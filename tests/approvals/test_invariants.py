@@ -41,6 +41,7 @@ def test_without_its_line_its_test_fails(broken, tmp_path):
     # Nothing of this run's worker: the inner run has a database of its own.
     ours = ("PYTEST_", "CST_", "DJANGO_SETTINGS_MODULE", "DATABASE_URL", "ADMIN_", "MIGRATION_", "SEQUENCER_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "1", "-p", "no:randomly", broken.test]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "1", "-p", "no:randomly", broken.test]
     ran = subprocess.run(command, cwd=tmp_path / "tree", env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 1, f"{broken.says}\n{ran.stdout[-2000:]}"
+    assert f"FAILED {broken.test}" in ran.stdout, ran.stdout[-2000:]
