@@ -101,9 +101,11 @@ def evaluate_digest(
     """
     with snapshot():
         # Each by its own index: one condition over both tables would read every version there is.
-        meant = [*OF_BYTES(digest), *OF_IMAGE(digest)]
-        alike = VERSIONS(meant) if visible_to is None else askable(visible_to, meant)
-        versions = [each for each in alike if model is None or each.model.slug == model]
+        if model is None:
+            meant = [*OF_BYTES(digest), *OF_IMAGE(digest)]
+        else:
+            meant = [*OF_BYTES_IN(digest, model), *OF_IMAGE_IN(digest, model)]
+        versions = VERSIONS(meant) if visible_to is None else askable(visible_to, meant)
         if len(versions) == 1:
             return evaluate(versions[0], environment, use)
         checked_environment(environment)
@@ -150,12 +152,14 @@ def evaluate_many(keys: Iterable[Key]) -> dict[Key, GateResult]:
         return answers
 
 
-OF_BYTES = Prepared(
-    lambda digest: Version.objects.filter(artifact__digest=digest).order_by().values_list("pk", flat=True), str
-)
-OF_IMAGE = Prepared(
-    lambda digest: Version.objects.filter(pins__image=digest).order_by().values_list("pk", flat=True), str
-)
+def ids_of(**asked: str) -> QuerySet[Version, int]:
+    return Version.objects.filter(**asked).order_by().values_list("pk", flat=True)
+
+
+OF_BYTES = Prepared(lambda digest: ids_of(artifact__digest=digest), str)
+OF_IMAGE = Prepared(lambda digest: ids_of(pins__image=digest), str)
+OF_BYTES_IN = Prepared(lambda digest, model: ids_of(artifact__digest=digest, model__slug=model), str, str)
+OF_IMAGE_IN = Prepared(lambda digest, model: ids_of(pins__image=digest, model__slug=model), str, str)
 VERSIONS = Prepared(
     lambda pk: Version.objects.filter(pk__in=[pk]).select_related("model", "artifact", "pins").order_by("pk"), int
 )
