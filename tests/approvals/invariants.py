@@ -74,7 +74,7 @@ INVARIANTS = (
         9, "Decision, state and event commit together.",
         "tests/ledger/test_door.py", "ledger/door.py",
         "                with transaction.atomic(durable=True):\n                    if on and target",
-        "                with __import__('contextlib').nullcontext():\n                    if on and target",
+        "                with __import__('contextlib').nullcontext():\n                    if not 'locked' and target",
     ),
     Invariant(
         10, "No evidence, evidence about something else or withdrawn evidence means no.",
