@@ -10,7 +10,7 @@ from django.db.models.functions import RowNumber
 
 from accounts.models import User
 from approvals import workflow
-from approvals.gate import evaluate_many
+from approvals.gate import GateResult, evaluate_many, snapshot
 from approvals.models import ReviewRequest
 from inference.models import Endpoint
 from portal.pages.standing import Stand, best
@@ -19,20 +19,37 @@ from registry.models import Version
 # For each model, environment and use so many of the newest versions that could be allowed are asked about.
 WEIGHED = 5
 HEAVY = ("card", "notes", "signature", "features", "decision_rule")
+Asked = tuple[int, int, str, str]  # model, version, environment, use
 
 
 def stands_by_model(models: Collection[int], viewer: User) -> dict[int, list[Stand]]:
     """For each model's id its standing by environment and use: what is allowed there, else what was asked last.
 
     Asked of the gate are the versions that are bound to an endpoint, the newest of those that were approved or are
-    under review, and the newest of all others.
+    under review, and the newest of all others. Where the first of them is allowed, the older ones are not asked about.
     """
-    keys = {*asked(models, viewer), *bound(models, viewer)}
-    versions = Version.objects.select_related("model").defer(*HEAVY).in_bulk({version for version, _, _ in keys})
+    first, older = {*bound(models, viewer)}, set[Asked]()
+    for *one, place in asked(models, viewer):
+        (first if place == 1 else older).add(tuple(one))
+    with snapshot():
+        told = evaluated(first)
+        settled = {subject_of(one) for one, answer in told.items() if answer.allowed}
+        told |= evaluated({one for one in older - first if subject_of(one) not in settled})
+    versions = Version.objects.select_related("model").defer(*HEAVY).in_bulk({version for _, version, _, _ in told})
     found: dict[int, list[Stand]] = {}
-    for (pk, _, _), result in evaluate_many(keys).items():
-        found.setdefault(versions[pk].model_id, []).append(Stand(versions[pk], result))
+    for (model, version, _, _), answer in told.items():
+        found.setdefault(model, []).append(Stand(versions[version], answer))
     return {pk: best(stands) for pk, stands in found.items()}
+
+
+def evaluated(wanted: Collection[Asked]) -> dict[Asked, GateResult]:
+    answers = evaluate_many([(version, environment, use) for _, version, environment, use in wanted]) if wanted else {}
+    return {one: answers[one[1:]] for one in wanted}
+
+
+def subject_of(one: Asked) -> tuple[int, str, str]:
+    model, _, environment, use = one
+    return model, environment, use
 
 
 def asked(models: Collection[int], viewer: User) -> Any:
@@ -49,9 +66,9 @@ def asked(models: Collection[int], viewer: User) -> Any:
     rows = ReviewRequest.objects.visible_to(viewer).filter(version__model__in=models).order_by()
     placed = rows.annotate(kind=kind).annotate(newest=newest)
     chosen = placed.filter(Q(newest=1) | Q(kind__lt=3, newest__lte=WEIGHED))
-    return chosen.values_list("version_id", "environment", "use")
+    return chosen.values_list("version__model", "version", "environment", "use", "newest")
 
 
 def bound(models: Collection[int], viewer: User) -> Any:
     rows = Endpoint.objects.visible_to(viewer).filter(model__in=models, version__isnull=False).order_by()
-    return rows.values_list("version_id", "environment", "use")
+    return rows.values_list("model", "version", "environment", "use")
