@@ -22,7 +22,12 @@ HEAVY = ("card", "notes", "signature", "features", "decision_rule")
 
 
 def stands_by_model(models: Collection[int], viewer: User) -> dict[int, list[Stand]]:
-    """For each model's id its standing by environment and use: what is allowed there, else what was asked last.
+    """For each model's id its standing by environment and use: what is allowed there, else what was asked last."""
+    return {pk: best(stands) for pk, stands in every_stand(models, viewer).items()}
+
+
+def every_stand(models: Collection[int], viewer: User) -> dict[int, list[Stand]]:
+    """For each model's id the gate's answers to all that may matter.
 
     Asked of the gate are the versions that are bound to an endpoint, the newest of those that were approved or are
     under review, and the newest of all others.
@@ -32,7 +37,7 @@ def stands_by_model(models: Collection[int], viewer: User) -> dict[int, list[Sta
     found: dict[int, list[Stand]] = {}
     for (pk, _, _), result in evaluate_many(keys).items():
         found.setdefault(versions[pk].model_id, []).append(Stand(versions[pk], result))
-    return {pk: best(stands) for pk, stands in found.items()}
+    return found
 
 
 def asked(models: Collection[int], viewer: User) -> Any:

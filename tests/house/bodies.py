@@ -107,6 +107,10 @@ BODIES: dict[tuple[str, str], Body | None] = {
         "team": w.cast.team.pk, "upload": w.inventory_file.pk, "columns": {"name": "Model", "purpose": "Use"},
     },
     ("api-model-attestation", "POST"): lambda w, by: {"digest": "sha256:of-nothing"},
+    ("api-model-feeders", "POST"): lambda w, by: {
+        "external": "Bureau score", "takes": "The score.", "reason": "It says more than income.",
+    },
+    ("api-feeder-removal", "POST"): lambda w, by: {"reason": "We use another one."},
     ("api-models", "POST"): lambda w, by: {"team": w.cast.team.pk, "name": "Another", "purpose": "Screens."},
     ("api-model", "PATCH"): lambda w, by: {"purpose": "Screens loans."},
     ("api-model-risk-tier", "POST"): lambda w, by: {"tier": "low", "reason": "Small sums."},
