@@ -48,7 +48,9 @@ def dossiers_at(ids: Iterable[int], at: datetime) -> dict[int, records.Dossier]:
     decisions: dict[int, list[Decision]] = defaultdict(list)
     for decision in Decision.objects.filter(request__in=present, at__lte=at).order_by("id"):
         decisions[decision.request_id].append(decision)
-    ended = {row.request_id: row for row in Revocation.objects.filter(request__in=present, at__lte=at)}
+    resting = [pk for each in revisions.values() for pk in each[-1].rests_on]
+    revoked = Revocation.objects.filter(request__in=[*present, *resting], at__lte=at)
+    ended = {row.request_id: row for row in revoked}
     records.name_people(present.values(), revisions, decisions, ended.values())
     everything = [each for given in decisions.values() for each in given]
     active_again(everything, at)
@@ -73,7 +75,7 @@ def dossiers_at(ids: Iterable[int], at: datetime) -> dict[int, records.Dossier]:
             there = [evidence[each] for each in revisions[pk][-1].evidence_ids if each in evidence]
             found[pk] = records.dossier(
                 then, revisions[pk], there, version.contributors, decisions[pk], ended.get(pk), seals, about, outside,
-                left[pk],
+                left[pk], ended,
             )  # fmt: skip
     return found
 

@@ -16,6 +16,7 @@ from accounts.models import User
 from accounts.people import fill_in
 from approvals import workflow
 from approvals.findings import reading
+from approvals.frozen import as_item, ids, manifest_of
 from approvals.models import (
     Decision,
     FindingStep,
@@ -27,7 +28,6 @@ from approvals.models import (
     RiskAcceptance,
 )  # fmt: skip
 from approvals.seals import anchored, seals_of
-from approvals.workflow.manifest import FIRST_FORMAT, FORMAT, PINNED_FORMAT
 from ledger.prepared import Prepared
 from registry.models import Evidence, Version
 
@@ -103,7 +103,8 @@ def read_dossiers(requests: Iterable[ReviewRequest], made: Collection[Any] = ())
     decisions: dict[int, list[Decision]] = defaultdict(list)
     for decision in DECISIONS(ids):
         decisions[decision.request_id].append(decision)
-    revocations = {row.request_id: row for row in REVOCATIONS(ids)}
+    rests_on = [pk for each in latest.values() for pk in each.rests_on]
+    revocations = {row.request_id: row for row in REVOCATIONS([*ids, *rests_on])}
     name_people(found.values(), revisions, decisions, revocations.values())
     kept = reading.read(
         {request.version_id for request in found.values()}, [pk for each in latest.values() for pk in each.step_ids]
@@ -115,6 +116,7 @@ def read_dossiers(requests: Iterable[ReviewRequest], made: Collection[Any] = ())
         pk: dossier(
             request, revisions[pk], [evidence[each] for each in latest[pk].evidence_ids if each in evidence],
             contributors[request.version_id], decisions[pk], revocations.get(pk), seals, kept, outside, left[pk],
+            revocations,
         )
         for pk, request in found.items()
     }  # fmt: skip
@@ -137,10 +139,10 @@ def open_dossier(request: ReviewRequest, made: Collection[Any] = ()) -> Dossier:
 def dossier(
     request: ReviewRequest, revisions: Sequence[Revision], evidence: Sequence[Evidence], contributors: Collection[User],
     decisions: Sequence[Decision], revocation: Revocation | None, seals: Mapping[Any, str], kept: reading.Kept,
-    outside: Collection[str], left_out: Sequence[Evidence] = (),
+    outside: Collection[str], left_out: Sequence[Evidence] = (), revoked: Collection[int] = (),
 ) -> Dossier:  # fmt: skip
     """`request` is annotated with `superseded` and `recused`; `outside` and `left_out` are what `anchored_where_asked`
-    and `left_out_where_asked` give.
+    and `left_out_where_asked` give, `revoked` the ids of requests that were: those that it rests on at least.
     """
     latest = revisions[-1]
     acceptances = kept.accepted.get((request.version_id, request.environment, request.use), [])
@@ -150,10 +152,11 @@ def dossier(
         use=request.use, request_id=request.pk, number=latest.number, submitter=latest.submitted_by,
         form=latest.format, steps=[kept.frozen[pk] for pk in latest.step_ids if pk in kept.frozen],
         acceptances=[each for each in acceptances if each.pk in latest.acceptance_ids],
+        change=latest.material_change,
     )  # fmt: skip
     # A rejection on record binds, whatever the request's own column says.
     rejected = any(each.outcome == Decision.Outcome.REJECT for each in decisions)
-    policy = applying(request)
+    policy = applying(request, latest.change)
     carries = any(each.carry_over_if for each in policy.requirements)
     case = workflow.Case(
         policy=policy,
@@ -187,6 +190,7 @@ def dossier(
         acceptances=tuple(reading.as_acceptance(each, seals[each], kept.until) for each in acceptances),
         left_out=tuple(as_item(each) for each in left_out),
         upstream=upstream_of(request.version),
+        compared=compared_of(request, latest, policy, revoked),
     )
     return Dossier(
         request, latest, tuple(revisions), tuple(evidence), tuple(decisions), revocation, manifest, case, tuple(steps),
@@ -197,6 +201,16 @@ def dossier(
 def upstream_of(version: Version) -> workflow.Upstream | None:
     pins = version.pinned
     return workflow.Upstream(pins.upstream_version, version.upstream_says, pins.checked_until) if pins else None
+
+
+def compared_of(
+    request: ReviewRequest, latest: Revision, policy: workflow.Policy, revoked: Collection[int]
+) -> workflow.Compared | None:
+    """The approval because of which the policy asks for less than of a new use; None where it asks for all."""
+    until = (latest.material_change or {}).get("until")
+    if until is None or policy == applying(request):
+        return None
+    return workflow.Compared(datetime.fromisoformat(until), any(pk in revoked for pk in latest.rests_on))
 
 
 def anchored_where_asked(
@@ -214,7 +228,9 @@ def left_out_where_asked(
     all of it. One query.
     """
     found: dict[int, list[Evidence]] = defaultdict(list)
-    asked = [each for each in requests if any(rule.runs == "all" for rule in applying(each).evidence)]
+    asked = [
+        each for each in requests if any(rule.runs == "all" for rule in applying(each, latest[each.pk].change).evidence)
+    ]
     reports: dict[int, list[Evidence]] = defaultdict(list)
     for row in computed({each.version_id for each in asked}) if asked else ():
         reports[row.version_id].append(row)
@@ -235,9 +251,9 @@ def computed(versions: Collection[int]) -> QuerySet[Evidence]:
     return found
 
 
-def applying(request: ReviewRequest) -> workflow.Policy:
-    """What of the pinned policy applies to this request."""
-    return request.policy_version.rules.applying(request.version.model.tier, request.environment, request.use)
+def applying(request: ReviewRequest, change: str = workflow.HIGHEST) -> workflow.Policy:
+    """What of the pinned policy applies to this request, where so much is new."""
+    return request.policy_version.rules.applying(request.version.model.tier, request.environment, request.use, change)
 
 
 def untouched(decision: Decision, revisions: Sequence[Revision], manifest: Mapping[str, Any]) -> frozenset[str]:
@@ -267,10 +283,6 @@ def producers(evidence: Evidence) -> frozenset[str]:
     return frozenset({str(evidence.produced_by.opaque_id), *evidence.summary.get("authors", ())})
 
 
-def ids(accounts: Iterable[User]) -> frozenset[str]:
-    return frozenset(str(account.opaque_id) for account in accounts)
-
-
 def evidence_by_id(wanted: Collection[int]) -> dict[int, Evidence]:
     return {row.pk: row for row in EVIDENCE(list(wanted))} if wanted else {}
 
@@ -280,88 +292,6 @@ def contributors_of(versions: Collection[int]) -> dict[int, list[User]]:
     for row in CONTRIBUTORS(list(versions)):
         found[row.version_id].append(row.user)
     return found
-
-
-def as_item(evidence: Evidence) -> workflow.EvidenceItem:
-    summary = evidence.summary
-    rule = summary.get("decision_rule")
-    return workflow.EvidenceItem(
-        id=str(evidence.pk),
-        kind=evidence.kind,
-        title=evidence.title,
-        provenance=evidence.provenance,
-        source=summary.get("source") or "",
-        verdict=summary.get("verdict") or "",
-        artifact=summary.get("artifact") or "",
-        decision_rule=workflow.manifest_digest(rule) if rule else "",
-        dataset=summary.get("dataset_digest") or "",
-        registered_dataset=evidence.dataset.artifact.digest if evidence.dataset else "",
-        says=summary.get("sentence") or "",
-        withdrawn=evidence.withdrawn_at is not None,
-        at=evidence.created_at,
-    )
-
-
-def manifest_of(
-    version: Version, evidence: Sequence[Evidence], contributors: Collection[User], policy: PolicyVersion, *,
-    environment: str, use: str, request_id: int | None, number: int, submitter: User, form: str = "",
-    steps: Sequence[FindingStep] = (), acceptances: Sequence[RiskAcceptance] = (),
-) -> dict[str, Any]:  # fmt: skip
-    """The manifest of these records as they are now, as plain JSON in the form of a format, or of today's.
-
-    People are in it by their opaque ids; of findings and accepted risks what was so when they were frozen.
-    """
-    model, rows, pins = version.model, sorted(evidence, key=lambda each: each.pk), version.pinned
-    items = [as_item(each) for each in rows]
-    datasets = {each.dataset.pk: each.dataset for each in rows if each.dataset is not None}
-    return {
-        "format": form or (PINNED_FORMAT if pins else FORMAT),
-        "request": str(request_id) if request_id is not None else None,
-        "revision": number,
-        "submitted_by": str(submitter.opaque_id),
-        "environment": environment,
-        "use": use,
-        "model": {
-            "id": str(model.pk),
-            "slug": model.slug,
-            "risk_tier": model.tier,
-            "risk_tier_set_by": str(model.risk_tier_set_by.opaque_id) if model.risk_tier_set_by else None,
-        },
-        "version": {
-            "id": str(version.pk),
-            "number": version.number,
-            "registered_by": str(version.registered_by.opaque_id),
-            "contributors": sorted(ids(contributors)),
-        },
-        "artifact": {"digest": version.artifact.digest, "size": version.artifact.size, "filename": version.filename},
-        "decision_rule": version.decision_rule,
-        "features": version.features,
-        "signature": workflow.manifest_digest(version.signature),
-        "card": version.card_digest,
-        "evidence": [
-            {
-                "id": item.id,
-                "kind": item.kind,
-                "title": item.title,
-                "digest": row.artifact.digest,
-                "provenance": item.provenance,
-                "produced_by": str(row.produced_by.opaque_id),
-                "source": item.source,
-                "verdict": item.verdict,
-                "dataset": str(row.dataset_id) if row.dataset_id else None,
-                "summary": workflow.manifest_digest(row.summary),
-            }
-            for item, row in zip(items, rows, strict=True)
-        ],
-        "datasets": [datasets[pk].record for pk in sorted(datasets)],
-        "obligations": [
-            *([workflow.UNVERIFIED.code] if pins else []),
-            *(each.code for each in workflow.limitations(policy.rules.applying(model.tier, environment, use), items)),
-        ],
-        "policy": {"slug": policy.policy.slug, "version": policy.number, "digest": policy.digest},
-        **({} if form == FIRST_FORMAT else reading.manifest_parts(steps, acceptances)),
-        **({"pinned": {**pins.document, "says": version.upstream_says}} if pins else {}),
-    }
 
 
 def superseded(until: datetime | None = None) -> Exists:

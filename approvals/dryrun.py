@@ -77,6 +77,8 @@ def pasts(requests: Any, at: datetime) -> Iterator[Past]:
             approved=state in workflow.APPROVED,
             rejected=pk in rejected,
             left_out=tuple(item for item in others if item.at and item.at <= frozen_at),
+            # Where no rule asked how much was new, nobody froze it: then all was.
+            change=manifest.get("material_change", {}).get("kind", workflow.HIGHEST),
         )
 
 

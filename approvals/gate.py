@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from approvals import dossier as records
 from approvals import workflow
 from approvals.bound import bindings, governing
+from approvals.frozen import as_item
 from approvals.models import PolicyVersion, ReviewRequest, Revocation
 from approvals.workflow import Fulfilment, Reason
 from ledger.events import database_time
@@ -243,7 +244,7 @@ def unrequested(
     version_id, environment, use = key
     rules = governing(bound, version, use).rules.applying(version.model.tier, environment, use)
     sentence = f"Nobody has asked for approval of {version} for “{use}” in {environment}. Ask on the version's page."
-    items = [records.as_item(each) for each in evidence]
+    items = [as_item(each) for each in evidence]
     rule = workflow.manifest_digest(version.decision_rule)
     missing = workflow.evidence_gaps(rules, items, version.artifact.digest, rule, at)
     reasons = [Reason("no_request", sentence), *missing]

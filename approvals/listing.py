@@ -127,7 +127,7 @@ def turn(found: records.Dossier, places: Sequence[workflow.Person], at: datetime
         return ""
     if case.computed != case.frozen:
         return "What was frozen has changed. Submit a new revision." if person.id in made_by(found) else ""
-    if stale := workflow.pin_ended(case, at):
+    if stale := workflow.needs_revision(case, at):
         return stale.sentence if person.id in made_by(found) else ""
     standing = workflow.standing(case, at)
     gaps = [*standing.weighed.gaps.values(), *standing.weighed.reasons]

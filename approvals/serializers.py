@@ -22,13 +22,24 @@ class PersonSerializer(serializers.ModelSerializer[User]):
         fields = ["id", "name", "kind"]
 
 
+class MaterialChangeSerializer(serializers.Serializer[Any]):
+    """How much was new against the approval before, where a rule of the policy asks: as it stands in the manifest."""
+
+    kind = serializers.CharField(help_text="none, documentation, evidence, configuration, model or use")
+    sections = serializers.ListField(child=serializers.CharField(), help_text="Of the manifest, that differ")
+    compared_with = serializers.DictField(allow_null=True, help_text="`request`, `version`, `digest` of its manifest")
+    rests_on = serializers.ListField(child=serializers.CharField(), help_text="Ids of requests")
+    until = serializers.CharField(allow_null=True, help_text="The approval holds no longer than this")
+
+
 class RevisionSerializer(serializers.ModelSerializer[Revision]):
     submitted_by = PersonSerializer()
     evidence = serializers.ListField(source="evidence_ids", child=serializers.IntegerField())
+    material_change = MaterialChangeSerializer(allow_null=True)
 
     class Meta:
         model = Revision
-        fields = ["number", "digest", "evidence", "note", "submitted_by", "submitted_at"]
+        fields = ["number", "digest", "evidence", "material_change", "note", "submitted_by", "submitted_at"]
 
 
 class RequestSerializer(serializers.ModelSerializer[ReviewRequest]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any
 
 from accounts.models import User
@@ -11,8 +12,10 @@ from accounts.services import require_reason
 from approvals import dossier as records
 from approvals import workflow
 from approvals.bound import policy_for
+from approvals.comparing import frozen_change
 from approvals.conversation import told_of
 from approvals.findings import reading
+from approvals.frozen import manifest_of
 from approvals.gate import checked_environment
 from approvals.models import Comment, EvidenceView, ReviewRequest, Revision, Revocation
 from approvals.notices import telling
@@ -80,6 +83,7 @@ def submit(
     facts = {
         "version": str(version.pk), "environment": environment, "use": use, "revision": 1, "digest": revision.digest,
         "policy": request.policy_version.digest,
+        **({"material_change": revision.change} if revision.material_change else {}),
     }  # fmt: skip
     return Done(request, on=request, facts=facts, discloses={"note": note})
 
@@ -106,15 +110,18 @@ def freeze(request: ReviewRequest, by: User, note: str, evidence: Sequence[Evide
     steps = reading.standing(about.newest.get(subject.pk, []), request.pk)
     accepted = about.accepted.get((subject.pk, request.environment, request.use), [])
     accepted = reading.holding(accepted, database_time())
-    manifest = records.manifest_of(
-        subject, list(rows.values()), records.contributors_of({subject.pk})[subject.pk], request.policy_version,
-        environment=request.environment, use=request.use, request_id=request.pk, number=number, submitter=by,
-        steps=steps, acceptances=accepted,
+    make = partial(
+        manifest_of, subject, list(rows.values()), records.contributors_of({subject.pk})[subject.pk],
+        request.policy_version, environment=request.environment, use=request.use, request_id=request.pk, number=number,
+        submitter=by, steps=steps, acceptances=accepted,
     )  # fmt: skip
+    change = frozen_change(request, make())
+    manifest = make(change=change)
     return Revision.objects.create(
         request=request, number=number, manifest_bytes=canonical(manifest), digest=workflow.manifest_digest(manifest),
         evidence_ids=sorted(rows), step_ids=sorted(each.pk for each in steps),
-        acceptance_ids=sorted(each.pk for each in accepted), format=manifest["format"], note=note, submitted_by=by,
+        acceptance_ids=sorted(each.pk for each in accepted), format=manifest["format"], material_change=change,
+        note=note, submitted_by=by,
     )  # fmt: skip
 
 

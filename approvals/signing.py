@@ -36,7 +36,8 @@ def sign(
     With `on_behalf_of` they sign in that person's place; the outcome `emergency` belongs to no requirement.
 
     Raises Refusal `request_closed`, `unknown_requirement`, `unknown_outcome`, `changed_while_reading`,
-    `revision_outdated`, `policy_superseded`, `policy_pin_expired`, `evidence_incomplete`, `not_acknowledged`,
+    `revision_outdated`, `policy_superseded`, `policy_pin_expired`, `comparison_revoked`, `comparison_expired`,
+    `evidence_incomplete`, `not_acknowledged`,
     `reasoning_needed`, `reauthentication_needed`, `second_factor_needed`, an `artifact_…` of the storage,
     `finding_open`, `finding_overdue`, `condition_overdue`, `risk_acceptance_expired`, one of `conditions.checked`, or
     why this person's signature cannot count: `own_work`, `recused`, `role_missing`, `already_signed`,
@@ -59,7 +60,7 @@ def sign(
     if found.case.computed != found.case.frozen:
         sentence = "What was frozen has changed since, so signing it would not count. Ask for a new revision."
         raise Refusal("revision_outdated", sentence)
-    if stale := workflow.pin_ended(found.case, database_time()):
+    if stale := workflow.needs_revision(found.case, database_time()):
         raise Refusal(stale.code, stale.sentence)
     if len(comment.strip()) < 3:
         raise Refusal("reasoning_needed", "Say why, in a few words. It is kept with the signature.", "comment")

@@ -164,7 +164,7 @@ def why_not(
     if case.case.computed != case.case.frozen:
         sentence = "What was frozen has changed since, so signing it would not count. Ask for a new revision."
         return [workflow.Reason("revision_outdated", sentence)]
-    if stale := workflow.pin_ended(case.case, at):
+    if stale := workflow.needs_revision(case.case, at):
         return [stale]
     if refusal := why_no_factor(asker(request), case.request):
         return [workflow.Reason(refusal.code, refusal.sentence)]

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.asking import asker
-from approvals import conversation, listing, services, showing, workflow
+from approvals import comparing, conversation, listing, services, showing, workflow
 from approvals import dossier as records
 from approvals.api import manifest_file
 from approvals.findings import showing as about
@@ -89,6 +89,7 @@ def told(request: HttpRequest, found: ReviewRequest, form: CommentForm) -> dict[
         "gate_lines": showing.gate_lines(case, now, viewer, at), "signing": showing.signing(case, viewer),
         "evidence": showing.evidence_rows(case, viewer), "left_out": showing.left_out(case),
         "runs": showing.every_run(case),
+        "material": comparing.of_request(case, at),
         "deltas": showing.deltas(case, viewer), "moments": showing.moments(case, case.revisions),
         "talk": showing.conversation(case, showing.comments_of(found, parts)),
         "earlier": showing.earlier(found.version, viewer, found.pk),

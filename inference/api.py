@@ -22,6 +22,7 @@ from approvals import gate
 from inference import serializers as shapes
 from inference import services
 from inference.models import Endpoint, EndpointQuerySet, InferenceKey, InferenceKeyQuerySet
+from inference.overrides import api as overrides
 from inference.reconciling import reconcile
 from ledger.canonical import sha256
 from ledger.events import database_time
@@ -221,6 +222,7 @@ class ReconciliationReport(APIView):
 
 
 routes = [
+    *overrides.routes,
     path("endpoints/", EndpointList.as_view(), name="api-endpoints"),
     path("endpoints/reconciliation/", ReconciliationReport.as_view(), name="api-reconciliation"),
     path("endpoints/<int:pk>/", EndpointDetail.as_view(), name="api-endpoint"),

@@ -12,6 +12,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.urls import reverse
 
+from inference.overrides.models import DecisionTotal as DecisionTotal
+from inference.overrides.models import Override as Override
 from ledger.canonical import timestamp
 
 EXPIRING = timedelta(days=14)

@@ -1,8 +1,10 @@
 from django.urls import path
 
 from inference import views
+from inference.overrides import views as overrides
 
 urlpatterns = [
+    *overrides.urlpatterns,
     path("endpoints/", views.endpoints, name="endpoints"),
     path("endpoints/new/", views.new, name="endpoint-new"),
     path("endpoints/reconciliation/", views.reconciliation, name="reconciliation"),

@@ -35,6 +35,10 @@ KINDS = {
             "approval_ended", "Revoked, suspended or run out",
             "An approval of something you made, own or signed no longer holds.",
         ),
+        Kind(
+            "feeder_ended", "What feeds your model is no longer approved",
+            "An approval of a model whose output a model of yours uses no longer holds.",
+        ),
         Kind("expiring", "Expiring", "30 days, 7 days and 1 day before an approval of something you made or own ends."),
         Kind("mentioned", "Mentioned in a conversation", "Somebody mentioned you in the conversation of a request."),
         Kind("finding_assigned", "A finding to answer", "You were named as the one who answers for a finding."),

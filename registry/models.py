@@ -12,6 +12,8 @@ from django.urls import reverse
 
 from ledger.canonical import digest_of, sha256, timestamp
 from registry.attesting.models import OwnerAttestation as OwnerAttestation
+from registry.feeders.models import Feeder as Feeder
+from registry.feeders.models import FeederRemoval as FeederRemoval
 from registry.importing.models import ModelImport as ModelImport
 from registry.pinned.models import Pins
 from registry.pinned.rules import UPSTREAM

@@ -1,12 +1,14 @@
 from django.urls import path
 
 from registry.attesting import views as attesting
+from registry.feeders import views as feeders
 from registry.importing import views as importing
 from registry.pinned import views as pinned
 from registry.views import datasets, evidence, models, versions
 
 urlpatterns = [
     *attesting.urlpatterns,
+    *feeders.urlpatterns,
     *importing.urlpatterns,
     *pinned.urlpatterns,
     path("models/new/", models.new, name="model-new"),

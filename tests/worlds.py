@@ -93,6 +93,17 @@ def a_version(cast: Any, model: Any = None, *, weight: float = 1.0, by: Any = No
     return register_version(by=by, model=model, upload=upload, **given)
 
 
+def a_pinned_version(cast: Any, model: Any = None, **changes: Any) -> Any:
+    """One whose bytes are elsewhere; it costs no process that looks at a file."""
+    from registry.pinned.services import register_pinned_version
+
+    given = {
+        "provider": "Scores Inc.", "upstream_version": "score-7", "configuration": "yes from 620 on",
+        "contributors": [cast.developer], **changes,
+    }  # fmt: skip
+    return register_pinned_version(by=cast.developer, model=model or a_model(cast), **given)
+
+
 def a_dataset(cast: Any, *, data: bytes | None = None, by: Any = None, **changes: Any) -> Any:
     """A CSV of 200 loans with outcome `approved`, sensitive `group` and the two features."""
     from registry.services import register_dataset

@@ -12,16 +12,16 @@ from approvals import workflow
 from approvals.editing.parts import EvidencePart, Part, PolicyPart, RequirementPart, StagePart
 from ledger.refusals import Refusal
 
-WHEN = ("tiers", "environments", "uses")
+WHEN: dict[str, Any] = {"tiers": [], "environments": [], "uses": [], "material_change": ""}
 NUMBERS = ("count", "max_age_days")
 NEW_EVIDENCE: dict[str, Any] = {
     "slug": "", "title": "", "kind": "bias_report", "source": "", "provenance": "computed", "bound_to": ["artifact"],
-    "verdicts": "acknowledge", "max_age_days": None, "runs": "chosen", "when": {name: [] for name in WHEN},
+    "verdicts": "acknowledge", "max_age_days": None, "runs": "chosen", "when": WHEN,
 }  # fmt: skip
 NEW_REQUIREMENT: dict[str, Any] = {
     "slug": "", "title": "", "role": "approver", "count": 1, "scope": "team", "meaning": "",
     "distinct_from": ["submitter", "contributors", "evidence_producers", "earlier_signers"], "carry_over_if": [],
-    "when": {name: [] for name in WHEN},
+    "when": WHEN,
 }  # fmt: skip
 
 
@@ -130,7 +130,10 @@ def prefixes(data: QueryDict, name: str) -> list[str]:
 def rule_of(form: Part) -> dict[str, Any]:
     raw = form.raw()
     uses = [use.strip() for use in (raw.pop("uses") or "").split(",")]
-    when = {"tiers": raw.pop("tiers"), "environments": raw.pop("environments"), "uses": [use for use in uses if use]}
+    when = {
+        "tiers": raw.pop("tiers"), "environments": raw.pop("environments"), "uses": [use for use in uses if use],
+        "material_change": raw.pop("material_change") or "",
+    }  # fmt: skip
     return {**raw, **{name: whole(raw[name]) for name in NUMBERS if name in raw}, "when": when}
 
 

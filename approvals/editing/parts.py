@@ -12,10 +12,13 @@ from django.http import QueryDict
 from accounts.models import Role
 from approvals import frameworks
 from approvals.forms import area
+from approvals.workflow import CHANGE_TITLES, CHANGES_FROM
 from approvals.workflow import policy as words
 from registry.services.evidence import KINDS
 
 SIGNS = "approvals.sign_decision"
+# What comes after the largest.
+FROM_ON = {CHANGES_FROM[-1]: CHANGE_TITLES[CHANGES_FROM[-1]]}
 COMPUTED = {"bias_report": "Bias report", "explanation_report": "Explanation report"}
 
 
@@ -74,6 +77,10 @@ class Applies(Part):
         label="Only for these uses",
         help_text="With commas between, such as mortgage-screening. Empty: all.",
     )
+    material_change = one(
+        [("", "Any"), *((kind, FROM_ON.get(kind, f"{CHANGE_TITLES[kind]}, or more")) for kind in CHANGES_FROM)],
+        "From how large a change on", "Against the approval before it. Where none holds, all is new.",
+    )  # fmt: skip
 
 
 class PolicyPart(Part):

@@ -126,6 +126,8 @@ class Revision(models.Model):
     format = models.CharField(max_length=40, default=FORMAT)
     step_ids = ArrayField(models.BigIntegerField(), default=list)
     acceptance_ids = ArrayField(models.BigIntegerField(), default=list)
+    # From format 4 on how much is new: kind, sections, compared_with, rests_on and until, see `comparing.compared`.
+    material_change = models.JSONField(null=True)
     note = models.TextField(blank=True)
     submitted_by = models.ForeignKey(PERSON, models.PROTECT, related_name="+")
     submitted_at = models.DateTimeField(db_default=Now())
@@ -138,6 +140,16 @@ class Revision(models.Model):
 
     def __str__(self) -> str:
         return f"Revision {self.number}"
+
+    @property
+    def change(self) -> str:
+        """The class of what is new; the highest where nobody asked."""
+        return str((self.material_change or {}).get("kind", workflow.HIGHEST))
+
+    @property
+    def rests_on(self) -> list[int]:
+        """The requests whose approvals let the policy ask for less."""
+        return [int(pk) for pk in (self.material_change or {}).get("rests_on", ())]
 
     @cached_property
     def manifest(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from approvals import workflow
 from approvals.findings.models import Finding, FindingStep
 from approvals.models import Comment, Decision, ReviewRequest
 from approvals.notices.announcing import announce
+from approvals.notices.feeding import feeder_ended
 from approvals.notices.people import makers, may_sign_now, signers
 from ledger.events import database_time
 
@@ -62,6 +63,7 @@ def revoked(request: ReviewRequest, by: User) -> None:
     about = f"request {request.pk} revoked"
     announce("approval_ended", about, request, "revoked")
     about_request(people, "approval_ended", about, request, template="revoked", by=by)
+    feeder_ended(request, about, "revoked", by)
 
 
 def assigned(finding: Finding, step: FindingStep, before: FindingStep | None = None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 
 from accounts.preferences.telling import tell
 from approvals import dossier as records
@@ -14,6 +14,8 @@ from approvals import workflow
 from approvals.findings.models import FindingStep
 from approvals.models import ReviewRequest
 from approvals.notices.announcing import announce
+from approvals.notices.feeding import feeder_ended
+from approvals.notices.holding import HOLDING, speaking
 from approvals.notices.people import makers, signers
 from approvals.notices.telling import about_request
 from approvals.workflow import findings as rules
@@ -25,7 +27,6 @@ from notifications.services import forget
 
 AHEAD = (1, 7, 30)  # days
 AT_ONCE = 100
-HOLDING = ("active", "expiring", "sealing", "emergency")
 # What ran out longer ago is news to nobody.
 LATELY = timedelta(days=3)
 
@@ -41,7 +42,8 @@ def watch(at: datetime | None = None) -> dict[str, int]:
         found = [(each, workflow.standing(each.case, at)) for each in records.open_dossiers(chunk).values()]
         # Whoever was told that one of these had ended is told anew when it ends again.
         holding = [ended(each.request) for each, standing in found if standing.state in HOLDING]
-        forget("approval_ended", holding)
+        for kind in ("approval_ended", "feeder_ended"):
+            forget(kind, holding)
         told["approvals"] += sum(look_at(each, standing, at) for each, standing in found)
     late = FindingStep.objects.latest_each().values("pk")
     steps = FindingStep.objects.with_parts().filter(
@@ -53,16 +55,6 @@ def watch(at: datetime | None = None) -> dict[str, int]:
         tell([step.owner], "finding_overdue", about, path=path, team=finding.team_id, finding=finding, step=step)
         told["findings"] += 1
     return told
-
-
-def speaking() -> QuerySet[ReviewRequest]:
-    """The approvals that speak for their version, environment and use, and were not revoked."""
-    newer = ReviewRequest.objects.filter(
-        version=OuterRef("version"), environment=OuterRef("environment"), use=OuterRef("use"),
-        closed_at__gt=OuterRef("closed_at"), state__in=(*workflow.APPROVED, "rejected"),
-    )  # fmt: skip
-    approved = ReviewRequest.objects.filter(state__in=workflow.APPROVED, revocation=None)
-    return approved.exclude(Exists(newer)).order_by("pk")
 
 
 def chunks(rows: QuerySet[ReviewRequest]) -> Iterator[list[ReviewRequest]]:
@@ -95,6 +87,7 @@ def look_at(found: records.Dossier, standing: workflow.Standing, at: datetime) -
     about_request(
         people, "approval_ended", ended(request), request, template="ended", state=standing.state, reason=reason
     )
+    feeder_ended(request, ended(request), standing.state)
     return True
 
 

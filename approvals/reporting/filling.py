@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from approvals import workflow
-from approvals.dossier import Dossier, as_item
+from approvals.dossier import Dossier
 from approvals.findings import listing, reading
 from approvals.findings.models import Finding
 from approvals.findings.showing import acceptance_rows, what
+from approvals.frozen import as_item
 from approvals.showing.manifests import approved_words, changes, rule_in_words, since_approved
 from fairness import explaining, presenting
 from fairness.reports import content_of

@@ -92,7 +92,7 @@ def manifest_lines(
         Shown(f"dataset {each['id']}", f"{each['rows']:,} rows, {each['purpose'].replace('_', ' ')}", each["artifact"])
         for each in manifest["datasets"]
     ]
-    shown += [*about_pins(manifest), *about_findings(manifest, names)]
+    shown += [*about_pins(manifest), *about_findings(manifest, names), *about_change(manifest)]
     policy = manifest["policy"]
     return [
         *shown,
@@ -115,6 +115,19 @@ def about_pins(manifest: Mapping[str, Any]) -> list[Shown]:
         texts.append(Shown("upstream reports", pinned["says"], note="not what is pinned", tone="no"))
     digests = [Shown(name, "", pinned[name]) for name in ("image", "contract", "configuration") if pinned[name]]
     return [*texts, *digests]
+
+
+def about_change(manifest: Mapping[str, Any]) -> list[Shown]:
+    """What format 4 adds: how much is new, which says what the policy asks for."""
+    told = manifest.get("material_change")
+    if told is None:
+        return []
+    before = told["compared_with"]
+    note = f"against version {before['version']}, request {before['request']}" if before else "nothing to compare with"
+    lines = [Shown("material change", workflow.CHANGE_TITLES[told["kind"]], note=note)]
+    if told["until"]:
+        lines.append(Shown("holds no longer than", told["until"]))
+    return lines
 
 
 def about_findings(manifest: Mapping[str, Any], names: Names) -> list[Shown]:
@@ -149,7 +162,12 @@ def seen(item: Mapping[str, Any], opened: Mapping[int, datetime]) -> tuple[str, 
     return "not opened by you", "wait"
 
 
-QUIET = {"request", "revision", "submitted_by", "format", "version.id", "version.number", "model.id", "obligations"}
+QUIET = {
+    "request", "revision", "submitted_by", "format", "version.id", "version.number", "model.id", "obligations",
+    "material_change.sections", "material_change.rests_on", "material_change.until", "material_change.compared_with",
+    "material_change.compared_with.request", "material_change.compared_with.version",
+    "material_change.compared_with.digest",
+}  # fmt: skip
 # What a reader looks for first: what it decides, then what the reports say; digests last, they nearly always differ.
 FIRST = ("decision_rule", "environment", "use", "model", "verdict", "features", "version")
 

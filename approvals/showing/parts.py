@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.db.models import Q
 from django.urls import reverse
 
 from accounts.models import User
-from approvals import workflow
+from approvals import comparing, workflow
 from approvals.bound import bindings, governing
-from approvals.dossier import Dossier, as_item, contributors_of, manifest_of
+from approvals.dossier import Dossier, contributors_of
 from approvals.findings import reading
+from approvals.frozen import as_item, manifest_of
 from approvals.gate import evidence_of
 from approvals.models import EvidenceView, PolicyVersion, Recusal, ReviewRequest, Revision
 from approvals.showing.manifests import manifest_lines
 from ledger.events import database_time
 from ledger.models import Record
 from registry.models import Evidence, Version
+
+# So many environments and uses are compared before somebody chooses one.
+PLACES = 20
 
 
 def opened_by(viewer: User, request: ReviewRequest) -> dict[int, datetime]:
@@ -98,16 +103,30 @@ def prospect(
     environment, use = (request.environment, request.use) if request else (environment, use)
     stays = request is not None and not (under_way and workflow.pin_ended(under_way.case, at))
     policy = request.policy_version if request and stays else governing(bound, version, use)
-    rules = policy.rules.applying(version.model.tier, environment or "production", use)
     evidence = evidence_of([version.pk])[version.pk]
     steps = reading.standing(reading.read([version.pk]).newest.get(version.pk, []), request.pk if request else None)
-    manifest = manifest_of(
-        version, evidence, contributors_of([version.pk])[version.pk], policy,
-        environment=environment or "as chosen below", use=use or "as written below",
+    make = partial(
+        manifest_of, version, evidence, contributors_of([version.pk])[version.pk],
         request_id=request.pk if request else None,
         number=under_way.revision.number + 1 if under_way else 1, submitter=viewer, steps=steps,
         acceptances=reading.holding(under_way.acceptances if under_way else (), at),
     )  # fmt: skip
+    asked = (environment, use)
+    known = comparing.baselines(version.model_id, at, *([asked] if all(asked) else []))
+    places = [asked] if all(asked) else list(known)[:PLACES]
+    comparisons = []
+    for place in places:
+        governs = policy if request else governing(bound, version, place[1])
+        of_place = make(policy=governs, environment=place[0], use=place[1])
+        comparisons.append(comparing.shown(known.get(place), of_place, place))
+    change = None
+    if all(asked) and policy.rules.weighs_change:
+        change = comparing.compared(known.get(asked), make(policy=policy, environment=environment, use=use))
+    kind = change["kind"] if change else workflow.HIGHEST
+    rules = policy.rules.applying(version.model.tier, environment or "production", use, kind)
+    manifest = make(
+        policy=policy, environment=environment or "as chosen below", use=use or "as written below", change=change
+    )
     items = [as_item(each) for each in evidence]
     rule = workflow.manifest_digest(version.decision_rule)
     frozen = set(under_way.revision.evidence_ids) if under_way else set()
@@ -115,6 +134,7 @@ def prospect(
         "subject": version,
         "policy": policy,
         "lines": manifest_lines(manifest),
+        "comparisons": comparisons,
         "gaps": list(workflow.evidence_gaps(rules, items, version.artifact.digest, rule, at)),
         "limitations": list(workflow.limitations(rules, items)),
         "pinned_anew": request is not None and not stays,

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from django.db.models import Q
 
-from approvals.dossier import Dossier, as_item, computed
+from approvals.dossier import Dossier, computed
+from approvals.frozen import as_item
 from fairness.services import COMPUTE_BIAS, COMPUTE_EXPLANATION
 from jobs.models import Job
 from registry.models import Version

@@ -8,6 +8,7 @@ from typing import Any
 from accounts.models import User
 from approvals import gate, workflow
 from approvals.asof import request_at
+from approvals.comparing import of_request
 from approvals.dossier import Dossier
 from approvals.findings import showing as about
 from approvals.models import PolicyVersion, ReviewRequest
@@ -44,6 +45,7 @@ def request_then(request: ReviewRequest, viewer: User, at: datetime) -> dict[str
             if each.pk not in found.revision.evidence_ids and each.provenance == Evidence.Provenance.SUBMITTED
         ],
         "runs": every_run(found, until=at),
+        "material": of_request(found, at) if found.revision.material_change else None,
         "deltas": deltas_then(found), "moments": moments(found, found.revisions),
         "talk": conversation(found, comments_of(request, parts, at)), "earlier": earlier_then(found, viewer, at),
         "people": {"contributors": contributors(found)}, "rule": rule_in_words(found.request.version.decision_rule),

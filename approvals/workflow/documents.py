@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from approvals.workflow.material import FROM
 from approvals.workflow.policy import (
     ALWAYS_DISTINCT,
     BOUND,
@@ -32,7 +33,7 @@ from approvals.workflow.policy import (
     When,
 )
 
-FORMATS = ("countersign-policy/1", "countersign-policy/2", "countersign-policy/3")
+FORMATS = ("countersign-policy/1", "countersign-policy/2", "countersign-policy/3", "countersign-policy/4")
 FORMAT = FORMATS[-1]
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 ROLE = re.compile(r"[a-z]+(_[a-z]+)*\Z")
@@ -44,6 +45,7 @@ NEW: dict[str, dict[type, set[str]]] = {
         Requirement: {"scope", "when", "carry_over_if"},
     },
     FORMATS[2]: {EvidenceRule: {"runs"}},
+    FORMATS[3]: {When: {"material_change"}},
 }
 
 Read = Callable[[Any, str], Any]
@@ -214,6 +216,7 @@ _days = _from_one(3650)
 RULES: dict[type, dict[str, Any]] = {
     When: {
         "tiers": _several_of(TIERS), "environments": _several_of(ENVIRONMENTS), "uses": _distinct(_each(_slug)),
+        "material_change": _one_of(("", *FROM)),
     },
     EvidenceRule: {
         "slug": _slug, "title": _text(120), "kind": _kind, "source": _source, "provenance": _one_of(PROVENANCES),

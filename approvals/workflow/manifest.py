@@ -15,6 +15,8 @@ from ledger.canonical import digest_of
 FORMAT = "countersign-manifest/2"
 PINNED_FORMAT = "countersign-manifest/3"
 FIRST_FORMAT = "countersign-manifest/1"
+# Format 4 adds `material_change`, where a rule of the policy asks how much is new; with `pinned` where format 3 has it.
+CHANGE_FORMAT = "countersign-manifest/4"
 
 
 def manifest_digest(value: Any) -> str:

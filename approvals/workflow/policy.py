@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from approvals.workflow.material import HIGHEST, reaches
+
 DISTINCT = ("submitter", "owner", "contributors", "evidence_producers", "earlier_signers")
 # Nobody signs their own work, whatever a policy says.
 ALWAYS_DISTINCT = ("submitter", "contributors", "evidence_producers")
@@ -35,19 +37,25 @@ class InvalidPolicy(ValueError):
 
 @dataclass(frozen=True)
 class When:
-    """To which requests a rule applies. An empty list says nothing; the lists that say something must all agree."""
+    """To which requests a rule applies. An empty list says nothing; what says something must all agree.
+
+    `material_change` is the class of change from which on it applies, "" for any: what is asked of a small change is
+    asked of a larger one too.
+    """
 
     tiers: tuple[str, ...] = ()
     environments: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
+    material_change: str = ""
 
-    def applies(self, tier: str, environment: str, use: str) -> bool:
+    def applies(self, tier: str, environment: str, use: str, change: str) -> bool:
         asked = ((self.tiers, tier), (self.environments, environment), (self.uses, use))
-        return all(not named or one in named for named, one in asked)
+        enough = not self.material_change or reaches(change, self.material_change)
+        return enough and all(not named or one in named for named, one in asked)
 
     @property
     def always(self) -> bool:
-        return not (self.tiers or self.environments or self.uses)
+        return not (self.tiers or self.environments or self.uses or self.material_change)
 
 
 @dataclass(frozen=True)
@@ -144,9 +152,17 @@ class Policy:
     def requirement(self, slug: str) -> Requirement | None:
         return next((requirement for requirement in self.requirements if requirement.slug == slug), None)
 
-    def applying(self, tier: str, environment: str, use: str) -> Policy:
-        """What of it applies to a request. At least one requirement always does (see `documents`)."""
-        asked = (tier, environment, use)
+    @property
+    def weighs_change(self) -> bool:
+        """Whether any rule asks how much is new."""
+        whens = [*(rule.when for rule in self.evidence), *(each.when for each in self.requirements)]
+        return any(when.material_change for when in whens)
+
+    def applying(self, tier: str, environment: str, use: str, change: str = HIGHEST) -> Policy:
+        """What of it applies to a request, all being new where nobody says. At least one requirement always does (see
+        `documents`).
+        """
+        asked = (tier, environment, use, change)
         stages = (
             replace(stage, requirements=tuple(each for each in stage.requirements if each.when.applies(*asked)))
             for stage in self.stages

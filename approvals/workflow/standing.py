@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from approvals.workflow import emergency
+from approvals.workflow import comparison, emergency
 from approvals.workflow.evidence import EvidenceItem, evidence_gaps, limitations, stale_from
 from approvals.workflow.findings import CONDITION, STANDING, Acceptance, Finding, Weighed, weigh
 from approvals.workflow.policy import Policy, Requirement
@@ -60,7 +60,8 @@ class Case:
 
     `policy` is what of the pinned policy applies to the request. It is pinned until `pinned_until`, None without end,
     and `superseded` where a newer version binds at once. `left_out` is what had been computed here and was not frozen,
-    where the policy asks; `upstream` what is known of a model whose bytes are not here.
+    where the policy asks; `upstream` what is known of a model whose bytes are not here; `compared` the approval because
+    of which less was asked for.
     """
 
     policy: Policy
@@ -80,6 +81,7 @@ class Case:
     acceptances: tuple[Acceptance, ...] = ()
     left_out: tuple[EvidenceItem, ...] = ()
     upstream: Upstream | None = None
+    compared: comparison.Compared | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,8 @@ def standing(case: Case, at: datetime) -> Standing:
     decided = max(signature.at for signature in counted) if complete else None
     weighed = weighing(case, at)
     lasting = tuple(rule for rule in case.policy.evidence if f"evidence:{rule.slug}" not in weighed.lifted)
-    ends = stale_from(replace(case.policy, evidence=lasting), case.evidence, case.artifact, case.decision_rule)
+    ends = list(stale_from(replace(case.policy, evidence=lasting), case.evidence, case.artifact, case.decision_rule))
+    ends += [case.compared.until] if case.compared else []
     until = min([decided + timedelta(days=case.policy.valid_days), *ends]) if decided else None
     obligations = (*limitations(case.policy, case.evidence), *weighed.obligations)
     state, reasons = _verdict(case, requirements, counted, until, [*weighed.gaps.values(), *weighed.reasons], at)
@@ -263,6 +266,11 @@ def pin_ended(case: Case, at: datetime) -> Reason | None:
     return None
 
 
+def needs_revision(case: Case, at: datetime) -> Reason | None:
+    """Why nothing more can be decided on this revision of a request that is under way."""
+    return pin_ended(case, at) or comparison.ended(case.compared, at, under_way=True)
+
+
 def _verdict(
     case: Case, requirements: Sequence[Fulfilment], counted: Sequence[Signature], until: datetime | None,
     evidence: list[Reason], at: datetime,
@@ -279,6 +287,8 @@ def _verdict(
     if outdated:
         advice = "Submit a new revision." if case.state in OPEN else ANEW
         reasons.insert(0, Reason("outdated", f"What was frozen has changed since. {advice}"))
+    if told := comparison.ended(case.compared, at, case.state in OPEN):
+        reasons.insert(0, told)
     if case.state in OPEN and (stale := pin_ended(case, at)):
         reasons.insert(0, stale)
     if case.state == "changes_requested":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from approvals.workflow.evidence import EvidenceItem, evidence_gaps
+from approvals.workflow.material import HIGHEST
 from approvals.workflow.policy import Policy
 from approvals.workflow.signing import People, Reason, excluded
 from approvals.workflow.standing import sentence_of
@@ -29,11 +30,12 @@ class Past:
     approved: bool
     rejected: bool
     left_out: tuple[EvidenceItem, ...] = ()
+    change: str = HIGHEST
 
 
 def missing(policy: Policy, past: Past) -> list[Reason]:
     """What this policy would have missed. A signature counts for a requirement of the role in which it was given."""
-    applied = policy.applying(past.tier, past.environment, past.use)
+    applied = policy.applying(past.tier, past.environment, past.use, past.change)
     reasons = list(evidence_gaps(applied, past.evidence, past.artifact, past.decision_rule, past.at, past.left_out))
     left = list(past.signed)
     signers: set[str] = set()

@@ -48,6 +48,13 @@ class InventoryTestSerializer(serializers.Serializer[Any]):
         return str(evidence.summary.get("verdict") or "")
 
 
+class InventoryFeederSerializer(serializers.Serializer[Any]):
+    """What feeds a model. `model` is null for what is elsewhere, and for a model that you may not see."""
+
+    model = serializers.IntegerField(source="other.pk", allow_null=True, default=None)
+    name = serializers.CharField()
+
+
 class InventoryRowSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField(source="model.pk")
     name = serializers.CharField(source="model.name")
@@ -63,6 +70,7 @@ class InventoryRowSerializer(serializers.Serializer[Any]):
     last_test = serializers.SerializerMethodField()
     next_review = serializers.DateTimeField(source="review", allow_null=True)
     review_state = serializers.CharField(allow_blank=True, help_text="`overdue`, `due_soon` or empty")
+    fed_by = InventoryFeederSerializer(many=True)
     url = serializers.CharField(source="model.get_absolute_url")
 
     def get_risk_tier_set(self, row: Row) -> bool:

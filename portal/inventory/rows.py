@@ -15,6 +15,7 @@ from audits.exports.tables import csv_text, harmless
 from ledger.events import database_time
 from portal.inventory.standing import stands_by_model
 from portal.pages.standing import Stand
+from registry.feeders.reading import Link, of_models
 from registry.models import Evidence, Model, Version
 
 # What an approval is that counted once and does not any more, without anybody having ended it.
@@ -23,7 +24,7 @@ BLOCK = 200
 COLUMNS = (
     "id", "name", "short_name", "team", "owner", "risk_tier", "risk_tier_set", "latest_version",
     *(f"state_{environment}" for environment in workflow.ENVIRONMENTS), "last_test", "last_test_verdict",
-    "last_test_at", "next_review", "review_state", "registered_at", "url",
+    "last_test_at", "next_review", "review_state", "fed_by", "registered_at", "url",
 )  # fmt: skip
 
 
@@ -36,6 +37,7 @@ class Row:
     test: Evidence | None
     review: datetime | None
     review_state: str
+    fed_by: list[Link]
 
     @property
     def latest(self) -> int | None:
@@ -62,11 +64,14 @@ def rows_of(models: Iterable[Model], viewer: User) -> list[Row]:
     if not shown:
         return []
     ids, at = [model.pk for model in shown], database_time()
-    stands, tests = stands_by_model(ids, viewer), last_tests(ids)
+    stands, tests, fed = stands_by_model(ids, viewer), last_tests(ids), of_models(ids, viewer)
     return [
-        Row(model, stands.get(model.pk, []), tests.get(model.pk), *review_of(stands.get(model.pk, []), at))
+        Row(
+            model, stands.get(model.pk, []), tests.get(model.pk), *review_of(stands.get(model.pk, []), at),
+            fed.get(model.pk, []),
+        )
         for model in shown
-    ]
+    ]  # fmt: skip
 
 
 def last_tests(models: Iterable[int]) -> dict[int, Evidence]:
@@ -107,7 +112,8 @@ def cells(row: Row) -> list[str]:
         "yes" if model.risk_tier else "no", row.latest,
         *(in_words(row.of(environment)) for environment in workflow.ENVIRONMENTS), test.title if test else None,
         row.verdict, test.created_at.isoformat() if test else None, row.review.isoformat() if row.review else None,
-        row.review_state, model.created_at.isoformat(), model.get_absolute_url(),
+        row.review_state, "; ".join(link.name for link in row.fed_by), model.created_at.isoformat(),
+        model.get_absolute_url(),
     )  # fmt: skip
     return ["" if value is None else str(value) for value in values]
 

@@ -23,7 +23,12 @@ Asked = tuple[int, int, str, str]  # model, version, environment, use
 
 
 def stands_by_model(models: Collection[int], viewer: User) -> dict[int, list[Stand]]:
-    """For each model's id its standing by environment and use: what is allowed there, else what was asked last.
+    """For each model's id its standing by environment and use: what is allowed there, else what was asked last."""
+    return {pk: best(stands) for pk, stands in every_stand(models, viewer).items()}
+
+
+def every_stand(models: Collection[int], viewer: User) -> dict[int, list[Stand]]:
+    """For each model's id the gate's answers to all that may matter.
 
     Asked of the gate are the versions that are bound to an endpoint, the newest of those that were approved or are
     under review, and the newest of all others. Where the first of them is allowed, the older ones are not asked about.
@@ -39,7 +44,7 @@ def stands_by_model(models: Collection[int], viewer: User) -> dict[int, list[Sta
     found: dict[int, list[Stand]] = {}
     for (model, version, _, _), answer in told.items():
         found.setdefault(model, []).append(Stand(versions[version], answer))
-    return {pk: best(stands) for pk, stands in found.items()}
+    return found
 
 
 def evaluated(wanted: Collection[Asked]) -> dict[Asked, GateResult]:

@@ -18,6 +18,7 @@ from inference.models import Endpoint
 from jobs.models import Job
 from ledger.events import database_time
 from portal.pages import then
+from portal.pages.feeders import feeding
 from portal.pages.standing import best, prospect, stands_of
 from registry import cards, comparing
 from registry.attesting.services import this_year
@@ -43,6 +44,7 @@ def model(request: HttpRequest, pk: int) -> HttpResponse:
         "endpoints": Endpoint.objects.visible_to(viewer).filter(model=found).select_related("version"),
         "timeline": timeline.of(found, viewer, *found.imports.all()),
         "may": may(viewer, found, "register_version", "edit_model", "set_risk_tier"),
+        "feeding": feeding(found, viewer),
         "own": viewer.pk == found.owner_id,
         "attested": found.attestations.select_related("attested_by").first(),
         "year": this_year(),

@@ -4,11 +4,13 @@ from django.urls import path
 
 from registry.api import datasets, evidence, files, models, records, versions
 from registry.attesting import api as attesting
+from registry.feeders import api as feeders
 from registry.importing import api as importing
 from registry.pinned import api as pinned
 
 routes = [
     *attesting.routes,
+    *feeders.routes,
     *importing.routes,
     *pinned.routes,
     path("artifacts/", files.Uploads.as_view(), name="api-artifacts"),

@@ -1,4 +1,4 @@
-"""Policies for tests: documents of format 3, proposed by one person and published by another."""
+"""Policies for tests: documents of format 4, proposed by one person and published by another."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 EVERYBODY = ["submitter", "owner", "contributors", "evidence_producers", "earlier_signers"]
-ALWAYS: dict[str, Any] = {"tiers": [], "environments": [], "uses": []}
+ALWAYS: dict[str, Any] = {"tiers": [], "environments": [], "uses": [], "material_change": ""}
 
 
 def a_rule(slug: str = "bias-model", **changes: Any) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def a_stage(*requirements: dict[str, Any], slug: str = "approval") -> dict[str, 
 
 def a_document(**changes: Any) -> dict[str, Any]:
     given: dict[str, Any] = {
-        "format": "countersign-policy/3", "slug": "strict", "title": "Strict", "version": 1,
+        "format": "countersign-policy/4", "slug": "strict", "title": "Strict", "version": 1,
         "summary": "One approver signs.", "frameworks": [], "valid_days": 365, "max_pinned_days": None,
         "factor": "password", "deactivated_signer": "keeps", "conditions": False, "anchor_outside": False,
         "findings": {"block": ["critical", "high"], "overdue": "suspends"}, "emergency": None,

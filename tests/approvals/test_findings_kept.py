@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from approvals import dossier, gate, workflow
-from approvals.dossier import contributors_of, evidence_by_id, manifest_of
+from approvals.dossier import contributors_of, evidence_by_id
 from approvals.findings import acceptances
 from approvals.findings import services as acts
+from approvals.frozen import manifest_of
 from approvals.models import FindingStep
 from ledger.canonical import canonical
 from ledger.events import database_time

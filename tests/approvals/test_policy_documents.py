@@ -75,6 +75,7 @@ FIRST = ("stages", 0, "requirements", 0)
         (("evidence", 0, "max_age_days"), "old", "evidence.0.max_age_days"),
         (("evidence", 0, "when", "tiers"), ["huge"], "evidence.0.when.tiers.0"),
         (("evidence", 0, "when", "uses"), ["Hiring!"], "evidence.0.when.uses.0"),
+        (("evidence", 0, "when", "material_change"), "none", "evidence.0.when.material_change"),
         ((*FIRST, "scope"), "planet", "stages.0.requirements.0.scope"),
         ((*FIRST, "role"), "Big boss", "stages.0.requirements.0.role"),
         ((*FIRST, "carry_over_if"), ["weather"], "stages.0.requirements.0.carry_over_if.0"),
@@ -82,6 +83,7 @@ FIRST = ("stages", 0, "requirements", 0)
         ((*FIRST, "distinct_from"), ["owner", "submitter", "contributors"], "stages.0.requirements.0.distinct_from"),
         # And a revision that nobody signs, or a request that needs nobody, is no approval.
         ((*FIRST, "when"), {**ALWAYS, "tiers": ["high"]}, "stages"),
+        ((*FIRST, "when"), {**ALWAYS, "material_change": "documentation"}, "stages"),
         ((*FIRST, "carry_over_if"), ["artifact"], "stages"),
     ],
     ids=lambda value: ".".join(map(str, value)) if isinstance(value, tuple) else None,
@@ -99,14 +101,26 @@ def test_a_document_says_its_format():
             read_policy(document)
 
 
+def without(table, name):
+    return {key: value for key, value in table.items() if key != name}
+
+
 def test_a_document_of_an_earlier_format_stays_what_it_was():
-    rule = a_rule()
-    del rule["runs"]
-    earlier = a_document(format="countersign-policy/2", evidence=[rule])
-    assert read_policy(earlier).evidence[0].runs == "chosen"
-    for form, rules in (("countersign-policy/2", [a_rule()]), ("countersign-policy/3", [rule])):
-        with pytest.raises(InvalidPolicy, match=r"^evidence\.0\.runs"):
-            read_policy(a_document(format=form, evidence=rules))
+    when = without(ALWAYS, "material_change")
+    third = a_document(
+        format="countersign-policy/3", evidence=[a_rule(when=when)], stages=[a_stage(a_requirement(when=when))]
+    )
+    second = {**third, "format": "countersign-policy/2", "evidence": [without(third["evidence"][0], "runs")]}
+    assert read_policy(second) == read_policy(third) == read_policy(a_document())
+    assert write_policy(read_policy(second)) == a_document()
+    for document, place in (
+        ({**second, "evidence": third["evidence"]}, r"^evidence\.0\.runs"),
+        ({**third, "evidence": second["evidence"]}, r"^evidence\.0\.runs"),
+        ({**third, "evidence": [a_rule()]}, r"^evidence\.0\.when\.material_change is not known"),
+        (a_document(evidence=third["evidence"]), r"^evidence\.0\.when\.material_change is missing"),
+    ):
+        with pytest.raises(InvalidPolicy, match=place):
+            read_policy(document)
 
 
 RISK = a_requirement("risk", role="risk_officer", scope="house", when={**ALWAYS, "tiers": ["high"]})

@@ -107,6 +107,17 @@ BODIES: dict[tuple[str, str], Body | None] = {
         "team": w.cast.team.pk, "upload": w.inventory_file.pk, "columns": {"name": "Model", "purpose": "Use"},
     },
     ("api-model-attestation", "POST"): lambda w, by: {"digest": "sha256:of-nothing"},
+    ("api-model-feeders", "POST"): lambda w, by: {
+        "external": "Bureau score", "takes": "The score.", "reason": "It says more than income.",
+    },
+    ("api-feeder-removal", "POST"): lambda w, by: {"reason": "We use another one."},
+    ("api-model-overrides", "POST"): lambda w, by: {"rows": [{
+        "environment": "production", "decided_at": "2026-10-01T09:00:00Z", "output": "decline", "decision": "approve",
+        "reason": "input", "words": "The income was wrong.", "reference": "case-1",
+    }]},
+    ("api-decision-totals", "POST"): lambda w, by: {
+        "environment": "production", "month": "2026-10-01", "decisions": 40,
+    },
     ("api-models", "POST"): lambda w, by: {"team": w.cast.team.pk, "name": "Another", "purpose": "Screens."},
     ("api-model", "PATCH"): lambda w, by: {"purpose": "Screens loans."},
     ("api-model-risk-tier", "POST"): lambda w, by: {"tier": "low", "reason": "Small sums."},

@@ -50,6 +50,7 @@ def build(cast: Any) -> World:
     from ledger.models import Checkpoint, Event
     from notifications.models import Notification
     from notifications.webhooks.services import pause_webhook
+    from registry.feeders.services import record_feeder
     from tests.approvals import findings_world as judged
     from tests.fairness.reporting import stored_report
 
@@ -98,7 +99,10 @@ def build(cast: Any) -> World:
     assert size < 256
     waiting = request_export(by=cast.auditor, account=cast.auditor, team=None, kind="csv", selection=Selection())
     unpacked = request_pack(by=cast.auditor, request=approved)
-    pinned = a_pinned_version(cast)
+    pinned = worlds.a_pinned_version(cast, ask_url="https://vendor.example/v1/model", ask_field="model.version")
+    feeder = record_feeder(
+        by=cast.developer, model=version.model, source=pinned.model, takes="Its score.", reason="The best we have."
+    )
     hook, _ = hooks.a_webhook(cast)
     paused, _ = hooks.a_webhook(cast, name="Chat", url="https://93.184.215.14/chat")
     pause_webhook(by=cast.platform_admin, webhook=paused, reason="moves house")
@@ -129,6 +133,7 @@ def build(cast: Any) -> World:
             "erasures": erasure,
             "holds": hold,
             "exports": export,
+            "feeders": feeder,
             "packs": pack,
             "imports": importing.an_import(cast),
             "inventory_file": importing.a_file(cast, "Model,Use\nLimits,Sets limits.\n"),
@@ -213,17 +218,6 @@ def own_receipt(world: World, actor: Any) -> Any:
         return world.objects["events"].pk
     own_token(world, actor)
     return Event.objects.filter(actor_id=str(actor.opaque_id)).latest("id").pk
-
-
-def a_pinned_version(cast: Any) -> Any:
-    """One whose bytes are elsewhere, with an address that would be asked."""
-    from registry.pinned.services import register_pinned_version
-
-    return register_pinned_version(
-        by=cast.developer, model=worlds.a_model(cast), provider="Scores Inc.", upstream_version="score-7",
-        configuration="yes from 620 on", ask_url="https://vendor.example/v1/model", ask_field="model.version",
-        contributors=[cast.developer],
-    )  # fmt: skip
 
 
 def found_by(world: World, name: str, path: str, actor: Any) -> Any:
