@@ -19,6 +19,8 @@ from registry.models import Model
 from registry.paging import id_of, page_of
 
 PLACE = ("before", "after", "sort")
+# Of each line the gate is asked several times, so a page has fewer than other lists.
+LINES = 25
 
 
 def chosen(request: HttpRequest) -> InventoryFilter:
@@ -29,7 +31,7 @@ def chosen(request: HttpRequest) -> InventoryFilter:
 @require_GET
 def models(request: HttpRequest) -> HttpResponse:
     viewer, found = asker(request), chosen(request)
-    page = page_of(found.qs, request.GET)
+    page = page_of(found.qs, request.GET, LINES)
     seen = Model.objects.visible_to(viewer).order_by()
     context = {
         "page": page,
