@@ -212,7 +212,7 @@ def machine(cast: Any, version: Any) -> type[RuleBasedStateMachine]:
 
 
 @pytest.mark.parametrize(
-    "runs", [pytest.param(8, id="four hundred steps"), pytest.param(1000, id="fifty thousand", marks=pytest.mark.long)]
+    "runs", [pytest.param(40, id="two thousand steps"), pytest.param(1000, id="fifty thousand", marks=pytest.mark.long)]
 )
 def test_no_order_of_acts_gets_around_the_rules(cast, runs):
     version = world.a_complete_version(cast)
