@@ -10,10 +10,11 @@ from typing import Any
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from accounts.models import User
-from approvals.findings.models import Finding, FindingStep, RiskAcceptance
+from approvals.findings.models import Finding, FindingStep, RiskAcceptance, StepQuerySet
 from approvals.findings.people import hands_on
 from approvals.workflow import findings as rules
 from ledger.events import database_time
+from ledger.prepared import Prepared
 
 AT_ONCE = 200
 STATES = [
@@ -93,9 +94,17 @@ def late(step: FindingStep, at: datetime) -> bool:
     return step.state in rules.STANDING and rules.overdue(step.due, at)
 
 
+def newest_of(version: int, at: datetime | None = None) -> StepQuerySet:
+    rows: StepQuerySet = FindingStep.objects.with_parts().filter(finding__version=version)
+    return rows.latest_each(at)
+
+
+NEWEST = Prepared(newest_of, int)
+
+
 def of_version(version: int, at: datetime | None = None) -> list[FindingStep]:
     """How the findings of a version stand (or stood), what is not closed first, then the newest."""
-    rows = FindingStep.objects.with_parts().filter(finding__version=version).latest_each(at)
+    rows = NEWEST(version) if at is None else newest_of(version, at)
     found = sorted(rows, key=lambda each: -each.finding_id)
     return sorted(found, key=lambda each: (each.state == "closed", -rules.rank(each.severity)))
 
@@ -128,3 +137,12 @@ def acceptances_of(version: int, until: datetime | None = None) -> QuerySet[Risk
         "signer", "finding", "withdrawal__withdrawn_by", "version__model"
     )
     return rows if until is None else rows.filter(at__lte=until)
+
+
+def accepted_for(
+    version: int, environment: str, use: str, until: datetime | None = None
+) -> QuerySet[RiskAcceptance]:  # fmt: skip
+    return acceptances_of(version, until).filter(environment=environment, use=use)
+
+
+ACCEPTED = Prepared(accepted_for, int, str, str)

@@ -15,6 +15,7 @@ from approvals.findings.people import hands_on
 from approvals.models import ReviewRequest
 from approvals.workflow import findings as rules
 from ledger.models import Record
+from ledger.prepared import Prepared
 from registry.models import Version
 
 
@@ -25,8 +26,8 @@ def of_request(found: Dossier, at: datetime, until: datetime | None = None) -> d
     manifest = found.revision.manifest
     frozen = [int(each["id"]) for each in (*manifest.get("findings", ()), *manifest.get("conditions", ()))]
     rows = listing.rows_of(steps, at, frozen)
-    subject = {"environment": request.environment, "use": request.use}
-    acceptances = listing.acceptances_of(request.version_id, until).filter(**subject)
+    subject = (request.version_id, request.environment, request.use)
+    acceptances = listing.ACCEPTED(*subject) if until is None else listing.accepted_for(*subject, until)
     return {
         "findings": rows,
         "elsewhere": elsewhere(request.version) if until is None else 0,
@@ -36,9 +37,15 @@ def of_request(found: Dossier, at: datetime, until: datetime | None = None) -> d
 
 def elsewhere(version: Version) -> int:
     """How many findings stand on other versions of the model: a new version does not make them go away."""
-    steps = FindingStep.objects.filter(finding__version__model=version.model_id, finding__kind=Finding.Kind.FINDING)
-    steps = steps.exclude(finding__version=version.pk).latest_each()
-    return sum(state in rules.STANDING for state in steps.values_list("state", flat=True))
+    return sum(state in rules.STANDING for state in ELSEWHERE(version.model_id, version.pk))
+
+
+ELSEWHERE = Prepared(
+    lambda model, version: FindingStep.objects.filter(
+        finding__version__model=model, finding__kind=Finding.Kind.FINDING
+    ).exclude(finding__version=version).latest_each().values_list("state", flat=True),
+    int, int,
+)  # fmt: skip
 
 
 def of_version(version: Version, at: datetime, until: datetime | None = None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from accounts.models import User
 from approvals import workflow
 from approvals.dossier import Dossier
 from approvals.models import Decision, ReviewRequest, Revision
+from ledger.prepared import Prepared
 
 
 @dataclass(frozen=True)
@@ -222,9 +223,8 @@ def deltas(found: Dossier, viewer: User) -> list[Delta]:
     """Since the viewer's own last signature, and since the last approved version of this model here."""
     request, latest = found.request, found.revision
     told: dict[int, Delta] = {}
-    alike = {"request__version__model": request.version.model, "request__environment": request.environment}
-    mine = Decision.objects.filter(signer=viewer, request__use=request.use, **alike).exclude(revision=latest)
-    if own := mine.select_related("revision__request__version").order_by("-id").first():
+    place = (request.version.model_id, request.environment, request.use)
+    for own in SIGNED(viewer.pk, *place, latest.pk):
         title = f"What changed since you decided on {revision_words(own.revision, request)}"
         told[own.revision_id] = Delta(title, own.revision, changes(own.revision, latest))
     if before := since_approved(found):
@@ -239,11 +239,23 @@ def deltas(found: Dossier, viewer: User) -> list[Delta]:
 def since_approved(found: Dossier) -> Revision | None:
     """What was approved last of this model, for this environment and use, before this request."""
     request = found.request
-    approved = Revision.objects.filter(
-        request__state__in=workflow.APPROVED, request__version__model=request.version.model,
-        request__environment=request.environment, request__use=request.use, request__lt=request.pk,
-    )  # fmt: skip
-    return approved.select_related("request__version").order_by("-request", "-number").first()
+    told = APPROVED(request.version.model_id, request.environment, request.use, request.pk)
+    return told[0] if told else None
+
+
+SIGNED = Prepared(
+    lambda signer, model, environment, use, revision: Decision.objects.filter(
+        signer=signer, request__version__model=model, request__environment=environment, request__use=use
+    ).exclude(revision=revision).select_related("revision__request__version").order_by("-id")[:1],
+    int, int, str, str, int,
+)  # fmt: skip
+APPROVED = Prepared(
+    lambda model, environment, use, request: Revision.objects.filter(
+        request__state__in=workflow.APPROVED, request__version__model=model, request__environment=environment,
+        request__use=use, request__lt=request,
+    ).select_related("request__version").order_by("-request", "-number")[:1],
+    int, str, str, int,
+)  # fmt: skip
 
 
 def approved_words(revision: Revision) -> str:

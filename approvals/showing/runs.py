@@ -12,9 +12,11 @@ from approvals.dossier import Dossier, computed
 from approvals.frozen import as_item
 from fairness.services import COMPUTE_BIAS, COMPUTE_EXPLANATION
 from jobs.models import Job
+from ledger.prepared import Prepared
 from registry.models import Version
 
 SHOWN = 30
+COMPUTED = Prepared(lambda version: computed([version]), int)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Runs:
 
 def runs_of(version: Version, frozen: Collection[int], until: datetime | None = None) -> Runs:
     """Reports and jobs without one (until a moment), against the evidence that is frozen. Two queries."""
-    reports = [each for each in computed([version.pk]) if until is None or each.created_at <= until]
+    reports = [each for each in COMPUTED([version.pk]) if until is None or each.created_at <= until]
     without = Job.objects.filter(
         team_id=version.team_id, kind__in=(COMPUTE_BIAS, COMPUTE_EXPLANATION), inputs__version=str(version.pk)
     ).exclude(state=Job.State.SUCCEEDED)
