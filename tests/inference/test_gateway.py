@@ -149,8 +149,10 @@ def test_it_refuses_at_the_wire_and_asks_the_database_nothing_for_it(cast, commi
         assert 1 <= int(twice[1].headers["retry-after"]) <= 60
 
         asked = queries(committing_db)
+        # A key may well end in x itself.
+        another = world.secret[:-1] + ("y" if world.secret.endswith("x") else "x")
         for number in range(120):
-            wrong = world.secret[:-1] + "x" if number % 2 else f"{world.secret[:8]}zzzzzzzz{world.secret[16:]}"
+            wrong = another if number % 2 else f"{world.secret[:8]}zzzzzzzz{world.secret[16:]}"
             assert infer(client, "loans", wrong).status_code == 401
         assert queries(committing_db) - asked < 30
         named = client.get("/v2", headers={"X-Request-ID": "ledger-2024.11"})
