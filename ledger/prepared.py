@@ -6,13 +6,19 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable
-from copy import copy
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from django.db import connections
 from django.db.models import QuerySet
+from django.db.models.query import (
+    FlatValuesListIterable,
+    ModelIterable,
+    ValuesListIterable,
+    get_related_populators,
+)
 
 from ledger.door import mechanical
 
@@ -31,12 +37,13 @@ class Made(NamedTuple, Generic[T]):
     It has `$1` and so on for what is given when it is executed; `values` says for each which of the caller's it is.
     """
 
-    queryset: QuerySet[Any, T]
-    compiler: Any
-    converters: dict[int, Any]
+    using: str
+    shape: Callable[[Sequence[Any]], T]
+    converters: list[tuple[int, Any, Any]]
     name: str
     statement: str
     constants: list[Any]
+    execute: str
     values: list[int]
 
 
@@ -54,19 +61,17 @@ class Prepared(Generic[T]):
     def __call__(self, *values: object) -> list[T]:
         if self.made is None:
             self.made = self.once()
-        made, connection = self.made, connections[self.made.compiler.using]
+        made, connection = self.made, connections[self.made.using]
         connection.ensure_connection()
         if made.name not in KNOWN.setdefault(connection.connection, set()):
             prepare(connection, made)
-        compiler = copy(made.compiler)
-        compiler.connection = connection
-        compiler.get_converters = lambda _: made.converters
-        places = f" ({', '.join('%s' for _ in made.values)})" if made.values else ""
-        sql, given = f"EXECUTE {made.name}{places}", tuple(values[number] for number in made.values)
-        compiler.as_sql = lambda *_, **__: (sql, given)
-        rows = made.queryset.all()
-        rows.query.get_compiler = lambda *_, **__: compiler  # type: ignore[method-assign]
-        return list(rows)
+        given: list[Any] = [values[number] for number in made.values]
+        with connection.cursor() as cursor:
+            cursor.execute(made.execute, given)
+            rows = cursor.fetchall()
+        if made.converters:
+            rows = [converted(row, made.converters, connection) for row in rows]
+        return [made.shape(row) for row in rows]
 
     def once(self) -> Made[T]:
         stand_ins = [LEAST + number if kind is int else TEXT.format(number) for number, kind in enumerate(self.kinds)]
@@ -84,8 +89,51 @@ class Prepared(Generic[T]):
             listed = text.endswith("IN (") and following.startswith(")")
             text = f"{text.removesuffix('IN (') + '= ANY(' if listed else text}${len(values)}{following}"
         assert {*values} == {*range(len(stand_ins))}, sql
-        converters = compiler.get_converters([expression for expression, *_ in compiler.select[: compiler.col_count]])
-        return Made(queryset, compiler, converters, f"asked_{next(NUMBERS)}", text, constants, values)
+        name, places = f"asked_{next(NUMBERS)}", ", ".join("%s" for _ in values)
+        return Made(
+            queryset.db, shape_of(queryset, compiler), converters_of(compiler), name, text, constants,
+            f"EXECUTE {name} ({places})" if values else f"EXECUTE {name}", values,
+        )  # fmt: skip
+
+
+SHAPES: dict[Any, Callable[[Any], Any]] = {ValuesListIterable: tuple, FlatValuesListIterable: itemgetter(0)}
+POPULATORS: Any = get_related_populators
+
+
+def shape_of(queryset: QuerySet[Any, T], compiler: Any) -> Callable[[Sequence[Any]], T]:
+    """What Django makes of a row: an instance with what was selected beside it, a tuple or a single value."""
+    kind: Any = getattr(queryset, "_iterable_class")  # noqa: B009
+    if kind in SHAPES:
+        return SHAPES[kind]
+    assert kind is ModelIterable, kind
+    info, select = compiler.klass_info, compiler.select
+    first, last = info["select_fields"][0], info["select_fields"][-1] + 1
+    names = [field.target.attname for field, *_ in select[first:last]]
+    related = POPULATORS(info, select, queryset.db)
+    beside = compiler.annotation_col_map or {}
+
+    def instance(row: Sequence[Any]) -> Any:
+        found = info["model"].from_db(queryset.db, names, row[first:last])
+        for each in related:
+            each.populate(row, found)
+        for name, place in beside.items():
+            setattr(found, name, row[place])
+        return found
+
+    return instance
+
+
+def converters_of(compiler: Any) -> list[tuple[int, Any, Any]]:
+    """Place in the row, expression and converter, in the order in which Django applies them."""
+    found = compiler.get_converters([expression for expression, *_ in compiler.select[: compiler.col_count]])
+    return [(place, expression, each) for place, (some, expression) in found.items() for each in some]
+
+
+def converted(row: Sequence[Any], converters: Iterable[tuple[int, Any, Any]], connection: Any) -> list[Any]:
+    values = list(row)
+    for place, expression, converter in converters:
+        values[place] = converter(values[place], expression, connection)
+    return values
 
 
 @mechanical("tells one connection a statement that it will be asked to execute: every one is a SELECT of Django's")
