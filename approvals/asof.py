@@ -51,7 +51,7 @@ def dossiers_at(ids: Iterable[int], at: datetime) -> dict[int, records.Dossier]:
     resting = [pk for each in revisions.values() for pk in each[-1].rests_on]
     revoked = Revocation.objects.filter(request__in=[*present, *resting], at__lte=at)
     ended = {row.request_id: row for row in revoked}
-    records.name_people(present.values(), revisions, decisions, ended.values())
+    records.name_people(present.values(), revisions, decisions, ended.values(), evidence.values())
     everything = [each for given in decisions.values() for each in given]
     active_again(everything, at)
     about = reading.read(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -92,12 +92,12 @@ def compared(against: Baseline | None, manifest: Mapping[str, Any]) -> dict[str,
     }
 
 
-def frozen_change(request: ReviewRequest, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What is frozen of it; None where no rule of the policy asks how much is new."""
+def frozen_change(request: ReviewRequest, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any] | None:
+    """What is frozen of the manifest that `make` gives; None where no rule of the policy asks how much is new."""
     if not request.policy_version.rules.weighs_change:
         return None
     place = (request.environment, request.use)
-    return compared(baselines(request.version.model_id, database_time(), place).get(place), manifest)
+    return compared(baselines(request.version.model_id, database_time(), place).get(place), make())
 
 
 def shown(against: Baseline | None, manifest: Mapping[str, Any], place: Place) -> Comparison:

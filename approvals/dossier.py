@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.models import User
 from accounts.people import fill_in
@@ -19,6 +19,7 @@ from approvals.findings import reading
 from approvals.frozen import as_item, ids, manifest_of
 from approvals.models import (
     Decision,
+    Finding,
     FindingStep,
     PolicyVersion,
     Recusal,
@@ -56,7 +57,7 @@ class Dossier:
 
 
 def open_dossiers(requests: Iterable[ReviewRequest], made: Collection[Any] = ()) -> dict[int, Dossier]:
-    """Dossiers by the request's id: thirteen queries at most, however many requests.
+    """Dossiers by the request's id: thirteen queries at most, however many requests, and seven at least.
 
     `made` is what the act that asks has decided, whose event is written only when the act ends.
     """
@@ -64,16 +65,24 @@ def open_dossiers(requests: Iterable[ReviewRequest], made: Collection[Any] = ())
 
 
 def whole(requests: QuerySet[ReviewRequest], until: datetime | None = None) -> QuerySet[ReviewRequest]:
-    """Each with what `read_dossiers` needs (as of a moment), but for the people."""
+    """Each with what `read_dossiers` needs (as of a moment), but for the people.
+
+    `noted` is whether there is any finding or accepted risk for its version, `taken_back` whether any approval of its
+    bytes was revoked: most have neither, and what is not there need not be asked for.
+    """
     rows = requests.select_related(
         "version__model__team", "version__artifact", "version__pins", "policy_version__policy"
     )
-    return rows.annotate(superseded=superseded(until), recused=recused(until))
+    noted = Q(Exists(Finding.objects.filter(version=OuterRef("version"))))
+    noted |= Q(Exists(RiskAcceptance.objects.filter(version=OuterRef("version"))))
+    revoked = Revocation.objects.filter(request__version__artifact=OuterRef("version__artifact"))
+    return rows.annotate(superseded=superseded(until), recused=recused(until), noted=noted, taken_back=Exists(revoked))
 
 
 def name_people(
     requests: Collection[ReviewRequest], revisions: Mapping[int, list[Revision]],
-    decisions: Mapping[int, list[Decision]], revocations: Collection[Revocation],
+    decisions: Mapping[int, list[Decision]], revocations: Collection[Revocation], evidence: Collection[Evidence],
+    contributors: Collection[Any] = (),
 ) -> None:  # fmt: skip
     """Fill in whom requests and their parts name, and the revision of each decision. One query."""
     versions = [request.version for request in requests]
@@ -81,7 +90,8 @@ def name_people(
         (requests, ("submitted_by",)), (versions, ("registered_by",)),
         ([version.model for version in versions], ("owner", "risk_tier_set_by")),
         (chain(*revisions.values()), ("submitted_by",)), (revocations, ("revoked_by",)),
-        (chain(*decisions.values()), ("signer", "on_behalf_of")),
+        (chain(*decisions.values()), ("signer", "on_behalf_of")), (evidence, ("produced_by",)),
+        (contributors, ("user",)),
     )  # fmt: skip
     by_id = {each.pk: each for each in chain(*revisions.values())}
     for decision in chain(*decisions.values()):
@@ -99,23 +109,26 @@ def read_dossiers(requests: Iterable[ReviewRequest], made: Collection[Any] = ())
         revisions[revision.request_id].append(revision)
     latest = {pk: rows[-1] for pk, rows in revisions.items()}
     evidence = evidence_by_id({pk for revision in latest.values() for pk in revision.evidence_ids})
-    contributors = contributors_of({request.version_id for request in found.values()})
+    contributors = CONTRIBUTORS(list({request.version_id for request in found.values()}))
     decisions: dict[int, list[Decision]] = defaultdict(list)
     for decision in DECISIONS(ids):
         decisions[decision.request_id].append(decision)
     rests_on = [pk for each in latest.values() for pk in each.rests_on]
-    revocations = {row.request_id: row for row in REVOCATIONS([*ids, *rests_on])}
-    name_people(found.values(), revisions, decisions, revocations.values())
+    ended = [*(pk for pk, each in found.items() if getattr(each, "taken_back")), *rests_on]  # noqa: B009
+    revocations = {row.request_id: row for row in REVOCATIONS(ended)} if ended else {}
+    name_people(found.values(), revisions, decisions, revocations.values(), evidence.values(), contributors)
     kept = reading.read(
-        {request.version_id for request in found.values()}, [pk for each in latest.values() for pk in each.step_ids]
+        {each.version_id for each in found.values() if getattr(each, "noted")},  # noqa: B009
+        [pk for each in latest.values() for pk in each.step_ids],
     )
     seals = seals_of([*(each for given in decisions.values() for each in given), *kept.rows], made)
     outside = anchored_where_asked(found.values(), decisions)
     left = left_out_where_asked(found.values(), latest)
+    by_version = by_version_of(contributors)
     return {
         pk: dossier(
             request, revisions[pk], [evidence[each] for each in latest[pk].evidence_ids if each in evidence],
-            contributors[request.version_id], decisions[pk], revocations.get(pk), seals, kept, outside, left[pk],
+            by_version[request.version_id], decisions[pk], revocations.get(pk), seals, kept, outside, left[pk],
             revocations,
         )
         for pk, request in found.items()
@@ -126,9 +139,9 @@ REQUESTS = Prepared(lambda pk: whole(ReviewRequest.objects.filter(pk__in=[pk])),
 REVISIONS = Prepared(lambda request: Revision.objects.filter(request__in=[request]).order_by("number"), int)
 DECISIONS = Prepared(lambda request: Decision.objects.filter(request__in=[request]).order_by("id"), int)
 REVOCATIONS = Prepared(lambda request: Revocation.objects.filter(request__in=[request]), int)
-EVIDENCE: Prepared[Evidence] = Prepared(lambda pk: Evidence.objects.filter(pk__in=[pk]).with_parts(), int)
+EVIDENCE: Prepared[Evidence] = Prepared(lambda pk: Evidence.objects.filter(pk__in=[pk]).with_files(), int)
 CONTRIBUTORS: Prepared[Any] = Prepared(
-    lambda version: Version.contributors.through.objects.filter(version__in=[version]).select_related("user"), int
+    lambda version: Version.contributors.through.objects.filter(version__in=[version]), int
 )
 
 
@@ -284,12 +297,19 @@ def producers(evidence: Evidence) -> frozenset[str]:
 
 
 def evidence_by_id(wanted: Collection[int]) -> dict[int, Evidence]:
+    """Without who produced it: that is `name_people`'s."""
     return {row.pk: row for row in EVIDENCE(list(wanted))} if wanted else {}
 
 
 def contributors_of(versions: Collection[int]) -> dict[int, list[User]]:
+    rows = CONTRIBUTORS(list(versions))
+    fill_in((rows, ("user",)))
+    return by_version_of(rows)
+
+
+def by_version_of(contributors: Iterable[Any]) -> dict[int, list[User]]:
     found: dict[int, list[User]] = defaultdict(list)
-    for row in CONTRIBUTORS(list(versions)):
+    for row in contributors:
         found[row.version_id].append(row.user)
     return found
 

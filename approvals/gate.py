@@ -44,6 +44,7 @@ class GateResult:
     policy_digest: str | None = None
     manifest: dict[str, Any] | None = None
     valid_until: datetime | None = None
+    version: Version | None = field(default=None, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON, as the API gives it."""
@@ -136,10 +137,12 @@ def evaluate_many(keys: Iterable[Key]) -> dict[Key, GateResult]:
         for found in records.read_dossiers(rows).values():
             told[key_of(found.request)].append(found)
         versions = {key[0]: told[key][0].request.version for key in wanted if told[key]}
-        if unasked := {key[0] for key in wanted if not told[key]}:
+        unasked = {key[0] for key in wanted if not told[key]}
+        if unasked:
             versions |= {version.pk: version for version in VERSIONS(list(unasked))}
             evidence, bound = evidence_of(unasked), bindings()
-        revoked = revoked_elsewhere({version.artifact_id for version in versions.values()})
+        taken_back = {each.version_id for each in rows if getattr(each, "taken_back")}  # noqa: B009
+        revoked = revoked_elsewhere({versions[pk].artifact_id for pk in unasked | taken_back if pk in versions})
         answers = {}
         for key in wanted:
             version = versions.get(key[0])
@@ -164,6 +167,7 @@ OF_IMAGE_IN = Prepared(lambda digest, model: ids_of(pins__image=digest, model__s
 VERSIONS = Prepared(
     lambda pk: Version.objects.filter(pk__in=[pk]).select_related("model", "artifact", "pins").order_by("pk"), int
 )
+TEAM_OF = Prepared(lambda pk: Version.objects.filter(pk=pk).order_by().values_list("model__team_id", flat=True), int)
 ASKED = Prepared(
     lambda version, environment, use: records.whole(
         ReviewRequest.objects.filter(version__in=[version], environment__in=[environment], use__in=[use]).order_by("id")
@@ -174,6 +178,12 @@ ASKED = Prepared(
 
 def key_of(request: ReviewRequest) -> Key:
     return request.version_id, request.environment, request.use
+
+
+def may_ask(user: Any, version: int) -> bool:
+    """Whether there is such a version and this account may ask about it."""
+    scope = user.scope("approvals.check_gate")
+    return any(scope.covers(team) for team in TEAM_OF(version))
 
 
 def askable(user: Any, versions: Iterable[int]) -> list[Version]:
@@ -233,6 +243,7 @@ def of_dossier(found: records.Dossier, at: datetime, revoked: dict[int, Reason])
         policy_digest=found.request.policy_version.digest,
         manifest=found.manifest,
         valid_until=standing.valid_until,
+        version=found.request.version,
     )
 
 
@@ -251,7 +262,9 @@ def unrequested(
     obligations = [*workflow.limitations(rules, items), *revoked.values()]
     if not version.bytes_here:
         obligations.insert(0, workflow.UNVERIFIED)
-    return GateResult(environment, use, False, "no_approval", reasons, at, version_id, obligations)
+    return GateResult(
+        environment, use, False, "no_approval", reasons, at, version_id, obligations, version=version
+    )  # fmt: skip
 
 
 def evidence_of(versions: Iterable[int]) -> dict[int, list[Evidence]]:
@@ -266,6 +279,8 @@ def revoked_elsewhere(artifacts: Iterable[int], until: datetime | None = None) -
     """For each artifact, what was revoked (until a moment) of any version with these bytes, by the request's id."""
     found: dict[int, dict[int, Reason]] = defaultdict(dict)
     wanted = list(set(artifacts))
+    if not wanted:
+        return found
     rows = REVOKED(wanted) if until is None else revoked_of(wanted).filter(at__lte=until)
     for row in rows:
         request = row.request

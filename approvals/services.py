@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from accounts.models import User
+from accounts.people import fill_in
 from accounts.services import require_reason
 from approvals import dossier as records
 from approvals import workflow
@@ -106,6 +107,7 @@ def freeze(request: ReviewRequest, by: User, note: str, evidence: Sequence[Evide
         pk=request.version_id
     )
     rows = records.evidence_by_id({each.pk for each in evidence})
+    fill_in((rows.values(), ("produced_by",)))
     about = reading.read([subject.pk])
     steps = reading.standing(about.newest.get(subject.pk, []), request.pk)
     accepted = about.accepted.get((subject.pk, request.environment, request.use), [])
@@ -115,7 +117,7 @@ def freeze(request: ReviewRequest, by: User, note: str, evidence: Sequence[Evide
         request.policy_version, environment=request.environment, use=request.use, request_id=request.pk, number=number,
         submitter=by, steps=steps, acceptances=accepted,
     )  # fmt: skip
-    change = frozen_change(request, make())
+    change = frozen_change(request, make)
     manifest = make(change=change)
     return Revision.objects.create(
         request=request, number=number, manifest_bytes=canonical(manifest), digest=workflow.manifest_digest(manifest),

@@ -299,9 +299,13 @@ class EvidenceQuerySet(OwnedQuerySet):
         """What has not been withdrawn."""
         return self.filter(withdrawn_at=None)
 
+    def with_files(self) -> Any:
+        """With the file and the data it was made of."""
+        return self.select_related("artifact", "dataset__artifact")
+
     def with_parts(self) -> Any:
         """With the file, who made it and the data it was made of."""
-        return self.select_related("artifact", "produced_by", "dataset__artifact")
+        return self.with_files().select_related("produced_by")
 
 
 class Evidence(models.Model):
@@ -333,6 +337,13 @@ class Evidence(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(provenance__in=["computed", "submitted"]), name="evidence_provenance")
         ]
+        indexes = [
+            # The newest test of a model is looked for in each of its versions.
+            models.Index(
+                "version", "id", name="evidence_newest_test",
+                condition=Q(kind="bias_report", provenance="computed", withdrawn_at=None),
+            )
+        ]  # fmt: skip
         ordering = ["-id"]
         verbose_name_plural = "evidence"
 

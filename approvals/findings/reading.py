@@ -40,6 +40,8 @@ class Kept:
 def read(versions: Collection[int], frozen: Collection[int] = (), until: datetime | None = None) -> Kept:
     """Four queries at most, however many versions."""
     newest: dict[int, list[FindingStep]] = defaultdict(list)
+    if not versions and not frozen:
+        return Kept(until=until)
     steps = NEWEST(list(versions)) if until is None else list(newest_of(versions, until))
     for step in steps:
         newest[step.finding.version_id].append(step)

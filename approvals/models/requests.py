@@ -76,7 +76,10 @@ class ReviewRequest(models.Model):
                 name="request_closed_at",
             ),
         ]  # fmt: skip
-        indexes = [models.Index("version", "environment", "use", name="request_subject")]
+        indexes = [
+            models.Index("version", "environment", "use", name="request_subject"),
+            models.Index("closed_at", name="request_closed"),  # null while it is under way
+        ]
         ordering = ["-id"]
 
     def __str__(self) -> str:

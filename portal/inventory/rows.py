@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import Max, OuterRef, Subquery
 
 from accounts.models import User
 from approvals import workflow
 from audits.exports.tables import csv_text, harmless
 from ledger.events import database_time
+from ledger.prepared import Prepared
 from portal.inventory.standing import stands_by_model
 from portal.pages.standing import Stand
 from registry.feeders.reading import Link, of_models
@@ -76,11 +77,25 @@ def rows_of(models: Iterable[Model], viewer: User) -> list[Row]:
 
 def last_tests(models: Iterable[int]) -> dict[int, Evidence]:
     """The newest bias report that was computed here, for each model."""
+    newest = [pk for pk in NEWEST_TESTS(list(models)) if pk is not None]
+    return {row.version.model_id: row for row in TESTS(newest)} if newest else {}
+
+
+def newest_tests(models: Iterable[int]) -> Any:
+    """Of each of these models the id of its newest report, or None; version by version through the index on those."""
     rows = Evidence.objects.standing().filter(
-        version__model__in=models, kind="bias_report", provenance=Evidence.Provenance.COMPUTED
+        version=OuterRef("pk"), kind="bias_report", provenance=Evidence.Provenance.COMPUTED
     )
-    newest = rows.order_by("version__model_id", "-id").distinct("version__model_id").select_related("version")
-    return {row.version.model_id: row for row in newest}
+    newest = Subquery(rows.order_by("-id").values("pk")[:1])
+    versions = Version.objects.filter(model__in=models).order_by().values("model")
+    return versions.annotate(newest=Max(newest)).values_list("newest", flat=True)
+
+
+NEWEST_TESTS = Prepared(lambda model: newest_tests([model]), int)
+TESTS: Prepared[Evidence] = Prepared(
+    lambda pk: Evidence.objects.filter(pk__in=[pk]).select_related("version").defer("version__card", "version__notes"),
+    int,
+)
 
 
 def review_of(stands: Iterable[Stand], at: datetime) -> tuple[datetime | None, str]:

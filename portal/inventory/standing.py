@@ -13,12 +13,11 @@ from approvals import workflow
 from approvals.gate import GateResult, evaluate_many, snapshot
 from approvals.models import ReviewRequest
 from inference.models import Endpoint
+from ledger.prepared import Prepared
 from portal.pages.standing import Stand, best
-from registry.models import Version
 
 # For each model, environment and use so many of the newest versions that could be allowed are asked about.
 WEIGHED = 5
-HEAVY = ("card", "notes", "signature", "features", "decision_rule")
 Asked = tuple[int, int, str, str]  # model, version, environment, use
 
 
@@ -40,10 +39,10 @@ def every_stand(models: Collection[int], viewer: User) -> dict[int, list[Stand]]
         told = evaluated(first)
         settled = {subject_of(one) for one, answer in told.items() if answer.allowed}
         told |= evaluated({one for one in older - first if subject_of(one) not in settled})
-    versions = Version.objects.select_related("model").defer(*HEAVY).in_bulk({version for _, version, _, _ in told})
     found: dict[int, list[Stand]] = {}
-    for (model, version, _, _), answer in told.items():
-        found.setdefault(model, []).append(Stand(versions[version], answer))
+    for (model, _, _, _), answer in told.items():
+        if answer.version is not None:
+            found.setdefault(model, []).append(Stand(answer.version, answer))
     return found
 
 
@@ -58,6 +57,12 @@ def subject_of(one: Asked) -> tuple[int, str, str]:
 
 
 def asked(models: Collection[int], viewer: User) -> Any:
+    """Model, version, environment, use and the place among those of its kind, the newest version first."""
+    scope = viewer.scope("approvals.view_request")
+    return ASKED(list(models)) if scope.everywhere else ASKED_IN(list(models), list(scope.teams))
+
+
+def placed(models: Collection[int], teams: Q) -> Any:
     kind = Case(
         When(Q(state__in=workflow.APPROVED, revocation__isnull=True), then=Value(1)),
         When(state__in=workflow.OPEN, then=Value(2)),
@@ -68,10 +73,13 @@ def asked(models: Collection[int], viewer: User) -> Any:
         partition_by=[F("version__model"), F("environment"), F("use"), F("kind")],
         order_by=[F("version__number").desc(), F("id").desc()],
     )
-    rows = ReviewRequest.objects.visible_to(viewer).filter(version__model__in=models).order_by()
-    placed = rows.annotate(kind=kind).annotate(newest=newest)
-    chosen = placed.filter(Q(newest=1) | Q(kind__lt=3, newest__lte=WEIGHED))
+    rows = ReviewRequest.objects.filter(teams, version__model__in=models).order_by()
+    chosen = rows.annotate(kind=kind).annotate(newest=newest).filter(Q(newest=1) | Q(kind__lt=3, newest__lte=WEIGHED))
     return chosen.values_list("version__model", "version", "environment", "use", "newest")
+
+
+ASKED = Prepared(lambda model: placed([model], Q()), int)
+ASKED_IN = Prepared(lambda model, team: placed([model], Q(version__model__team__in=[team])), int, int)
 
 
 def bound(models: Collection[int], viewer: User) -> Any:
