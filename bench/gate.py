@@ -18,7 +18,7 @@ from typing import Any
 
 from bench import emit
 from bench.gateway import database
-from bench.versions import ASKED, STRIDE, an_approved_house, multiply
+from bench.versions import ASKED, MODEL, STRIDE, an_approved_house, multiply
 
 BENCH = "gate"
 REAL = 20
@@ -70,7 +70,8 @@ def measure(top: Path, count: int, times: int) -> None:
     asker, chance = Asker(), random.Random(4)
     first = requests[0].version.pk
     copied = [first + number * STRIDE for number in range(1, count + 1)]
-    asked, unasked = copied[ASKED - 1 :: ASKED], [pk for place, pk in enumerate(copied, 1) if place % ASKED]
+    newest, unasked = copied[MODEL - 1 :: MODEL], [pk for place, pk in enumerate(copied, 1) if place % ASKED]
+    asked = [pk for place, pk in enumerate(copied, 1) if place % ASKED == 0 and place % MODEL]
 
     def approved(number: int) -> float:
         return asker.ask(True, version=requests[number % REAL].version.pk)
@@ -86,6 +87,7 @@ def measure(top: Path, count: int, times: int) -> None:
     large = {
         "approved": timed(approved, times),
         "approved, by digest": timed(by_digest, times),
+        "approved, anywhere in the house": timed(lambda _: asker.ask(True, version=chance.choice(newest)), times),
         "other bytes than were signed": timed(lambda _: asker.ask(False, version=chance.choice(asked)), times),
         "nobody asked": timed(lambda _: asker.ask(False, version=chance.choice(unasked)), times),
     }

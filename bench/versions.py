@@ -1,14 +1,15 @@
 """A house with any number of versions: real approvals, and copies of one of them made by the database.
 
 A copy is row by row what it was copied from, under ids of its own: model, versions, artifacts, evidence, requests,
-revisions, decisions and what the log recorded of them. So every question reads as many rows as it would of real ones,
-but the copies' digests are not those that were signed, and no copy is let through.
+revisions, decisions and what the log recorded of them. So every question reads as many rows as it would of real ones.
+The newest copy of each model has the digests that were signed, and is let through; the older ones have not.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg2
@@ -67,25 +68,73 @@ def multiply(request: Any, count: int) -> None:
         "model": version.model_id, "artifact": version.artifact_id, "version": version.pk, "request": request.pk,
         "decisions": [str(pk) for pk in request.decisions.values_list("pk", flat=True)],
     }  # fmt: skip
-    with contextlib.closing(psycopg2.connect(os.environ["ADMIN_DATABASE_URL"], dbname="bench")) as connection:
-        with connection, connection.cursor() as cursor:
-            cursor.execute("SET session_replication_role = replica")
-            for table, which, own, numbers in copies(count):
-                cursor.execute(
-                    "SELECT column_name FROM information_schema.columns WHERE table_name = %s"
-                    " AND is_generated = 'NEVER' ORDER BY ordinal_position",
-                    [table],
-                )
-                names = [name for (name,) in cursor.fetchall()]
-                values = ", ".join(own.get(name, f't."{name}"') for name in names)
-                columns = ", ".join(f'"{name}"' for name in names)
-                cursor.execute(
-                    f"INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE"  # noqa: S608
-                    f" SELECT {values} FROM {table} t, {numbers} n WHERE {which}",
-                    given,
-                )
-        connection.autocommit = True
+    with administrator() as connection, connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        for table, which, own, numbers in copies(count):
+            cursor.execute(
+                "SELECT column_name FROM information_schema.columns WHERE table_name = %s"
+                " AND is_generated = 'NEVER' ORDER BY ordinal_position",
+                [table],
+            )
+            names = [name for (name,) in cursor.fetchall()]
+            values = ", ".join(own.get(name, f't."{name}"') for name in names)
+            columns = ", ".join(f'"{name}"' for name in names)
+            cursor.execute(
+                f"INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE"  # noqa: S608
+                f" SELECT {values} FROM {table} t, {numbers} n WHERE {which}",
+                given,
+            )
+    sign_newest(request, count)
+    with administrator() as connection:
         connection.cursor().execute("VACUUM ANALYZE")
+
+
+@contextlib.contextmanager
+def administrator() -> Iterator[Any]:
+    """A connection of the superuser, which commits each statement."""
+    with contextlib.closing(psycopg2.connect(os.environ["ADMIN_DATABASE_URL"], dbname="bench")) as connection:
+        connection.autocommit = True
+        yield connection
+
+
+def sign_newest(request: Any, count: int) -> None:
+    """Give the newest copy of each model the digests that its own records make, and the log's record of them; and the
+    log a checkpoint that covers all copies.
+    """
+    from approvals.dossier import open_dossiers
+    from approvals.models import ReviewRequest
+    from ledger.canonical import canonical
+
+    newest = [number * STRIDE for number in range(MODEL, count + 1, MODEL)]
+    with administrator() as connection, connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute(
+            "UPDATE registry_evidence e SET summary = jsonb_set(summary, '{artifact}', to_jsonb(a.digest))"
+            " FROM registry_version v JOIN registry_artifact a ON a.id = v.artifact_id"
+            " WHERE e.version_id = v.id AND v.id = ANY(%s) AND summary ? 'artifact'",
+            [[request.version_id + each for each in newest]],
+        )
+        for table in ("approvals_revision", "approvals_decision", "ledger_record"):
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")  # append-only: nothing is written after this
+        copies = ReviewRequest.objects.filter(pk__in=[request.pk + each for each in newest])
+        for pk, found in open_dossiers(copies).items():
+            digest = found.case.computed
+            cursor.execute(
+                "UPDATE approvals_revision SET digest = %s, manifest_bytes = %s WHERE request_id = %s",
+                [digest, canonical(found.manifest), pk],
+            )
+            for decision in found.decisions:
+                decision.digest = digest
+                cursor.execute("UPDATE approvals_decision SET digest = %s WHERE id = %s", [digest, decision.pk])
+                cursor.execute(
+                    "UPDATE ledger_record SET bytes = %s WHERE object_type = 'approvals.decision' AND object_id = %s",
+                    [canonical(decision.as_record()), str(decision.pk)],
+                )
+        cursor.execute(
+            "INSERT INTO ledger_checkpoint (origin, size, note, at)"
+            ' SELECT origin, (SELECT max("index") + 1 FROM ledger_leaf), note, at FROM ledger_checkpoint'
+            " ORDER BY size DESC LIMIT 1"
+        )
 
 
 def an_approved_house(top: Any, real: int) -> list[Any]:
