@@ -69,6 +69,11 @@ class Scope:
     def covers(self, team: int | None) -> bool:
         return self.everywhere or (team is not None and team in self.teams)
 
+    def __and__(self, other: Scope) -> Scope:
+        if self.everywhere or other.everywhere:
+            return other if self.everywhere else self
+        return Scope(False, self.teams & other.teams)
+
     def q(self, path: str = "team") -> Q:
         """Filter for rows whose team, at this path, is within the scope."""
         return Q() if self.everywhere else Q(**{f"{path}__in": self.teams})

@@ -160,12 +160,13 @@ def dossier(
     latest = revisions[-1]
     acceptances = kept.accepted.get((request.version_id, request.environment, request.use), [])
     steps = reading.bearing(kept.newest.get(request.version_id, []), request.pk)
+    items = {each.pk: as_item(each) for each in evidence}
     manifest = manifest_of(
         request.version, evidence, contributors, request.policy_version, environment=request.environment,
         use=request.use, request_id=request.pk, number=latest.number, submitter=latest.submitted_by,
         form=latest.format, steps=[kept.frozen[pk] for pk in latest.step_ids if pk in kept.frozen],
         acceptances=[each for each in acceptances if each.pk in latest.acceptance_ids],
-        change=latest.material_change,
+        change=latest.material_change, items=items,
     )  # fmt: skip
     # A rejection on record binds, whatever the request's own column says.
     rejected = any(each.outcome == Decision.Outcome.REJECT for each in decisions)
@@ -179,7 +180,7 @@ def dossier(
         computed=workflow.manifest_digest(manifest),
         artifact=request.version.artifact.digest,
         decision_rule=workflow.manifest_digest(request.version.decision_rule),
-        evidence=tuple(as_item(each) for each in evidence),
+        evidence=tuple(items.values()),
         people=people_of(request, revisions, evidence, contributors),
         signatures=tuple(
             workflow.Signature(
@@ -266,7 +267,7 @@ def computed(versions: Collection[int]) -> QuerySet[Evidence]:
 
 def applying(request: ReviewRequest, change: str = workflow.HIGHEST) -> workflow.Policy:
     """What of the pinned policy applies to this request, where so much is new."""
-    return request.policy_version.rules.applying(request.version.model.tier, request.environment, request.use, change)
+    return request.policy_version.applying(request.version.model.tier, request.environment, request.use, change)
 
 
 def untouched(decision: Decision, revisions: Sequence[Revision], manifest: Mapping[str, Any]) -> frozenset[str]:

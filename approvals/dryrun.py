@@ -7,9 +7,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from django.db.models import Q
+from django.db.models.fields.json import KT
 
 from accounts.models import User
 from approvals import workflow
@@ -92,15 +94,16 @@ def people_of(manifest: dict[str, Any]) -> People:
 
 
 def items_of(wanted: Collection[int]) -> dict[int, EvidenceItem]:
+    said = (KT(f"summary__{name}") for name in ("source", "verdict", "artifact", "decision_rule", "dataset_digest"))
     rows = Evidence.objects.filter(pk__in=wanted).values_list(
-        "pk", "kind", "title", "provenance", "summary__source", "summary__verdict", "summary__artifact",
-        "summary__decision_rule", "summary__dataset_digest", "dataset__artifact__digest", "created_at",
-    )  # fmt: skip
+        "pk", "kind", "title", "provenance", *said, "dataset__artifact__digest", "created_at"
+    )
+    digest_of = cache(lambda text: workflow.manifest_digest(json.loads(text)))  # most reports share their rule
     found = {}
     for pk, kind, title, provenance, source, verdict, artifact, rule, dataset, registered, at in rows:
         found[pk] = EvidenceItem(
             str(pk), kind, title, provenance, source or "", verdict or "", artifact or "",
-            workflow.manifest_digest(rule) if rule else "", dataset or "", registered or "", at=at,
+            digest_of(rule) if rule and rule != "{}" else "", dataset or "", registered or "", at=at,
         )  # fmt: skip
     return found
 

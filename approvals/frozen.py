@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from accounts.models import User
@@ -41,16 +41,16 @@ def manifest_of(
     version: Version, evidence: Sequence[Evidence], contributors: Collection[User], policy: PolicyVersion, *,
     environment: str, use: str, request_id: int | None, number: int, submitter: User, form: str = "",
     steps: Sequence[FindingStep] = (), acceptances: Sequence[RiskAcceptance] = (),
-    change: dict[str, Any] | None = None,
+    change: dict[str, Any] | None = None, items: Mapping[int, workflow.EvidenceItem] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """The manifest of these records as they are now, as plain JSON in the form of a format, or of today's.
 
     People are in it by their opaque ids; of findings, accepted risks and `change`, how much is new, what was so when
-    they were frozen.
+    they were frozen. `items` are the evidence as values for the rules, where the caller has them.
     """
     model, rows, pins = version.model, sorted(evidence, key=lambda each: each.pk), version.pinned
-    rules = policy.rules.applying(model.tier, environment, use, change["kind"] if change else workflow.HIGHEST)
-    items = [as_item(each) for each in rows]
+    rules = policy.applying(model.tier, environment, use, change["kind"] if change else workflow.HIGHEST)
+    known = [items[each.pk] if items else as_item(each) for each in rows]
     datasets = {each.dataset.pk: each.dataset for each in rows if each.dataset is not None}
     return {
         "format": form or (CHANGE_FORMAT if change else PINNED_FORMAT if pins else FORMAT),
@@ -89,12 +89,12 @@ def manifest_of(
                 "dataset": str(row.dataset_id) if row.dataset_id else None,
                 "summary": workflow.manifest_digest(row.summary),
             }
-            for item, row in zip(items, rows, strict=True)
+            for item, row in zip(known, rows, strict=True)
         ],
         "datasets": [datasets[pk].record for pk in sorted(datasets)],
         "obligations": [
             *([workflow.UNVERIFIED.code] if pins else []),
-            *(each.code for each in workflow.limitations(rules, items)),
+            *(each.code for each in workflow.limitations(rules, known)),
         ],
         "policy": {"slug": policy.policy.slug, "version": policy.number, "digest": policy.digest},
         **({} if form == FIRST_FORMAT else reading.manifest_parts(steps, acceptances)),

@@ -253,7 +253,7 @@ def unrequested(
 ) -> GateResult:  # fmt: skip
     """No, because nobody has asked; with what would be missing under today's policy."""
     version_id, environment, use = key
-    rules = governing(bound, version, use).rules.applying(version.model.tier, environment, use)
+    rules = governing(bound, version, use).applying(version.model.tier, environment, use)
     sentence = f"Nobody has asked for approval of {version} for “{use}” in {environment}. Ask on the version's page."
     items = [as_item(each) for each in evidence]
     rule = workflow.manifest_digest(version.decision_rule)

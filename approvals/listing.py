@@ -9,8 +9,10 @@ from functools import partial
 from typing import Any
 
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 
 from accounts.models import User
+from accounts.within import Within
 from approvals import dossier as records
 from approvals import workflow
 from approvals.models import PolicyVersion, ReviewRequest
@@ -46,8 +48,26 @@ class Page:
     older: int | None
 
 
+def listed(rows: QuerySet[ReviewRequest]) -> QuerySet[ReviewRequest]:
+    return rows.select_related("version__model__team", "submitted_by")
+
+
 def visible(user: User) -> QuerySet[ReviewRequest]:
-    return ReviewRequest.objects.visible_to(user).select_related("version__model__team", "submitted_by")
+    return listed(ReviewRequest.objects.visible_to(user))
+
+
+def under_way(rows: QuerySet[ReviewRequest]) -> QuerySet[ReviewRequest]:
+    """The oldest first."""
+    return listed(rows.filter(state__in=workflow.OPEN)).order_by("submitted_at")[:AT_ONCE]
+
+
+def decided(rows: QuerySet[ReviewRequest]) -> QuerySet[ReviewRequest]:
+    """The newest first."""
+    return listed(rows.filter(closed_at__gte=Now() - RECENT)).order_by("-closed_at")[:10]
+
+
+UNDER_WAY: Within[ReviewRequest] = Within(ReviewRequest.objects, ReviewRequest.TEAM, under_way)
+DECIDED: Within[ReviewRequest] = Within(ReviewRequest.objects, ReviewRequest.TEAM, decided)
 
 
 def page(user: User, wanted: Mapping[str, Any]) -> Page:
@@ -96,15 +116,15 @@ class Inbox:
 
 def inbox(user: User) -> Inbox:
     """What waits for somebody and why, what they wait for, what was decided, and what runs out within 30 days."""
-    at = database_time()
-    under_way = list(visible(user).filter(state__in=workflow.OPEN).order_by("submitted_at")[:AT_ONCE])
-    dossiers = records.open_dossiers(under_way)
+    at, scope = database_time(), user.scope("approvals.view_request")
+    waiting = UNDER_WAY(scope)
+    dossiers = records.open_dossiers(waiting)
     persons = {
         team: [as_person(user, team), *(as_person(user, team, giver) for giver in givers_of(user, team))]
-        for team in {each.version.model.team_id for each in under_way}
+        for team in {each.version.model.team_id for each in waiting}
     }
     mine, theirs = [], []
-    for request in under_way:
+    for request in waiting:
         found = dossiers[request.pk]
         why = turn(found, persons[request.version.model.team_id], at)
         since = found.revision.submitted_at
@@ -112,8 +132,7 @@ def inbox(user: User) -> Inbox:
             mine.append(Listed(request, request.state, why, since, request.get_absolute_url()))
         elif has_part(found, user):
             theirs.append(Listed(request, request.state, waits_for(found, at), since, request.get_absolute_url()))
-    decided = visible(user).filter(closed_at__gte=at - RECENT).order_by("-closed_at")[:10]
-    return Inbox(mine, theirs, standings(list(decided)), running_out(user, at))
+    return Inbox(mine, theirs, standings(DECIDED(scope)), running_out(user, at))
 
 
 def turn(found: records.Dossier, places: Sequence[workflow.Person], at: datetime) -> str:

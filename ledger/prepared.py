@@ -65,10 +65,7 @@ class Prepared(Generic[T]):
         connection.ensure_connection()
         if made.name not in KNOWN.setdefault(connection.connection, set()):
             prepare(connection, made)
-        given: list[Any] = [values[number] for number in made.values]
-        with connection.cursor() as cursor:
-            cursor.execute(made.execute, given)
-            rows = cursor.fetchall()
+        rows = fetched(connection, made, [values[number] for number in made.values])
         if made.converters:
             rows = [converted(row, made.converters, connection) for row in rows]
         return [made.shape(row) for row in rows]
@@ -142,3 +139,11 @@ def prepare(connection: Any, made: Made[Any]) -> None:
     with connection.wrap_database_errors, connection.connection.cursor() as cursor:
         cursor.execute(f"PREPARE {made.name} AS {made.statement}", made.constants)
     KNOWN[connection.connection].add(made.name)
+
+
+@mechanical("executes what was prepared: every one is a SELECT of Django's")
+def fetched(connection: Any, made: Made[Any], given: Sequence[Any]) -> list[Sequence[Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute(made.execute, given)
+        rows: list[Sequence[Any]] = cursor.fetchall()
+    return rows

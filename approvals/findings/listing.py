@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from accounts.models import User
+from accounts.within import Within
 from approvals.findings.models import Finding, FindingStep, RiskAcceptance, StepQuerySet
 from approvals.findings.people import hands_on
 from approvals.workflow import findings as rules
@@ -43,9 +44,12 @@ class Row:
 
 def newest(user: User) -> QuerySet[FindingStep]:
     """The newest step of each finding that somebody may see."""
+    return newest_each(FindingStep.objects.filter(finding__in=Finding.objects.visible_to(user)))
+
+
+def newest_each(steps: QuerySet[FindingStep]) -> QuerySet[FindingStep]:
     last = FindingStep.objects.filter(finding=OuterRef("finding")).order_by("-number").values("pk")[:1]
-    seen = Finding.objects.visible_to(user)
-    return FindingStep.objects.with_parts().filter(finding__in=seen, pk=Subquery(last))
+    return steps.filter(pk=Subquery(last)).select_related(*FindingStep.PARTS)
 
 
 def chosen(user: User, wanted: Mapping[str, Any]) -> QuerySet[FindingStep]:
@@ -69,6 +73,8 @@ def chosen(user: User, wanted: Mapping[str, Any]) -> QuerySet[FindingStep]:
 def rows_of(steps: Iterable[FindingStep], at: datetime, known: Iterable[int] = ()) -> list[Row]:
     """Rows with the last answer of each; `known` are ids of the findings that a revision froze. One query."""
     told = list(steps)
+    if not told:
+        return []
     answers = {
         step.finding_id: step
         for step in FindingStep.objects.filter(
@@ -111,13 +117,9 @@ def of_version(version: int, at: datetime | None = None) -> list[FindingStep]:
 
 def waiting(user: User) -> list[Row]:
     """What waits for somebody: their own findings to answer, and answers that they may judge. Earliest due first."""
-    at = database_time()
-    judged = user.scope("approvals.judge_finding")
-    mine = Q(state=FindingStep.State.OPEN, owner=user)
-    theirs = Q(state=FindingStep.State.ANSWERED) & judged.q("finding__version__model__team")
-    may_judge = judged.everywhere or bool(judged.teams)
-    rows = newest(user).filter(mine | theirs if may_judge else mine).order_by("due", "pk")[:AT_ONCE]
-    found = rows_of(rows, at)
+    at, seen = database_time(), user.scope("approvals.view_request")
+    steps = TO_ANSWER(seen, user.pk) + TO_JUDGE(seen & user.scope("approvals.judge_finding"))
+    found = rows_of(sorted(steps, key=soonest)[:AT_ONCE], at)
     hands = hands_on(row.finding for row in found)
     told = []
     for row in found:
@@ -129,6 +131,23 @@ def waiting(user: User) -> list[Row]:
             why = "Yours to answer."
         told.append(Row(row.finding, row.step, row.age, row.late, row.answer, why=why))
     return told
+
+
+def soonest(step: FindingStep) -> tuple[date, int]:
+    return step.due, step.pk
+
+
+def to_answer(steps: QuerySet[FindingStep], owner: int) -> QuerySet[FindingStep]:
+    mine = newest_each(steps).filter(state=FindingStep.State.OPEN, owner=owner)
+    return mine.order_by("due", "pk")[:AT_ONCE]
+
+
+def to_judge(steps: QuerySet[FindingStep]) -> QuerySet[FindingStep]:
+    return newest_each(steps).filter(state=FindingStep.State.ANSWERED).order_by("due", "pk")[:AT_ONCE]
+
+
+TO_ANSWER: Within[FindingStep] = Within(FindingStep.objects, FindingStep.TEAM, to_answer, int)
+TO_JUDGE: Within[FindingStep] = Within(FindingStep.objects, FindingStep.TEAM, to_judge)
 
 
 def acceptances_of(version: int, until: datetime | None = None) -> QuerySet[RiskAcceptance]:

@@ -93,13 +93,14 @@ class StepQuerySet(models.QuerySet["FindingStep"]):
         return rows.order_by("finding_id", "-number").distinct("finding_id")
 
     def with_parts(self) -> StepQuerySet:
-        return self.select_related(
-            "finding__version__model__team", "finding__version__artifact", "finding__raised_by", "owner", "by"
-        )
+        return self.select_related(*FindingStep.PARTS)
 
 
 class FindingStep(models.Model):
     """What one act made of a finding: state, severity, owner and due day as they are from then on."""
+
+    TEAM = "finding__version__model__team"
+    PARTS = (TEAM, "finding__version__artifact", "finding__raised_by", "owner", "by")
 
     class Kind(models.TextChoices):
         RAISED = "raised", "Raised"

@@ -43,6 +43,8 @@ def hands_on(findings: Iterable[Finding]) -> dict[int, set[int]]:
     approval, or as somebody who owned or answered the finding at any time. Five queries, however many findings.
     """
     rows = list(findings)
+    if not rows:
+        return {}
     versions = {each.version_id for each in rows}
     in_version: dict[int, set[int]] = defaultdict(set)
     for table, path in ((Version, "pk"), (ReviewRequest, "version"), (Revision, "request__version")):

@@ -79,10 +79,19 @@ class PolicyVersion(models.Model):
     def rules(self) -> workflow.Policy:
         return rules_of(bytes(self.document))
 
+    def applying(self, tier: str, environment: str, use: str, change: str = workflow.HIGHEST) -> workflow.Policy:
+        """What of its rules applies to a request, see `workflow.Policy.applying`; worked out once."""
+        return applying_of(bytes(self.document), tier, environment, use, change)
+
 
 @lru_cache(maxsize=256)
 def rules_of(document: bytes) -> workflow.Policy:
     return workflow.read_policy(json.loads(document))
+
+
+@lru_cache(maxsize=1024)
+def applying_of(document: bytes, *asked: str) -> workflow.Policy:
+    return rules_of(document).applying(*asked)
 
 
 class BindingQuerySet(PublishedQuerySet):

@@ -24,7 +24,7 @@ PERSON = settings.AUTH_USER_MODEL
 
 class RequestQuerySet(models.QuerySet["ReviewRequest"]):
     def visible_to(self, user: Any) -> RequestQuerySet:
-        return self.filter(user.scope("approvals.view_request").q("version__model__team"))
+        return self.filter(user.scope("approvals.view_request").q(ReviewRequest.TEAM))
 
     def ended(self, version: Any) -> RequestQuerySet:
         """What was rejected, withdrawn or revoked for this version's model, or for its bytes under another name."""
@@ -40,6 +40,8 @@ class ReviewRequest(models.Model):
 
     Whether an approval holds is computed by `approvals.gate` from signatures and records, never read from here.
     """
+
+    TEAM = "version__model__team"
 
     class State(models.TextChoices):
         IN_REVIEW = "in_review", "In review"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 from approvals.workflow.evidence import EvidenceItem, evidence_gaps
 from approvals.workflow.material import HIGHEST
@@ -33,9 +34,10 @@ class Past:
     change: str = HIGHEST
 
 
-def missing(policy: Policy, past: Past) -> list[Reason]:
-    """What this policy would have missed. A signature counts for a requirement of the role in which it was given."""
-    applied = policy.applying(past.tier, past.environment, past.use, past.change)
+def missing(applied: Policy, past: Past) -> list[Reason]:
+    """What would have been missed of what applies. A signature counts for a requirement of the role in which it was
+    given.
+    """
     reasons = list(evidence_gaps(applied, past.evidence, past.artifact, past.decision_rule, past.at, past.left_out))
     left = list(past.signed)
     signers: set[str] = set()
@@ -69,9 +71,10 @@ class Tried:
 def tried(policy: Policy, pasts: Iterable[Past]) -> Tried:
     """A rejection binds under every policy, so what was rejected is never let through."""
     stopped, through, count = [], [], 0
+    applying = cache(policy.applying)  # many requests ask the same
     for past in pasts:
         count += 1
-        reasons = missing(policy, past)
+        reasons = missing(applying(past.tier, past.environment, past.use, past.change), past)
         if past.approved and reasons:
             stopped.append((past.id, reasons[0]))
         elif not past.approved and not past.rejected and not reasons:

@@ -9,11 +9,11 @@ from django.db.models import Case, F, Q, Value, When, Window
 from django.db.models.functions import RowNumber
 
 from accounts.models import User
+from accounts.within import Within
 from approvals import workflow
 from approvals.gate import GateResult, evaluate_many, snapshot
 from approvals.models import ReviewRequest
 from inference.models import Endpoint
-from ledger.prepared import Prepared
 from portal.pages.standing import Stand, best
 
 # For each model, environment and use so many of the newest versions that could be allowed are asked about.
@@ -58,11 +58,10 @@ def subject_of(one: Asked) -> tuple[int, str, str]:
 
 def asked(models: Collection[int], viewer: User) -> Any:
     """Model, version, environment, use and the place among those of its kind, the newest version first."""
-    scope = viewer.scope("approvals.view_request")
-    return ASKED(list(models)) if scope.everywhere else ASKED_IN(list(models), list(scope.teams))
+    return ASKED(viewer.scope("approvals.view_request"), list(models))
 
 
-def placed(models: Collection[int], teams: Q) -> Any:
+def placed(requests: Any, models: Collection[int]) -> Any:
     kind = Case(
         When(Q(state__in=workflow.APPROVED, revocation__isnull=True), then=Value(1)),
         When(state__in=workflow.OPEN, then=Value(2)),
@@ -73,13 +72,12 @@ def placed(models: Collection[int], teams: Q) -> Any:
         partition_by=[F("version__model"), F("environment"), F("use"), F("kind")],
         order_by=[F("version__number").desc(), F("id").desc()],
     )
-    rows = ReviewRequest.objects.filter(teams, version__model__in=models).order_by()
+    rows = requests.filter(version__model__in=models).order_by()
     chosen = rows.annotate(kind=kind).annotate(newest=newest).filter(Q(newest=1) | Q(kind__lt=3, newest__lte=WEIGHED))
     return chosen.values_list("version__model", "version", "environment", "use", "newest")
 
 
-ASKED = Prepared(lambda model: placed([model], Q()), int)
-ASKED_IN = Prepared(lambda model, team: placed([model], Q(version__model__team__in=[team])), int, int)
+ASKED = Within(ReviewRequest.objects, ReviewRequest.TEAM, lambda rows, model: placed(rows, [model]), int)
 
 
 def bound(models: Collection[int], viewer: User) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from django.db.models import Q
 
 from accounts.models import User
+from ledger.prepared import Prepared
 from registry.feeders.models import Feeder
 from registry.models import Model
 
@@ -64,8 +65,13 @@ def of_model(model: Model, viewer: User) -> Links:
 
 def of_models(models: Collection[int], viewer: User) -> dict[int, list[Link]]:
     """What feeds each of these models, by its id; in one query."""
-    rows = Feeder.objects.standing().filter(model__in=models).select_related("source").order_by("model", "id")
     found: dict[int, list[Link]] = defaultdict(list)
-    for link in links(rows, viewer):
+    for link in links(STANDING(list(models)), viewer):
         found[link.feeder.model_id].append(link)
     return found
+
+
+STANDING: Prepared[Feeder] = Prepared(
+    lambda model: Feeder.objects.standing().filter(model__in=[model]).select_related("source").order_by("model", "id"),
+    int,
+)

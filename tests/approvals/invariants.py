@@ -38,8 +38,8 @@ INVARIANTS = (
     Invariant(
         3, "The policy is pinned at submission; a new version changes nothing under way.",
         "tests/approvals/test_publishing.py::test_a_new_version_changes_nothing_under_way", "approvals/dossier.py",
-        "return request.policy_version.rules.applying(",
-        "return type(request.policy_version).objects.latest(\"number\").rules.applying(",
+        "return request.policy_version.applying(",
+        "return type(request.policy_version).objects.latest(\"number\").applying(",
     ),
     Invariant(
         4, "Nobody signs what they submitted, contributed to or produced evidence for.",
