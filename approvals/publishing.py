@@ -10,6 +10,7 @@ from accounts.services import require_reason
 from accounts.takeover.holding import require_settled
 from approvals import frameworks, workflow
 from approvals.models import Policy, PolicyBinding, PolicyVersion, Proposal
+from approvals.standing_in import SIGNS
 from approvals.workflow import InvalidPolicy
 from approvals.workflow.documents import SLUG
 from ledger.actors import Actor
@@ -19,7 +20,6 @@ from ledger.events import database_time
 from ledger.refusals import Refusal
 from registry.models import Model
 
-SIGNS = "approvals.sign_decision"
 MOST_BYTES = 100_000
 
 

@@ -15,18 +15,10 @@ from registry.attesting.models import OwnerAttestation as OwnerAttestation
 from registry.feeders.models import Feeder as Feeder
 from registry.feeders.models import FeederRemoval as FeederRemoval
 from registry.importing.models import ModelImport as ModelImport
+from registry.owned import OwnedQuerySet as OwnedQuerySet
 from registry.pinned.models import Pins
 from registry.pinned.rules import UPSTREAM
 from registry.saved.models import SavedFilter as SavedFilter
-
-
-class OwnedQuerySet(models.QuerySet[Any]):
-    """Rows with a team, seen by whoever may see that team's models."""
-
-    path = "team"
-
-    def visible_to(self, user: Any) -> Any:
-        return self.filter(user.scope("registry.view_model").q(self.path))
 
 
 class Artifact(models.Model):

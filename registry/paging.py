@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 SIZE = 50
+BLOCK = 200
 
 
 def id_of(text: str) -> int | None:
@@ -44,3 +45,11 @@ def page_of(rows: Any, given: Mapping[str, str], size: int = SIZE) -> Page:
     if not shown:
         return Page([], total=total)
     return Page(shown, shown[0].pk if newer else None, shown[-1].pk if older else None, total)
+
+
+def blocks_of(rows: Any) -> Iterator[list[Any]]:
+    """All rows by key in blocks: no more than two hundred are held at a time."""
+    found, last = rows.order_by("pk"), 0
+    while block := list(found.filter(pk__gt=last)[:BLOCK]):
+        yield block
+        last = block[-1].pk

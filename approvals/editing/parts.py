@@ -12,11 +12,11 @@ from django.http import QueryDict
 from accounts.models import Role
 from approvals import frameworks
 from approvals.forms import area
+from approvals.standing_in import SIGNS
 from approvals.workflow import CHANGE_TITLES, CHANGES_FROM
 from approvals.workflow import policy as words
 from registry.services.evidence import KINDS
 
-SIGNS = "approvals.sign_decision"
 # What comes after the largest.
 FROM_ON = {CHANGES_FROM[-1]: CHANGE_TITLES[CHANGES_FROM[-1]]}
 COMPUTED = {"bias_report": "Bias report", "explanation_report": "Explanation report"}

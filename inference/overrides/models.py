@@ -10,16 +10,12 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from ledger.canonical import timestamp
+from registry.owned import OfModelQuerySet
 
 PERSON = settings.AUTH_USER_MODEL
 # Short enough to hold an output, and too short for a story about somebody.
 SHORT = 60
 WORDS = 300
-
-
-class OfModelQuerySet(models.QuerySet[Any]):
-    def visible_to(self, user: Any) -> Any:
-        return self.filter(user.scope("registry.view_model").q("model__team"))
 
 
 class Override(models.Model):

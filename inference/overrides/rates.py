@@ -14,10 +14,10 @@ from django.db.models.functions import TruncMonth
 from audits.exports.tables import csv_text, harmless
 from inference.overrides.models import DecisionTotal, Override
 from registry.models import Model
+from registry.paging import blocks_of
 
 # So many months back, the present one included.
 MONTHS = 24
-BLOCK = 500
 COLUMNS = (
     "id", "decided_at", "environment", "version", "output", "decision", "reason", "words", "reference", "recorded_by",
     "recorded_at",
@@ -77,9 +77,7 @@ def back(day: date, months: int) -> date:
 def as_csv(rows: Any) -> Iterator[bytes]:
     """A line for each, oldest first, in blocks."""
     yield csv_text([list(COLUMNS)])
-    found, last = rows.select_related("version", "recorded_by").order_by("pk"), 0
-    while block := list(found.filter(pk__gt=last)[:BLOCK]):
-        last = block[-1].pk
+    for block in blocks_of(rows.select_related("version", "recorded_by")):
         yield csv_text([[harmless(cell) for cell in cells(row)] for row in block])
 
 

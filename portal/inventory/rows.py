@@ -18,10 +18,10 @@ from portal.inventory.standing import stands_by_model
 from portal.pages.standing import Stand
 from registry.feeders.reading import Link, of_models
 from registry.models import Evidence, Model, Version
+from registry.paging import blocks_of
 
 # What an approval is that counted once and does not any more, without anybody having ended it.
 LAPSED = ("expired", "outdated", "suspended")
-BLOCK = 200
 COLUMNS = (
     "id", "name", "short_name", "team", "owner", "risk_tier", "risk_tier_set", "latest_version",
     *(f"state_{environment}" for environment in workflow.ENVIRONMENTS), "last_test", "last_test_verdict",
@@ -112,11 +112,9 @@ def review_of(stands: Iterable[Stand], at: datetime) -> tuple[datetime | None, s
 
 
 def as_csv(rows: Any, viewer: User) -> Iterator[bytes]:
-    """A line for each model of a query, in blocks: no more than two hundred are held at a time."""
+    """A line for each model of a query, in blocks."""
     yield csv_text([list(COLUMNS)])
-    found, last = rows.order_by("pk"), 0
-    while block := list(found.filter(pk__gt=last)[:BLOCK]):
-        last = block[-1].pk
+    for block in blocks_of(rows):
         yield csv_text([[harmless(cell) for cell in cells(row)] for row in rows_of(block, viewer)])
 
 

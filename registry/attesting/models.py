@@ -9,11 +9,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from ledger.canonical import sha256, timestamp
-
-
-class OwnerAttestationQuerySet(models.QuerySet["OwnerAttestation"]):
-    def visible_to(self, user: Any) -> OwnerAttestationQuerySet:
-        return self.filter(user.scope("registry.view_model").q("model__team"))
+from registry.owned import OfModelQuerySet
 
 
 class OwnerAttestation(models.Model):
@@ -27,7 +23,7 @@ class OwnerAttestation(models.Model):
     attested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     at = models.DateTimeField(db_default=Now())
 
-    objects = OwnerAttestationQuerySet.as_manager()
+    objects = OfModelQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint("model", "year", name="attested_once_a_year")]

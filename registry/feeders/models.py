@@ -10,19 +10,17 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from ledger.canonical import sha256, timestamp
+from registry.owned import OfModelQuerySet
 
 PERSON = settings.AUTH_USER_MODEL
 
 
-class FeederQuerySet(models.QuerySet["Feeder"]):
-    def visible_to(self, user: Any) -> FeederQuerySet:
-        return self.filter(user.scope("registry.view_model").q("model__team"))
-
-    def standing(self) -> FeederQuerySet:
+class FeederQuerySet(OfModelQuerySet):
+    def standing(self) -> Any:
         """What has not been removed."""
         return self.filter(removal=None)
 
-    def with_parts(self) -> FeederQuerySet:
+    def with_parts(self) -> Any:
         return self.select_related(
             "model__team", "model__owner", "source__team", "recorded_by", "removal__removed_by"
         ).order_by("-id")

@@ -9,12 +9,11 @@ from django.db import models
 from django.db.models.functions import Now
 from django.urls import reverse
 
+from registry.owned import OwnedQuerySet
 
-class ModelImportQuerySet(models.QuerySet["ModelImport"]):
-    def visible_to(self, user: Any) -> ModelImportQuerySet:
-        return self.filter(user.scope("registry.view_model").q("team"))
 
-    def with_parts(self) -> ModelImportQuerySet:
+class ModelImportQuerySet(OwnedQuerySet):
+    def with_parts(self) -> Any:
         return self.select_related("team", "artifact", "imported_by")
 
 
