@@ -49,6 +49,16 @@ class Admission:
         self.board.used.add(terms.pk)
         return terms, served
 
+    def only_endpoint(self, authorization: bytes) -> str:
+        """The endpoint that the key predicts with. Raises Refused 401, or 404 where there is not exactly one."""
+        snapshot = self.snapshot()
+        opened = self.key(snapshot, authorization).actions
+        names = [each.name for each in snapshot.endpoints.values() if "infer" in opened.get(each.pk, ())]
+        if len(names) != 1:
+            sentence = "This key predicts with several endpoints or none. Name one: /endpoints/<name>/invocations."
+            raise Refused(404, "endpoint_needed", sentence)
+        return names[0]
+
     def key(self, snapshot: Snapshot, authorization: bytes) -> KeyTerms:
         """Raises Refused 401, in the same time for a wrong secret and for a key that does not exist."""
         scheme, _, text = authorization.decode("latin-1").partition(" ")

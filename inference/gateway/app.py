@@ -1,4 +1,7 @@
-"""The ASGI application: Open Inference Protocol, version 2. `uvicorn inference.gateway.app:application` runs it."""
+"""The ASGI application: Open Inference Protocol, version 2, and MLflow's /invocations.
+
+`uvicorn inference.gateway.app:application` runs it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ import orjson
 from django.conf import settings
 
 from inference.gateway.admission import Admission
+from inference.gateway.binary import HEADER
 from inference.gateway.board import Board, Served, clock
+from inference.gateway.forms import ROWS, TENSORS
 from inference.gateway.infer import Inference
 from inference.gateway.lease import Lease
 from inference.gateway.refused import Answer, Refused
@@ -37,7 +42,7 @@ class Headers:
     length: bytes | None = None
     request_id: bytes = b""
     encoding: bytes = b""
-    binary: bool = False
+    json_length: bytes | None = None
 
 
 def headers_of(given: Iterable[tuple[bytes, bytes]]) -> Headers:
@@ -51,8 +56,8 @@ def headers_of(given: Iterable[tuple[bytes, bytes]]) -> Headers:
             found.request_id = value
         elif name == b"content-encoding":
             found.encoding = value
-        elif name == b"inference-header-content-length":
-            found.binary = True
+        elif name == HEADER:
+            found.json_length = b"twice" if found.json_length is not None else value
     return found
 
 
@@ -86,6 +91,10 @@ class Gateway:
 
     async def answer(self, method: str, path: str, headers: Headers, receive: Receive, request_id: str) -> Answer:
         parts = path.split("/")
+        if parts[-1] == "invocations" and (len(parts) == 2 or (len(parts) == 4 and parts[1] == "endpoints")):
+            allow(method, "POST")
+            name = parts[2] if len(parts) == 4 else self.admission.only_endpoint(headers.authorization)
+            return await self.inference.answer(name, None, headers, receive, request_id, ROWS)
         if parts[1:3] != ["v2", "models"] or len(parts) < 4:
             return self.about_the_server(method, path)
         name, version, act = parts[3], None, parts[4:]
@@ -93,7 +102,7 @@ class Gateway:
             version, act = act[1], act[2:]
         if act == ["infer"]:
             allow(method, "POST")
-            return await self.inference.answer(name, version, headers, receive, request_id)
+            return await self.inference.answer(name, version, headers, receive, request_id, TENSORS)
         if act == ["ready"]:
             allow(method, "GET", "HEAD")
             _, served = self.admission.admit(headers.authorization, name, version, "metadata")
@@ -114,7 +123,7 @@ class Gateway:
         if path == "/v2/health/ready":
             left = self.admission.snapshot().until - clock()
             return as_json({"ready": True, "lease_seconds_left": round(left, 1)})
-        return as_json({"name": "countersign", "version": settings.VERSION, "extensions": []})
+        return as_json({"name": "countersign", "version": settings.VERSION, "extensions": ["binary_tensor_data"]})
 
 
 def allow(method: str, *methods: str) -> None:
@@ -125,7 +134,9 @@ def allow(method: str, *methods: str) -> None:
 
 def nothing_here() -> Refused:
     return Refused(
-        404, "not_found", "There is nothing here. The paths are those of the Open Inference Protocol, under /v2."
+        404,
+        "not_found",
+        "There is nothing here. The paths are those of the Open Inference Protocol, under /v2, and /invocations.",
     )
 
 

@@ -43,6 +43,7 @@ class Served:
     approved: Approved | None
     state: str
     reasons: tuple[Mapping[str, str], ...]
+    features: tuple[str, ...] = ()
 
     output_names: frozenset[str] = field(init=False)
 

@@ -7,17 +7,15 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 import onnxruntime as ort
-import orjson
 
 from inference.gateway.admission import Admission
 from inference.gateway.board import Approved, Board, Served, Unusable
+from inference.gateway.forms import Form
 from inference.gateway.refused import Answer, Refused, unavailable
-from inference.gateway.runner import RunFailed, Runner, taken
-from inference.gateway.tensors import Asked, read, written
+from inference.gateway.runner import RunFailed, Runner
+from inference.gateway.tensors import Asked
 from registry.onnx.decision import Output
-from registry.onnx.problems import ModelProblem
 
 if TYPE_CHECKING:
     from inference.gateway.app import Headers
@@ -45,17 +43,16 @@ class Inference:
         self.pool.shutdown(wait=False, cancel_futures=True)
 
     async def answer(
-        self, name: str, version: str | None, headers: Headers, receive: Receive, request_id: str
+        self, name: str, version: str | None, headers: Headers, receive: Receive, request_id: str, form: Form
     ) -> Answer:
         terms, served = self.admission.admit(headers.authorization, name, version, "infer")
         self.admission.spend(terms)
         runner, approved = self.runner_of(served)
-        if headers.binary or headers.encoding not in (b"", b"identity"):
-            sentence = "Only plain JSON is taken here: no compression and no binary tensors. Set binary_data=False."
-            raise Refused(415, "unsupported_media_type", sentence)
+        if headers.encoding not in (b"", b"identity"):
+            raise Refused(415, "unsupported_media_type", "Nothing compressed is taken here. Send the body as it is.")
         before = self.board.snapshot
         body = await body_of(receive, headers.length, served.max_body_bytes)
-        asked = await self.read(body, served)
+        asked = await self.understood(form, body, served, headers.json_length)
         outputs = await self.run(runner, asked)
         if self.board.snapshot is not before:
             # The world went on meanwhile: an answer leaves only if it would still be given now.
@@ -66,7 +63,7 @@ class Inference:
         # Either may also end by the clock alone.
         self.admission.snapshot()
         self.admission.approved(served)
-        return Answer(200, self.write(served, approved, asked, outputs, request_id))
+        return form.write(served, approved, asked, outputs, request_id)
 
     def runner_of(self, served: Served) -> tuple[Runner, Approved]:
         """Raises Refused 409 `not_approved`, or 503 where the approved bytes are not loaded."""
@@ -79,11 +76,10 @@ class Inference:
             raise unavailable(runner.code, runner.sentence, 10)
         return runner, served.approved
 
-    async def read(self, body: bytes, served: Served) -> Asked:
-        given = (body, served.inputs, served.output_names, served.max_rows)
+    async def understood(self, form: Form, body: bytes, served: Served, header: bytes | None) -> Asked:
         if len(body) <= INLINE_BYTES:
-            return read(*given)
-        return await self.aside(read, *given)
+            return form.read(body, served, header)
+        return await self.aside(form.read, body, served, header)
 
     async def run(self, runner: Runner, asked: Asked) -> list[Output]:
         try:
@@ -114,48 +110,6 @@ class Inference:
         self.waiting -= 1
         if not task.cancelled():
             task.exception()
-
-    def write(self, served: Served, approved: Approved, asked: Asked, outputs: list[Output], request_id: str) -> bytes:
-        """The body. Raises Refused 502 where the model's numbers are not finite or the rule cannot be applied."""
-        wanted = asked.wanted
-        tensors = [
-            written(one.name, one.values, one.classes) for one in outputs if wanted is None or one.name in wanted
-        ]
-        if wanted is None or served.decision in wanted:
-            tensors.append(written(served.decision, self.decide(approved, outputs)))
-        body = {
-            "model_name": served.name,
-            "model_version": served.version,
-            "id": asked.id or request_id,
-            "parameters": {"artifact": approved.artifact, "revision": approved.revision},
-            "outputs": tensors,
-        }
-        raw = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
-        # JSON has no NaN: it would leave as null.
-        if b"null" in raw and any(not finite(one) for one in outputs):
-            raise not_finite()
-        return raw
-
-    def decide(self, approved: Approved, outputs: list[Output]) -> Any:
-        try:
-            return approved.rule.decide(taken(outputs, approved.rule.output))
-        except ModelProblem as problem:
-            raise (
-                not_finite()
-                if problem.code == "score_not_finite"
-                else Refused(502, "decision_failed", "The signed decision rule does not fit what the model returned.")
-            ) from problem
-
-
-def finite(output: Output) -> bool:
-    return output.values.dtype.kind != "f" or bool(np.isfinite(output.values).all())
-
-
-def not_finite() -> Refused:
-    sentence = (
-        "The model answered with a number that is not finite. Check that the inputs are within what it was made for."
-    )
-    return Refused(502, "output_not_finite", sentence)
 
 
 async def body_of(receive: Receive, length: bytes | None, limit: int) -> bytes:

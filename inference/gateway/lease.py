@@ -200,6 +200,7 @@ def described(endpoint: Any, answer: Any, by_clock: Any) -> Served:
         approved=approved,
         state=answer.state if answer is not None else "unbound",
         reasons=reasons,
+        features=tuple(version.features) if version else (),
     )
 
 

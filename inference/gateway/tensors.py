@@ -1,4 +1,4 @@
-"""Tensors of the Open Inference Protocol (version 2, JSON) to arrays and back. Knows no framework."""
+"""Tensors of the Open Inference Protocol (version 2) to arrays and back. Knows no framework."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from inference.gateway import binary
 from inference.gateway.refused import Refused, wrong
 
 MAX_RANK = 8
@@ -71,12 +72,15 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request, understood: arrays by input, rows of the batch, outputs wanted (None: all), the client's own id."""
+    """A request, understood: arrays by input, rows of the batch, outputs wanted (None: all), the client's own id, and
+    which outputs are to leave as bytes after the JSON.
+    """
 
     feed: dict[str, NDArray[Any]]
     rows: int
     wanted: frozenset[str] | None
     id: str | None
+    binary: frozenset[str] = frozenset()
 
 
 def tensor(given: Mapping[str, Any]) -> Tensor:
@@ -88,9 +92,15 @@ def tensor(given: Mapping[str, Any]) -> Tensor:
     return Tensor(given["name"], DATATYPES.get(kind, kind), shape)
 
 
-def read(body: bytes, inputs: Sequence[Tensor], outputs: frozenset[str], max_rows: int) -> Asked:
-    """Understand the body of an infer request. Raises Refused 400 or 422 with the path of what is wrong."""
-    asked = loaded(body)
+def read(
+    body: bytes, inputs: Sequence[Tensor], outputs: frozenset[str], max_rows: int, header: bytes | None = None
+) -> Asked:
+    """Understand the body of an infer request. Raises Refused 400 or 422 with the path of what is wrong.
+
+    `header` is the length of the JSON, where bytes of tensors come after it.
+    """
+    text, raw = binary.parted(body, header)
+    asked = loaded(text)
     given = asked.get("inputs")
     if type(given) is not list or not given or len(given) > MAX_INPUTS:
         raise wrong("inputs", "inputs_needed", "Send `inputs`: a list with one tensor for each input of the model.")
@@ -105,11 +115,13 @@ def read(body: bytes, inputs: Sequence[Tensor], outputs: frozenset[str], max_row
             raise wrong(f"{path}.name", "input_unknown", f"The model takes {listed(known)}. Name each tensor so.")
         if name in feed:
             raise wrong(f"{path}.name", "input_twice", f"The input {name} is there twice. Send it once.")
-        array = feed[name] = array_of(entry, expected, path)
+        array = feed[name] = array_of(entry, expected, path, raw)
         rows = check_rows(array, rows, max_rows, path)
     if missing := [name for name in known if name not in feed]:
         raise wrong("inputs", "input_missing", f"The model also takes {listed(missing)}. Send all inputs.")
-    return Asked(feed, rows, wanted_outputs(asked.get("outputs"), outputs), client_id(asked.get("id")))
+    raw.finish()
+    wanted = wanted_outputs(asked.get("outputs"), outputs)
+    return Asked(feed, rows, wanted, client_id(asked.get("id")), binary.wanted(asked, wanted or outputs))
 
 
 def loaded(body: bytes) -> dict[str, Any]:
@@ -124,12 +136,16 @@ def loaded(body: bytes) -> dict[str, Any]:
     return asked
 
 
-def array_of(entry: Mapping[str, Any], expected: Tensor, path: str) -> NDArray[Any]:
+def array_of(entry: Mapping[str, Any], expected: Tensor, path: str, raw: binary.Raw | None = None) -> NDArray[Any]:
     datatype = entry.get("datatype")
     if datatype != expected.datatype:
         sentence = f"The input {expected.name} is {expected.datatype}. Send that datatype."
         raise wrong(f"{path}.datatype", "wrong_datatype", sentence)
     shape = shape_of(entry.get("shape"), expected, path)
+    size = binary.size_of(entry, path) if raw is not None else None
+    if raw is not None and size is not None:
+        kind = NUMPY[expected.datatype]
+        return finite(binary.array_of(raw.take(size, path), expected.datatype, kind, shape, path), expected, path)
     data = flat(entry.get("data"), expected.datatype, len(shape), path)
     if len(data) != math.prod(shape):
         sentence = f"The shape {list(shape)} needs {math.prod(shape):,} values; there are {len(data):,}."
@@ -140,10 +156,14 @@ def array_of(entry: Mapping[str, Any], expected: Tensor, path: str) -> NDArray[A
     except OverflowError:
         sentence = f"A number is too large or too small for {expected.datatype}. Send smaller numbers."
         raise wrong(f"{path}.data", "out_of_range", sentence) from None
+    return finite(array, expected, path).reshape(shape)
+
+
+def finite(array: NDArray[Any], expected: Tensor, path: str) -> NDArray[Any]:
     if expected.datatype in FLOATS and not np.isfinite(array).all():
-        sentence = f"A number is too large for {expected.datatype}: it would become infinite. Send finite numbers."
+        sentence = f"A number is NaN, infinite or too large for {expected.datatype}. Send finite numbers."
         raise wrong(f"{path}.data", "not_finite", sentence)
-    return array.reshape(shape)
+    return array
 
 
 def shape_of(given: Any, expected: Tensor, path: str) -> tuple[int, ...]:
@@ -214,12 +234,26 @@ def client_id(given: Any) -> str | None:
 
 def written(name: str, values: NDArray[Any], classes: Sequence[str] | None = None) -> dict[str, Any]:
     """One output tensor, flat and row-major, ready for orjson with OPT_SERIALIZE_NUMPY."""
-    datatype = NAMES.get(values.dtype, "BYTES")
+    datatype = datatype_of(values)
     data: Any = np.ascontiguousarray(values).reshape(-1)
     if datatype == "BYTES":
         data = [str(value) for value in data.tolist()]
     entry = {"name": name, "datatype": datatype, "shape": values.shape, "data": data}
     return entry if classes is None else entry | {"parameters": {"classes": list(classes)}}
+
+
+def datatype_of(values: NDArray[Any]) -> str:
+    return NAMES.get(values.dtype, "BYTES")
+
+
+def as_bytes(name: str, values: NDArray[Any], classes: Sequence[str] | None = None) -> tuple[dict[str, Any], bytes]:
+    """One output tensor whose values leave after the JSON, and those."""
+    datatype = datatype_of(values)
+    raw = binary.packed(values, datatype)
+    parameters: dict[str, Any] = {"binary_data_size": len(raw)}
+    if classes is not None:
+        parameters["classes"] = list(classes)
+    return {"name": name, "datatype": datatype, "shape": values.shape, "parameters": parameters}, raw
 
 
 def listed(names: Mapping[str, Any] | Sequence[str]) -> str:

@@ -10,8 +10,9 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -158,3 +159,36 @@ def cut(database: str) -> None:
     """Nobody gets in any more, and who is in is thrown out."""
     administrate(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')
     administrate(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")  # noqa: S608
+
+
+def infer(inside: Inside, world: Any, *, secret: Any = None, path: str = "", json: Any = None, headers: Any = None,
+    **given: Any,
+) -> httpx.Response:  # fmt: skip
+    given = given or {"json": json or body()}
+    return inside.ask(
+        "POST", f"{world.path}{path}/infer", headers={**bearer(secret or world.secret), **(headers or {})}, **given
+    )
+
+
+def swap(inside: Inside, **changes: Any) -> None:
+    """Put a changed endpoint on the board."""
+    snapshot = inside.board.snapshot
+    name, served = next(iter(snapshot.endpoints.items()))
+    inside.board.snapshot = replace(snapshot, endpoints={name: replace(served, **changes)})
+
+
+def put(inside: Inside, **methods: Any) -> None:
+    """Put another model in the place of the approved one."""
+    digest = next(iter(inside.board.runners))
+    runner = {"quick": lambda rows: True, **methods}
+    inside.board.runners[digest] = SimpleNamespace(**runner)
+
+
+def code(answer: httpx.Response, status: int) -> Any:
+    """Of a refusal that says the same in all places."""
+    told = answer.json()
+    assert (answer.status_code, told["status"]) == (status, status)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert told["request_id"] == answer.headers["x-request-id"]
+    assert told["detail"] == told["error"]
+    return told["code"]
