@@ -1,7 +1,8 @@
-"""Rows out of PostgreSQL by COPY in its binary form: no value becomes text on the way, none is held twice."""
+"""Rows out of PostgreSQL by COPY: no value is made into an object of Python on the way, none is held twice."""
 
 from __future__ import annotations
 
+import io
 import queue
 import threading
 from collections.abc import Generator, Iterator, Sequence
@@ -15,6 +16,9 @@ from ledger.door import mechanical
 T = TypeVar("T")
 SIGNATURE = b"PGCOPY\n\xff\r\n\x00"
 HEADER = len(SIGNATURE) + 8
+# COPY writes a value of text as it is, unless it holds one of these or ends a line.
+QUOTE, DELIMITER = b"\x01", b"\x02"
+VERBATIM = "FORMAT CSV, QUOTE E'\\x01', DELIMITER E'\\x02'"
 Row = tuple[bytes | None, ...]
 
 
@@ -59,6 +63,15 @@ def copied(cursor: Any, query: str, parameters: Sequence[Any] = ()) -> list[Row]
     select = cursor.mogrify(query, parameters).decode()
     cursor.copy_expert(f"COPY ({select}) TO STDOUT (FORMAT BINARY)", sink, size=1 << 16)
     return sink.rows
+
+
+@mechanical("copies lines out of the database; the statement is a SELECT in a transaction that cannot write")
+def lines_of(cursor: Any, query: str, parameters: Sequence[Any] = ()) -> bytes | None:
+    """The values of a SELECT of one column of text, verbatim and each on its line; None where one is no line."""
+    text = io.BytesIO()
+    select = cursor.mogrify(query, parameters).decode()
+    cursor.copy_expert(f"COPY ({select}) TO STDOUT ({VERBATIM})", text, size=1 << 16)
+    return None if QUOTE in text.getvalue() else text.getvalue()
 
 
 def ahead(items: Iterator[T], depth: int = 2) -> Generator[T]:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Any, NamedTuple
 
 import psycopg2
 from django.db import connection
 from psycopg2.errors import CharacterNotInRepertoire, UntranslatableCharacter
 
-from audits.exports.copying import ahead, copied
+from audits.exports.copying import ahead, lines_of
 from audits.exports.lines import lines
 from audits.exports.rows import BLOCK, SPANNED, Head, between, spanned
 from ledger.door import mechanical
 
 # The same line as `lines` writes for an entry.
 LINES = f"""
-    SELECT string_agg(concat('{{"entry":', l.index, ',"seal":"sealed","leaf_hash":"sha256:', encode(l.hash, 'hex'),
-        '","bytes":', to_json(convert_from(e.bytes, 'UTF8')), ',"disclosures":{{', t.words, E'}}}}\\n'),
-        '' ORDER BY l.index)
-    {SPANNED}
+    SELECT concat('{{"v":2,"entry":', l.index, ',"seal":"sealed","leaf_hash":"sha256:', encode(l.hash, 'hex'),
+        '","disclosures":[', t.words, '],"event":', convert_from(e.bytes, 'UTF8'), '}}')
+    {SPANNED} ORDER BY l.index
 """
 
 
@@ -74,15 +73,16 @@ def pieces(cursor: Any, size: int, turn: int, turns: int) -> Iterator[Piece]:
 
 @mechanical("sets savepoints in a transaction that cannot write")
 def text_of(cursor: Any, first: int, end: int) -> bytes:
+    text: bytes | None = None
     cursor.execute("SAVEPOINT block")
-    try:
-        ((text,),) = copied(cursor, LINES, spanned(cursor, first, end))
-    except (CharacterNotInRepertoire, UntranslatableCharacter):
-        # An entry that was altered until it is no text: PostgreSQL gives up at what is to be shown.
+    # An entry that was altered until it is no text makes PostgreSQL give up, and one that is no line shows as such.
+    with suppress(CharacterNotInRepertoire, UntranslatableCharacter):
+        text = lines_of(cursor, LINES, spanned(cursor, first, end))
+    if text is None:
         cursor.execute("ROLLBACK TO SAVEPOINT block")
         text = b"".join(lines([between(cursor, first, end)]))
     cursor.execute("RELEASE SAVEPOINT block")
-    return text or b""
+    return text
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def content_of(raw: bytes) -> dict[str, Any]:
 
 def told_of(entry: Entry) -> dict[str, str]:
     """Values of the disclosures by label."""
-    return {label: one["value"] for label, one in json.loads(b"{%s}" % entry.told).items()}
+    return {label: value for _, label, value in json.loads(b"[%s]" % entry.told)}
 
 
 def cells(entry: Entry) -> list[str]:

@@ -62,7 +62,7 @@ def take_out(auditor: Visitor, folder: Path, promise: str, say: Callable[[str, s
     The checkpoint that the last run has left there shows whether the log only grew since.
     """
     made, lines = export(auditor, "jsonl")
-    refused = sum(json.loads(json.loads(line)["bytes"])["outcome"] == "refused" for line in lines.splitlines())
+    refused = sum(json.loads(line)["event"]["outcome"] == "refused" for line in lines.splitlines())
     say("audit export", f"{made['count']} entries, {refused} of them refusals, {made['digest'][:23]}…")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     kept = folder / "checkpoint"

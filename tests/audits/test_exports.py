@@ -13,6 +13,7 @@ import sys
 import zipfile
 from contextlib import closing
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import duckdb
@@ -32,13 +33,21 @@ from audits.exports.selection import Selection
 from audits.models import Export
 from bench.filling import fill
 from bench.filling import rows as made_up
-from ledger.canonical import disclosure_bytes, sha256
+from ledger.canonical import canonical, disclosure_bytes, sha256
 from ledger.merkle import leaf_hash
 from ledger.models import Checkpoint, Event
 from tests.audits.exporting import CONSOLE, a_team_auditor, exported, wanted, written
 from tests.client.logs import SCRIPT, verifier
 
 GRANTED = Selection(filters={"event": "role.granted"})
+
+
+STRANGE = '\x01\x1f\x7f \t\r\n \\ " / ☃ \u2028 \u2029 äß \ufb33 😀,"event":'
+
+
+def opened(line: bytes) -> tuple[dict[str, Any], bytes]:
+    """A line of JSON Lines as any parser reads it, and the event's bytes cut out of it."""
+    return json.loads(line), line.removesuffix(b"}").split(b',"event":', 1)[1]
 
 
 def rows_of(body: bytes) -> list[dict[str, str]]:
@@ -52,20 +61,21 @@ class TestLines:
             by=CONSOLE, account=cast.developer, role=Role.objects.get(slug="reviewer"), team=None, reason="“quoted” \n"
         )
         export, body = exported(cast.auditor, "jsonl")
-        lines = [json.loads(line) for line in body.splitlines()]
-        for line in lines:
-            sealed = "sha256:" + leaf_hash(line["bytes"].encode()).hex()
+        lines, raws = zip(*map(opened, body.splitlines()), strict=True)
+        for line, raw in zip(lines, raws, strict=True):
+            sealed = "sha256:" + leaf_hash(raw).hex()
             assert line["leaf_hash"] == (sealed if line["seal"] == "sealed" else None)
-            content = json.loads(line["bytes"])
-            for label, told in line["disclosures"].items():
-                salt = base64.urlsafe_b64decode(told["salt"] + "==")
-                assert content["disclosures"][label] == sha256(disclosure_bytes(salt, label, told["value"]))
+            assert raw == canonical(line["event"])
+            for salt, label, value in line["disclosures"]:
+                preimage = disclosure_bytes(base64.urlsafe_b64decode(salt + "=="), label, value)
+                assert line["event"]["disclosures"][label] == sha256(preimage)
+                assert preimage in body, "the text that is hashed stands there as it is"
         sealed = [line["entry"] for line in lines if line["seal"] == "sealed"]
         assert sealed == list(range(export.tree_size))
-        pending = [json.loads(line["bytes"]) for line in lines if line["seal"] == "pending"]
+        pending = [line["event"] for line in lines if line["seal"] == "pending"]
         assert [content["event"] for content in pending] == ["role.granted", "export.requested"]
         assert pending[0]["facts"]["grant"] == str(waiting.pk)
-        assert lines[-2]["disclosures"]["reason"]["value"] == "“quoted” \n"
+        assert ["reason", "“quoted” \n"] in [told[1:] for told in lines[-2]["disclosures"]]
         assert (export.count, export.unsealed) == (len(lines), 2)
 
     def test_the_export_is_an_event_with_digest_count_range_and_tree(self, committing_db, cast, seal):
@@ -100,9 +110,7 @@ class TestLines:
         auditor = a_team_auditor(cast)
         seal()
         _, body = exported(auditor, "jsonl", team=cast.other_team)
-        assert {json.loads(json.loads(line)["bytes"])["team"] for line in body.splitlines()} == {
-            str(cast.other_team.pk)
-        }
+        assert {json.loads(line)["event"]["team"] for line in body.splitlines()} == {str(cast.other_team.pk)}
         assert Event.objects.get(event="log.exported").team_id == cast.other_team.pk
 
     def test_beginnings_of_names_and_objects_are_any_of_each(self, committing_db, cast, seal):
@@ -137,6 +145,7 @@ class TestEverything:
             with closing(psycopg2.connect(url)) as owner, owner, owner.cursor() as cursor:
                 cursor.execute("ALTER TABLE ledger_event DISABLE TRIGGER USER")
                 cursor.execute("ALTER TABLE ledger_disclosure DISABLE TRIGGER USER")
+                cursor.execute("ALTER TABLE ledger_leaf DISABLE TRIGGER USER")
                 cursor.execute(statement, given)
 
         return alter
@@ -154,18 +163,28 @@ class TestEverything:
         return b"".join(one.text for one in pieces), b"".join(lines.lines(sealed))
 
     def test_two_connections_write_the_same_also_of_what_is_no_text_any_more(self, log):
-        strange = '\x01\x1f\x7f \t\r\n \\ " / ☃ 😀'
-        log("UPDATE ledger_disclosure SET value = %s WHERE label = 'reason'", strange)
-        by_database, here = self.both()
-        assert by_database == here
-        assert json.dumps(strange, ensure_ascii=False).encode() in here
+        log("UPDATE ledger_disclosure SET value = %s WHERE label = 'reason'", STRANGE)
         change = "UPDATE ledger_event SET bytes = %s WHERE id = (SELECT event_id FROM ledger_leaf WHERE index = %s)"
-        log(change, b"\xff\xfe no text", BLOCK + 7)
-        log(change, b"nothing \0 ends here", 5)
+        odd = canonical({"facts": {STRANGE: [STRANGE, 1.5]}, "event": "x"})
+        log(change, odd, 11)
+        log("UPDATE ledger_leaf SET hash = %s WHERE index = 11", leaf_hash(odd))
         by_database, here = self.both()
         assert by_database == here
-        assert "\ufffd\ufffd no text".encode() in here
-        assert b"nothing \\u0000 ends here" in here
+        assert json.dumps(STRANGE, ensure_ascii=False).encode() in here
+        for number, line in enumerate(here.split(b"\n")[:-1]):
+            read, raw = opened(line)
+            assert (read["entry"], read["leaf_hash"]) == (number, "sha256:" + leaf_hash(raw).hex())
+        assert opened(here.split(b"\n")[11])[1] == odd
+        for place, altered, shown in [
+            (BLOCK + 7, b"\xff\xfe no text", "\ufffd\ufffd no text"),
+            (5, b"nothing \0 ends here", "nothing \0 ends here"),
+            (2 * BLOCK + 3, b'{}}\n{"entry":1', '{}}\n{"entry":1'),
+            (2 * BLOCK + 4, b"\x01quoted\x02", "\x01quoted\x02"),
+        ]:
+            log(change, altered, place)
+            by_database, here = self.both()
+            assert by_database == here
+            assert opened(here.split(b"\n")[place])[0]["event"] == shown, "it shows, and ends no line"
 
     def test_in_a_larger_transaction_it_sees_what_only_that_sees(self, db, cast, seal):
         seal()
@@ -244,7 +263,7 @@ class TestPdf:
 
     def test_it_says_who_did_what_in_words(self, committing_db, cast):
         event = Event.objects.filter(event="role.granted").order_by("id")[0]
-        told = b'"actor_name":{"salt":"x","value":"Console"},"reason":{"salt":"x","value":"the cast"}'
+        told = b'["x","actor_name","Console"],["x","reason","the cast"]'
         shown = document.shown(Entry(1200, bytes(event.bytes), told))
         words = dict(shown["rows"])
         assert (shown["number"], shown["what"], shown["digest"]) == ("1,200", "Role granted", event.digest)

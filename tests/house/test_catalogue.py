@@ -127,15 +127,15 @@ def test_the_program_in_the_documents_checks_an_export(tmp_path, db, cast, setti
 
     page = (ROOT / "docs" / "audit-log.md").read_text(encoding="utf-8")
     program = (
-        re.search(r"^    import base64.*?(?=^\S)", page, re.MULTILINE | re.DOTALL)[0].replace("\n    ", "\n").lstrip()
+        re.search(r"^    import hashlib, json.*?(?=^\S)", page, re.MULTILINE | re.DOTALL)[0].replace("\n    ", "\n").lstrip()
     )
     (tmp_path / "check.py").write_text(program, encoding="utf-8")
     with snapshot() as cursor:
         good = b"".join(lines(entries(cursor, head_of(cursor, settings.LOG_ORIGIN), None)))
-    reason = b'"value":"the cast"'
+    reason = b'"reason","the cast"'
     for export, status in [
         (good, 0),
-        (good.replace(reason, b'"value":"the past"', 1), 1),
+        (good.replace(reason, b'"reason","the past"', 1), 1),
         (good.replace(b"console", b"consola", 1), 1),
     ]:
         done = subprocess.run([sys.executable, tmp_path / "check.py"], input=export, capture_output=True, check=False)
