@@ -12,7 +12,7 @@ from django import forms
 from django.db.models import Q
 
 from accounts.models import Team, User
-from audits.search import Found, has_a_word, saying, waiting
+from audits.search import GOES_ON, Found, has_a_word, saying, waiting
 from ledger.canonical import uuid7
 from ledger.models import Event, EventQuerySet
 
@@ -111,10 +111,14 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
         if not given["text"]:
             events: EventQuerySet = self.qs
             return events
-        hints = [[given[name]] for name in ("event", "outcome", "object_type", "object_id") if given[name]]
+        hints = [[given[name]] for name in ("outcome", "object_type", "object_id") if given[name]]
+        if given["event"]:
+            hints.append([given["event"] + GOES_ON])
         if given["actor"] and len(self.meant) <= SEVERAL:
-            # The last part of an opaque id tells it apart; the others would only be more to look for.
-            hints.append([said.rsplit("-", 1)[-1] if is_event_id(said) else said for said in self.meant])
+            # The last part of an opaque id tells it apart; the others would only be more to look for. What was said is
+            # hardly ever an id itself, but often a word that many entries have.
+            known = [one for one in self.meant if is_event_id(one) or Event.objects.filter(actor_id=one).exists()]
+            hints.append([one.rsplit("-", 1)[-1] if is_event_id(one) else one for one in known or self.meant])
         return Found(self.without_text, given["text"], hints)
 
     @property

@@ -22,10 +22,14 @@ from django.db.models.expressions import Col, RawSQL
 from django.db.models.lookups import Lookup
 from django.db.models.sql.where import AND, WhereNode
 
+from audits.spans import Spans, between, covering
 from ledger.door import mechanical
 from ledger.models import Checkpoint, Disclosure, Event, EventQuerySet, Leaf, Pending, Search
 
 BOUNDS = ("gt", "gte", "lt", "lte")
+MOST_SPANS = 128  # spans of time that are asked for one after the other
+MOST_BEGINNINGS = 16  # the same for the beginning of a word, all rows of which the index gathers each time
+GOES_ON = "*"
 # OFFSET 0 keeps the planner from turning these round: an event after the other, until there are enough.
 NEAR_SQL = """
 SELECT chosen.id FROM ({chosen}) AS chosen (id), LATERAL (
@@ -42,11 +46,23 @@ SELECT event_id FROM (
 ) AS said WHERE words @@ ledger_asked(%s) LIMIT %s
 """
 OF_SQL = """
-WITH source AS MATERIALIZED ({source})
-SELECT chosen.event_id FROM (SELECT event_id FROM source ORDER BY event_id {direction} OFFSET 0) AS chosen,
-LATERAL ({event} OFFSET 0) AS event LIMIT %s
+SELECT chosen.event_id FROM ({source} OFFSET 0) AS chosen, LATERAL ({event} OFFSET 0) AS event LIMIT %s
+"""
+IN_ORDER_SQL = """
+WITH source AS MATERIALIZED ({source}) SELECT event_id FROM source ORDER BY event_id {direction}
 """
 INDEXED = "SELECT event_id FROM ledger_search WHERE words @@ ({asked})"
+# The same, a span of time after the other (`ledger_spans`): the index goes past what lies in others, and nothing more
+# is asked for once there are enough.
+ALONG_TIME_SQL = """
+SELECT said.event_id FROM generate_series(%s, %s, %s) AS span, LATERAL (
+    {indexed} AND words @@ concat('@', %s, '/', span)::tsquery {beyond} ORDER BY event_id {direction} OFFSET 0
+) AS said
+"""
+ENDS_SQL = """
+SELECT ({edge}), (SELECT event_id FROM ledger_search ORDER BY event_id LIMIT 1),
+    (SELECT event_id FROM ledger_search ORDER BY event_id DESC LIMIT 1)
+"""
 # `ledger_search` is filled in the order of the leaves.
 FRESH = """
 SELECT event_id FROM ledger_pending UNION ALL
@@ -103,6 +119,11 @@ def saying(events: EventQuerySet, text: str) -> EventQuerySet:
     return events.filter(pk__in=indexed.union(fresh, all=True))
 
 
+def query_of(text: str) -> str:
+    """SQL that makes a query of words of a text, which is its parameter."""
+    return "ledger_asked(%s)" if text.endswith(GOES_ON) else "array_to_string(ledger_lexemes(%s), ' & ')::tsquery"
+
+
 def has_a_word(text: str) -> bool:
     return any(letter.isalnum() for letter in text)
 
@@ -117,14 +138,25 @@ def chosen_by_id(condition: WhereNode) -> bool:
     )  # fmt: skip
 
 
+def bounds_of(condition: WhereNode) -> tuple[uuid.UUID, uuid.UUID]:
+    """The lowest and the highest id that events can have, as far as conditions say so by themselves."""
+    lowest, highest = uuid.UUID(int=0), uuid.UUID(int=2**128 - 1)
+    for one in condition.children:
+        if isinstance(one, Lookup) and chosen_by_id(WhereNode([one], condition.connector, condition.negated)):
+            if one.lookup_name in ("gt", "gte"):
+                lowest = max(lowest, one.rhs)
+            else:
+                highest = min(highest, one.rhs)
+    return lowest, highest
+
+
 @dataclass(frozen=True)
 class Reach:
-    """How far `Found` goes before it changes its way: events looked through at first, rows of the index of words that
-    are gathered at once, and events looked through where there would be more."""
+    """How far `Found` goes before it changes its way: events looked through at first, and rows of the index of words
+    that are gathered at once. More than that are asked for by spans of time."""
 
     near: int = 1_000
-    rare: int = 5_000
-    wide: int = 10_000
+    rare: int = 300
 
 
 class Found:
@@ -134,7 +166,7 @@ class Found:
     the next few events, and gathering all its rows from the index of words would take long; those of others are few.
 
     `hints` say what else each of `events` must say, one of the texts of each: so that the index of words leaves out
-    what other filters would take away.
+    what other filters would take away. Their words are whole; after a `*` the last one may go on.
     """
 
     def __init__(
@@ -159,7 +191,7 @@ class Found:
         return other
 
     def __getitem__(self, part: slice) -> list[Event]:
-        """Eight queries at most, however many events."""
+        """Seven queries at most, however many events."""
         try:
             ids = self._ids(part.stop)
         except EmptyResultSet:
@@ -170,17 +202,12 @@ class Found:
     def _ids(self, count: int) -> list[uuid.UUID]:
         indexed, given = self._indexed()
         # Where other filters are in the index too, the events that they choose may be far apart and slow to find.
-        found = [] if self.hints else self._near(count, self.reach.near)
+        found = [] if self.hints else self._near(count)
         if len(found) < count:
             if self._expected(indexed, given) <= self.reach.rare:
-                found = self._of(indexed, given, self.events, count)
+                found = self._of(*self._in_order(indexed, given), self.events, count)
             else:
-                reach = self.reach.near
-                if found or self.hints:  # where none of the next says it, some more hardly will
-                    reach = self.reach.wide
-                    found = self._near(count, reach)
-                if len(found) < count and (edge := self._edge(reach)):
-                    found += self._far(edge, count - len(found))
+                found += self._beyond(count - len(found))
         return sorted({*found, *self._fresh(count)}, reverse=self.newest_first)[:count]
 
     @mechanical("asks the planner what it expects of a SELECT, which is not run")
@@ -191,40 +218,81 @@ class Found:
             ((plan,),) = cursor.fetchall()
         return int(plan[0]["Plan"]["Plan Rows"])
 
-    def _near(self, count: int, reach: int) -> list[uuid.UUID]:
+    def _near(self, count: int) -> list[uuid.UUID]:
         """Among the next events by looking at the words of each."""
-        chosen, given = self._next(reach).query.sql_with_params()
+        chosen, given = self._next().query.sql_with_params()
         way = ALONG_SQL if chosen_by_id(self.events.query.where) else NEAR_SQL
         return self._run(way.format(chosen=chosen, direction=self._direction), [*given, self.text, count])
 
-    def _edge(self, reach: int) -> uuid.UUID | None:
-        """Where `_near` ends; None where there is nothing after it."""
-        return next(iter(self._next(reach)[reach - 1 :]), None)
+    def _beyond(self, count: int) -> list[uuid.UUID]:
+        """By the index of words, from where `_near` ends or, with hints, from the beginning.
 
-    def _far(self, edge: uuid.UUID, count: int) -> list[uuid.UUID]:
-        """Beyond the edge by the index of words."""
-        side = "<" if self.newest_first else ">"
+        For a whole word the index goes past all that lies in other spans of time, but of a beginning it gathers all
+        rows first. So the whole word is looked for, and beginnings only as far as that was not enough.
+        """
+        edge, first, last = self._ends()
+        if first is None or (edge is None and not self.hints):
+            return []
+        lowest, highest = bounds_of(self.events.query.where)
+        first, last = max(first, lowest), min(last, highest)
+        if edge is not None:
+            first, last = (first, min(last, edge)) if self.newest_first else (max(first, edge), last)
+        found = self._along_time(between(first, last, MOST_SPANS), edge, count, whole=True)
+        if len(found) < count:
+            return self._along_time(between(first, last, MOST_BEGINNINGS), edge, count, whole=False)
+        first, last = (found[-1], last) if self.newest_first else (first, found[-1])
         indexed, given = self._indexed()
-        return self._of(f"{indexed} AND event_id {side} %s", [*given, edge], self.events, count)
+        beyond, after = self._past(edge)
+        source = f"{indexed} AND words @@ %s::tsquery AND event_id BETWEEN %s AND %s {beyond}"
+        given = [*given, covering(first, last), first, last, *after]
+        return self._of(*self._in_order(source, given), self.events, count)
 
-    def _indexed(self) -> tuple[str, list[str]]:
-        """Ids that the index of words has for the text and the hints; those with no word in them are left out."""
-        groups = [[self.text], *(group for group in self.hints if all(map(has_a_word, group)))]
-        asked = " && ".join("(" + " || ".join(["ledger_asked(%s)"] * len(group)) + ")" for group in groups)
-        return INDEXED.format(asked=asked), [text for group in groups for text in group]
+    @mechanical("asks for one event, and for the first and the last row of an index")
+    def _ends(self) -> tuple[uuid.UUID | None, ...]:
+        """Where `_near` ends, None where there is nothing after it; the first and the last id in the index."""
+        edge, given = "NULL", list[Any]()
+        if not self.hints:
+            edge, given = self._next()[self.reach.near - 1 :].query.sql_with_params()
+        with connection.cursor() as cursor:
+            cursor.execute(ENDS_SQL.format(edge=edge), given)
+            ends: tuple[uuid.UUID | None, ...] = cursor.fetchone()
+        return ends
+
+    def _along_time(self, spans: Spans, edge: uuid.UUID | None, count: int, *, whole: bool) -> list[uuid.UUID]:
+        """One span after the other, beyond the edge."""
+        indexed, words = self._indexed(whole=whole)
+        beyond, after = self._past(edge)
+        sql = ALONG_TIME_SQL.format(indexed=indexed, beyond=beyond, direction=self._direction)
+        way = (spans.last, spans.first, -1) if self.newest_first else (spans.first, spans.last, 1)
+        return self._of(sql, [*way, *words, spans.bits, *after], self.events, count)
+
+    def _past(self, edge: uuid.UUID | None) -> tuple[str, list[uuid.UUID]]:
+        return ("", []) if edge is None else (f"AND event_id {'<' if self.newest_first else '>'} %s", [edge])
+
+    def _indexed(self, *, whole: bool = False) -> tuple[str, list[Any]]:
+        """Ids that the index of words has for the text, its last word too only as a whole one if `whole`, and the
+        hints; those with no word in them are left out."""
+        text = self.text if whole else self.text + GOES_ON
+        groups = [[text], *(group for group in self.hints if all(map(has_a_word, group)))]
+        asked = " && ".join("(" + " || ".join(map(query_of, group)) + ")" for group in groups)
+        return INDEXED.format(asked=asked), [one.removesuffix(GOES_ON) for group in groups for one in group]
+
+    def _in_order(self, source: str, given: list[Any]) -> tuple[str, list[Any]]:
+        return IN_ORDER_SQL.format(source=source, direction=self._direction), given
 
     def _fresh(self, count: int) -> list[uuid.UUID]:
         """Among those that have no row in the index yet."""
-        return self._of(FRESH, [], self.events.filter(Says(words_of_event(), asked(self.text))), count)
+        return self._of(*self._in_order(FRESH, []), self.events.filter(Says(words_of_event(), asked(self.text))), count)
 
-    def _next(self, reach: int) -> Any:
-        return self.events.order_by("-pk" if self.newest_first else "pk").values_list("pk", flat=True)[:reach]
+    def _next(self) -> Any:
+        ids = self.events.order_by("-pk" if self.newest_first else "pk").values_list("pk", flat=True)
+        return ids[: self.reach.near]
 
     def _of(self, source: str, given: list[Any], events: EventQuerySet, count: int) -> list[uuid.UUID]:
-        """The first of the ids from `source` that are of `events`."""
+        """The first of the ids from `source`, in its order, that are of `events`."""
         one = events.filter(pk=RawSQL("chosen.event_id", [])).order_by().values("pk")
         sql, more = one.query.sql_with_params()
-        return self._run(OF_SQL.format(source=source, direction=self._direction, event=sql), [*given, *more, count])
+        return self._run(OF_SQL.format(source=source, event=sql), [*given, *more, count])
 
     @mechanical("runs the statements of this module, which only read")
     def _run(self, sql: str, given: list[Any]) -> list[uuid.UUID]:

@@ -127,7 +127,9 @@ def test_the_program_in_the_documents_checks_an_export(tmp_path, db, cast, setti
 
     page = (ROOT / "docs" / "audit-log.md").read_text(encoding="utf-8")
     program = (
-        re.search(r"^    import hashlib, json.*?(?=^\S)", page, re.MULTILINE | re.DOTALL)[0].replace("\n    ", "\n").lstrip()
+        re.search(r"^    import hashlib, json.*?(?=^\S)", page, re.MULTILINE | re.DOTALL)[0]
+        .replace("\n    ", "\n")
+        .lstrip()
     )
     (tmp_path / "check.py").write_text(program, encoding="utf-8")
     with snapshot() as cursor:
