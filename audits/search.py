@@ -231,7 +231,7 @@ class Found:
         rows first. So the whole word is looked for, and beginnings only as far as that was not enough.
         """
         edge, first, last = self._ends()
-        if first is None or (edge is None and not self.hints):
+        if first is None or last is None or (edge is None and not self.hints):
             return []
         lowest, highest = bounds_of(self.events.query.where)
         first, last = max(first, lowest), min(last, highest)
