@@ -116,6 +116,7 @@ def test_the_mean_distance_of_a_binomial_share_is_exact() -> None:
 
 
 def test_a_group_without_rows_has_no_error() -> None:
-    nothing = calibration.Bins(*(np.zeros(3) for _ in range(5)), np.full(3, np.nan))
+    zero = np.zeros(3)
+    nothing = calibration.Bins(zero, zero, zero, zero, zero, np.full(3, np.nan))
     assert math.isnan(calibration.expected_error(nothing))
     assert math.isnan(calibration.error_by_chance(nothing))
