@@ -19,7 +19,14 @@ from accounts.asking import asker
 from fairness.presenting import TESTABLE
 from fairness.reports import content_of, reports, visible_report
 from fairness.rules import COMPARISONS, DEFAULT_RULE
-from fairness.services import SOURCES, request_bias_report, request_explanation_report
+from fairness.services import (
+    MAX_PREDICTIONS,
+    SOURCES,
+    request_bias_report,
+    request_explanation_report,
+    submit_predictions,
+)
+from fairness.submitting import SCALES, TASKS
 from jobs.api import JobSerializer
 from registry.api.answers import BYTES, NOT_MODIFIED, EvidenceOut, with_etag
 from registry.downloads import attachment
@@ -49,6 +56,64 @@ class DisparityRuleInput(serializers.Serializer[Any]):
 class BiasInput(serializers.Serializer[Any]):
     dataset = VisibleDataset()
     source = serializers.ChoiceField(list(SOURCES.items()), help_text="Whose decisions")  # type: ignore[assignment]
+    sensitive = serializers.ListField(
+        child=serializers.CharField(max_length=200), required=False, allow_null=True, default=None,
+        help_text="Columns to compare by; all that are marked sensitive when left out",
+    )  # fmt: skip
+    rule = DisparityRuleInput(required=False, allow_null=True, default=None)
+
+
+@extend_schema_field(
+    {
+        "type": "array",
+        "maxItems": MAX_PREDICTIONS,
+        "items": {"oneOf": [{"type": "number"}, {"type": "string"}, {"type": "boolean"}]},
+    }
+)
+class PredictionsField(serializers.Field[Any, Any, Any, Any]):
+    """A list of plain values, looked at one by one by the service."""
+
+    default_error_messages = {
+        "no_list": "Send a list with one value a row.",
+        "too_long": f"At most {MAX_PREDICTIONS:,} predictions are taken here. Register more as a column of a dataset.",
+    }
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, list):
+            self.fail("no_list")
+        if len(data) > MAX_PREDICTIONS:
+            self.fail("too_long")
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+class SubmittedInput(serializers.Serializer[Any]):
+    """Predictions made elsewhere: sent along, or columns of the dataset."""
+
+    dataset = VisibleDataset()
+    predictions = PredictionsField(
+        required=False, allow_null=True, default=None,
+        help_text="One value a row, in the dataset's order; its prediction or score column when left out",
+    )  # fmt: skip
+    task = serializers.ChoiceField(list(TASKS.items()), default="binary", help_text="What they are")
+    at_least = serializers.FloatField(
+        required=False, allow_null=True, default=None,
+        help_text="They are scores or numbers, and positive from here on",
+    )  # fmt: skip
+    scale = serializers.ChoiceField(
+        list(SCALES.items()), required=False, allow_null=True, default=None,
+        help_text="Probabilities are checked to lie between 0 and 1",
+    )  # fmt: skip
+    outcome = serializers.CharField(
+        max_length=200, required=False, allow_null=True, default=None,
+        help_text="The column to compare with; the label when left out",
+    )  # fmt: skip
+    positive = serializers.CharField(
+        max_length=80, required=False, allow_null=True, default=None,
+        help_text="The outcome's positive class; the dataset's when left out",
+    )  # fmt: skip
     sensitive = serializers.ListField(
         child=serializers.CharField(max_length=200), required=False, allow_null=True, default=None,
         help_text="Columns to compare by; all that are marked sensitive when left out",
@@ -98,6 +163,20 @@ class BiasReports(APIView):
     def post(self, request: Request, pk: int) -> Response:
         version = visible_version(request, pk)
         job = request_bias_report(by=asker(request), version=version, **read(BiasInput, request))
+        return Response(JobSerializer(job).data, status=202)
+
+
+class SubmittedBiasReports(APIView):
+    """Have groups compared by predictions that were made elsewhere, for example in a notebook; the report says so."""
+
+    permissions = {"POST": "fairness.request_report"}
+
+    @extend_schema(
+        summary="Ask for a bias report on submitted predictions", request=SubmittedInput, responses={202: JobSerializer}
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        version = visible_version(request, pk)
+        job = submit_predictions(by=asker(request), version=version, **read(SubmittedInput, request))
         return Response(JobSerializer(job).data, status=202)
 
 
@@ -152,6 +231,9 @@ class ReportContent(APIView):
 
 routes = [
     path("versions/<int:pk>/bias-reports/", BiasReports.as_view(), name="api-bias-reports"),
+    path(
+        "versions/<int:pk>/submitted-bias-reports/", SubmittedBiasReports.as_view(), name="api-submitted-bias-reports"
+    ),
     path("versions/<int:pk>/explanation-reports/", ExplanationReports.as_view(), name="api-explanation-reports"),
     path("reports/", ReportList.as_view(), name="api-reports"),
     path("reports/<int:pk>/", ReportDetail.as_view(), name="api-report"),

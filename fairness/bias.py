@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairness import cells as reduce
-from fairness import tables
+from fairness import sections, tables
+from fairness.collecting import Collector
 from fairness.dataset import Source, opened
 from fairness.metrics import NAMES, UNKNOWN, Cells
 from fairness.problems import DataProblem
 from fairness.roles import Roles
 from fairness.rules import DEFAULT_RULE, Rule
+from fairness.submitting import Beside, Scale, Task, joined, submitted_cells
 from registry.onnx.decision import DecisionRule
 from registry.onnx.facts import Limits
 from registry.onnx.feeding import wanted_columns
@@ -54,10 +56,13 @@ def bias_report(
     at_least: float | None = None,
     tested: Sequence[str] = (),
     reference: Mapping[str, str] | None = None,
+    task: Task = "binary",
+    scale: Scale | None = None,
     weight_kind: tables.WeightKind = "survey",
     depth: int = 2,
     dataset_digest: str | None = None,
     model_digest: str | None = None,
+    predictions_digest: str | None = None,
     revision: str = "",
     limits: Limits | None = None,
     progress: Progress = quiet,
@@ -65,7 +70,8 @@ def bias_report(
     """Reads the dataset once and reports. Raises DataProblem, ModelProblem, and whatever `progress` raises.
 
     historical: the label is itself the decision. model: decisions are made here, by `model` under the rule `decision`.
-    submitted: from `predictions` (one a row), the column roles.prediction, or roles.score from `at_least` on.
+    submitted: from `predictions` (one a row), the column roles.prediction, or roles.score from `at_least` on. `task`
+    says what they are (see `fairness.submitting`), and `scale` whether scores are probabilities, which is then checked.
     `tested` names the attributes under test (default: all); `depth` up to 3 adds intersections, which are exploratory.
     `progress(fraction, phase)` may raise to stop.
     """
@@ -75,7 +81,7 @@ def bias_report(
     inputs: dict[str, Any] = {
         "dataset": dataset_digest or file_digest(dataset),
         "model": (model_digest or file_digest(model)) if model and source == "model" else None,
-        "predictions": hashlib.sha256(np.ascontiguousarray(predictions).tobytes()).hexdigest()
+        "predictions": (predictions_digest or hashlib.sha256(canonical_bytes(predictions.tolist())).hexdigest())
         if predictions is not None
         else None,
     }
@@ -91,12 +97,20 @@ def bias_report(
         "weight_kind": weight_kind if roles.weight else None,
         "depth": depth,
     }
+    if source == "submitted":
+        parameters |= {"task": task, "scale": scale}
     seed = hashlib.sha256(canonical_bytes({"inputs": inputs, "parameters": parameters})).hexdigest()
+    beside = Beside(scale=scale)
     with opened(dataset) as data:
-        counted = _count(data, roles, positive, source, model, decision, predictions, at_least, limits, progress)
+        data, given = joined(data, roles, predictions, at_least is not None and task != "multiclass")
+        if source == "submitted":
+            counted = submitted_cells(data, given, positive, task, at_least, beside)
+        else:
+            counted = _count(data, roles, positive, source, model, decision, limits, progress, beside)
         rows, kind = data.rows, data.kind
     progress(0.85, "Computing intervals")
     report = _assemble(counted, roles, rule, parameters, int(seed[:12], 16))
+    sections.extend(report, beside, roles.sensitive, parameters["weight_kind"] or "survey", rule.confidence)
     report["provenance"] = {
         "calculated_by": "portal",
         "decisions": {
@@ -136,10 +150,9 @@ def _count(
     source: Origin,
     model: Path | None,
     decision: Mapping[str, Any] | None,
-    predictions: NDArray[Any] | None,
-    at_least: float | None,
     limits: Limits | None,
     progress: Progress,
+    beside: Beside,
 ) -> Cells:
     if source == "historical":
         return reduce.historical_cells(data, roles, positive)
@@ -147,16 +160,6 @@ def _count(
     def step(done: int) -> None:
         progress(0.05 + 0.79 * done / data.rows, "Scoring rows")
 
-    if source == "submitted":
-        if predictions is None:
-            return reduce.column_cells(data, roles, positive, at_least)
-        if len(predictions) != data.rows:
-            raise DataProblem(
-                "predictions_differ",
-                f"There are {len(predictions):,} predictions for {data.rows:,} rows. Submit one prediction a row, in "
-                "the dataset's order.",
-            )
-        return reduce.scored_cells(data, roles, positive, reduce.given_predictions(predictions), (), (), step)
     if model is None or decision is None:
         raise ValueError("a report on a model needs its file and its decision rule")
     made = DecisionRule.from_mapping(decision)
@@ -164,15 +167,26 @@ def _count(
         columns = wanted_columns(scorer.facts.inputs, data.columns, roles.features)
         text = {t.name for t in scorer.facts.inputs if t.type == "tensor(string)"}
         words = tuple(c for c in columns if c in text)
-        return reduce.scored_cells(
+        collector = Collector(data, roles, positive)
+        last: list[NDArray[np.float64]] = []
+
+        def predict(batch: dict[str, NDArray[Any]]) -> NDArray[np.bool_]:
+            last[:] = [made.scores(scorer.run(batch, made.output, roles.features))]
+            return made.yes(last[0])
+
+        counted = reduce.scored_cells(
             data,
             roles,
             positive,
-            lambda batch: made.decide(scorer.run(batch, made.output, roles.features)),
+            predict,
             tuple(c for c in columns if c not in text),
             words,
             step,
+            also=lambda columns: collector.add(columns, last[0]),
         )
+        if made.kind == "threshold":
+            beside.collector = collector
+        return counted
 
 
 def _assemble(counted: Cells, roles: Roles, rule: Rule, parameters: Mapping[str, Any], seed: int) -> dict[str, Any]:

@@ -7,16 +7,18 @@ the sums do not depend on the order in which threads finish.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fairness.classes import canonical as canonical
+from fairness.classes import check_classes, positive_class, same_classes
+from fairness.classes import same_class as same_class
 from fairness.dataset import Source
-from fairness.metrics import UNKNOWN, Cells, Ints
+from fairness.metrics import Cells, Ints
+from fairness.multiclass import ClassCells
 from fairness.problems import DataProblem
 from fairness.roles import Roles
 
@@ -24,23 +26,9 @@ MAX_LEVELS = 100
 MAX_CELLS = 50_000
 # The largest weight becomes a whole number of so many bits; 38 decimal digits then hold the sum of 2^36 of them.
 BITS = 90
-WHOLE = re.compile(r"^([+-]?\d+)\.0+$")
 Raw = dict[tuple[str, ...], list[int]]
 Predict = Callable[[dict[str, NDArray[Any]]], NDArray[Any]]
-
-
-def canonical(value: object) -> str:
-    """A value as the text by which groups and classes are named: 1, 1.0 and "1.0" are all "1"; missing is unknown."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return UNKNOWN
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    text = str(value).strip()
-    if isinstance(value, float | Decimal):
-        text = format(Decimal(text), "f")
-    whole = WHOLE.match(text)
-    text = whole.group(1) if whole else text
-    return text or UNKNOWN
+Also = Callable[[dict[str, Any]], None]
 
 
 def historical_cells(source: Source, roles: Roles, positive: object) -> Cells:
@@ -67,6 +55,44 @@ def column_cells(source: Source, roles: Roles, positive: object, at_least: float
     )
 
 
+def outcome_cells(source: Source, roles: Roles, column: str, at_least: float) -> Cells:
+    """Cells of a numeric outcome and its prediction, either of which is positive from `at_least` on."""
+    source.numeric([roles.label, column])
+    label = source.number(roles.label)
+    low, high = (x.to_pyarrow().as_py() for x in (label.min(), label.max()))
+    if high < at_least or low >= at_least:
+        raise DataProblem(
+            "one_class",
+            f"Column {roles.label!r} goes from {low:g} to {high:g}, so no row lies on the other side of {at_least:g}. "
+            "Choose a threshold within that range.",
+            column=roles.label,
+        )
+    return _cells(
+        source, roles, "true", lambda table: source.number(column) >= at_least, True, label=label >= at_least
+    )  # fmt: skip
+
+
+def class_cells(source: Source, roles: Roles, positive: object) -> ClassCells:
+    """Counts of an outcome with several classes by what was predicted."""
+    assert roles.prediction is not None
+    scale = _check(source, roles, [roles.prediction])
+    raw: Raw = {}
+    _add(raw, _grouped(source.con, source.table, source.table, roles, source.table[roles.prediction], scale))
+    _check_levels(source, raw, roles)
+    labels = {key[-2] for key in raw}
+    check_classes(source, roles.label, labels, positive)
+    named = same_classes(source, roles, labels, {key[-1] for key in raw})
+    classes = tuple(sorted(labels))
+    groups = tuple(sorted({key[:-2] for key in raw}))
+    n: Ints = np.zeros((len(groups), len(classes), len(classes)), dtype=np.int64)
+    w, w2 = np.zeros(n.shape), np.zeros(n.shape)
+    place = {group: i for i, group in enumerate(groups)}
+    for key in sorted(raw):
+        at = (place[key[:-2]], classes.index(key[-2]), classes.index(named[key[-1]]))
+        _fill((n, w, w2), at, raw[key], scale if roles.weight else None)
+    return ClassCells(roles.sensitive, groups, classes, n, w, w2)
+
+
 def scored_cells(
     source: Source,
     roles: Roles,
@@ -76,11 +102,13 @@ def scored_cells(
     words: Sequence[str],
     step: Callable[[int], None] = lambda done: None,
     size: int = 65_536,
+    also: Also = lambda columns: None,
 ) -> Cells:
     """Cells from decisions made here, batch by batch, in bounded memory.
 
     `predict` takes arrays by column name (`numbers` as float64, `words` as text; the same rows in each) and returns one
-    boolean a row; without any columns it gets {"": row numbers}. `step` is told the rows done and may raise to stop.
+    boolean a row; without any columns it gets {"": row numbers}. `step` is told the rows done and may raise to stop;
+    `also` is given each batch's attributes, label and weight as Arrow arrays by column.
     """
     import ibis
     import pyarrow as pa
@@ -100,6 +128,7 @@ def scored_cells(
         given = {name: batch.column(f"n{i}").to_numpy(zero_copy_only=False) for i, name in enumerate(numbers)}
         given |= {name: np.array(batch.column(f"w{i}").to_pylist(), dtype=object) for i, name in enumerate(words)}
         chosen = np.asarray(predict(given or {"": np.arange(done, done + batch.num_rows)}), dtype=bool)
+        also({name: batch.column(f"c{i}") for i, name in enumerate(kept)})
         part = pa.table({f"c{i}": batch.column(f"c{i}") for i in range(len(kept))} | {"p__": pa.array(chosen)})
         counting.con.register("batch", part)
         memory = counting.table("batch")
@@ -112,17 +141,17 @@ def scored_cells(
     return _arranged(source, raw, roles, positive, scale, decided=True)
 
 
-def given_predictions(predictions: NDArray[Any]) -> Predict:
-    """Feeds decisions made elsewhere, one a row in the file's order, to `scored_cells`."""
-    return lambda batch: np.asarray(predictions[batch[""]])
-
-
 def _cells(
-    source: Source, roles: Roles, positive: object, decision: Callable[[Any], Any], decided: bool = False
+    source: Source,
+    roles: Roles,
+    positive: object,
+    decision: Callable[[Any], Any],
+    decided: bool = False,
+    label: Any = None,
 ) -> Cells:
     scale = _check(source, roles, [c for c in (roles.prediction,) if c])
     raw: Raw = {}
-    _add(raw, _grouped(source.con, source.table, source.table, roles, decision(source.table), scale))
+    _add(raw, _grouped(source.con, source.table, source.table, roles, decision(source.table), scale, label))
     return _arranged(source, raw, roles, positive, scale, decided)
 
 
@@ -152,10 +181,12 @@ def _check(source: Source, roles: Roles, more: Sequence[str]) -> int:
     return BITS - math.ceil(math.log2(high))
 
 
-def _grouped(con: Any, table: Any, columns: Any, roles: Roles, decision: Any, scale: int) -> list[dict[str, Any]]:
-    """The expression: one row for each combination of attributes, label and decision."""
+def _grouped(
+    con: Any, table: Any, columns: Any, roles: Roles, decision: Any, scale: int, label: Any = None
+) -> list[dict[str, Any]]:
+    """The expression: one row for each combination of attributes, label (the column's, or as given) and decision."""
     named = {f"s{i}": columns[name] for i, name in enumerate(roles.sensitive)}
-    named |= {"y__": columns[roles.label], "p__": decision}
+    named |= {"y__": columns[roles.label] if label is None else label, "p__": decision}
     keys = list(named)
     if roles.weight:
         named["weight__"] = columns[roles.weight].cast("float64")
@@ -179,7 +210,7 @@ def _add(raw: Raw, rows: list[dict[str, Any]]) -> None:
         sums[2] += w2
 
 
-def _arranged(source: Source, raw: Raw, roles: Roles, positive: object, scale: int, decided: bool) -> Cells:
+def _check_levels(source: Source, raw: Raw, roles: Roles) -> None:
     for i, name in enumerate(roles.sensitive):
         levels = len({key[i] for key in raw})
         if levels > MAX_LEVELS or len(raw) > MAX_CELLS:
@@ -196,57 +227,25 @@ def _arranged(source: Source, raw: Raw, roles: Roles, positive: object, scale: i
             "too_many_combinations",
             f"The sensitive attributes have over {MAX_CELLS:,} combinations. Name fewer attributes or coarser values.",
         )
-    yes = _positive(source, roles.label, {key[-2] for key in raw}, positive)
-    if decided:
-        chosen = "true"
-    else:
-        column = roles.prediction or roles.label
-        chosen = _positive(source, column, {key[-1] for key in raw}, positive, both=column == roles.label)
+
+
+def _arranged(source: Source, raw: Raw, roles: Roles, positive: object, scale: int, decided: bool) -> Cells:
+    _check_levels(source, raw, roles)
+    labels = {key[-2] for key in raw}
+    yes = positive_class(source, roles.label, labels, positive)
+    named = {"true": yes} if decided else same_classes(source, roles, labels, {key[-1] for key in raw})
     groups = tuple(sorted({key[:-2] for key in raw}))
     place = {group: i for i, group in enumerate(groups)}
     n: Ints = np.zeros((len(groups), 2, 2), dtype=np.int64)
     w, w2 = np.zeros(n.shape), np.zeros(n.shape)
     for key in sorted(raw):
-        at = (place[key[:-2]], int(key[-2] == yes), int(key[-1] == chosen))
-        n[at] += raw[key][0]
-        w[at] += math.ldexp(raw[key][1], -scale) if roles.weight else raw[key][0]
-        w2[at] += math.ldexp(raw[key][2], BITS - 2 * scale) if roles.weight else raw[key][0]
+        at = (place[key[:-2]], int(key[-2] == yes), int(named.get(key[-1]) == yes))
+        _fill((n, w, w2), at, raw[key], scale if roles.weight else None)
     return Cells(roles.sensitive, groups, n, w, w2)
 
 
-def _positive(source: Source, column: str, levels: set[str], positive: object, both: bool = True) -> str:
-    """The text of the positive class in this column; raises DataProblem unless the column is binary."""
-    if UNKNOWN in levels:
-        row, _ = source.first(source.missing(column), column)
-        raise DataProblem(
-            "value_missing",
-            f"Column {column!r} is empty in row {row:,}. Fill it in, or leave such rows out, before registering.",
-            column=column,
-            row=row,
-        )
-    shown = ", ".join(sorted(levels)[:6])
-    if len(levels) > 2:
-        raise DataProblem(
-            "not_binary",
-            f"Column {column!r} has {len(levels):,} different values ({shown} …), where two are wanted. Choose another "
-            "column, or turn it into two classes.",
-            column=column,
-        )
-    wanted = canonical(positive)
-    if levels <= {"true", "false"}:
-        wanted = {"1": "true", "0": "false"}.get(wanted.lower(), wanted.lower())
-    if both and len(levels) < 2:
-        raise DataProblem(
-            "one_class",
-            f"Column {column!r} holds only {shown} in every row, so there is nothing to compare. Register data in "
-            "which both outcomes occur.",
-            column=column,
-        )
-    if both and wanted not in levels:
-        raise DataProblem(
-            "positive_class_missing",
-            f"Column {column!r} holds {shown}, never the positive class {canonical(positive)}. Correct the "
-            "positive class.",
-            column=column,
-        )
-    return wanted
+def _fill(parts: tuple[NDArray[Any], ...], at: tuple[int, ...], sums: list[int], scale: int | None) -> None:
+    n, w, w2 = parts
+    n[at] += sums[0]
+    w[at] += math.ldexp(sums[1], -scale) if scale is not None else sums[0]
+    w2[at] += math.ldexp(sums[2], BITS - 2 * scale) if scale is not None else sums[0]

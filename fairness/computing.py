@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,10 +12,11 @@ from fairness.bias import bias_report, canonical_bytes
 from fairness.explain import explain_report
 from fairness.roles import Roles
 from fairness.rules import Rule
-from fairness.services import BIAS, EXPLANATION, Computed
+from fairness.services import BIAS, EXPLANATION, SUBMITTED, Computed
+from fairness.submitting import as_array
 from jobs.running import Pulse
 from registry import storage
-from registry.models import Dataset, Version
+from registry.models import Artifact, Dataset, Version
 
 
 def compute_bias(pulse: Pulse) -> Computed:
@@ -25,6 +27,8 @@ def compute_bias(pulse: Pulse) -> Computed:
     with storage.local(dataset.artifact) as data, storage.local(version.artifact) as model:
         if inputs["source"] == "model":
             own = {"model": model, "decision": inputs["decision_rule"], "model_digest": plain(inputs["model_digest"])}
+        if inputs["source"] == SUBMITTED:
+            own = {name: inputs[name] for name in ("task", "scale", "at_least")} | sent(inputs)
         report = bias_report(
             data, Roles.from_mapping(inputs["roles"]), positive=inputs["positive"], source=inputs["source"],
             rule=Rule.from_mapping(inputs["rule"]), dataset_digest=plain(inputs["dataset_digest"]),
@@ -36,6 +40,8 @@ def compute_bias(pulse: Pulse) -> Computed:
         "rule": result["rule"], "family": result["family"], "schema": report["schema"],
         "attributes": {found["attribute"]: found["verdict"] for found in result["attributes"]},
     }  # fmt: skip
+    if inputs["source"] == SUBMITTED:
+        summary |= {name: inputs[name] for name in ("task", "predictions")}
     return stored(BIAS, version, dataset, report, summary)
 
 
@@ -54,6 +60,16 @@ def compute_explanation(pulse: Pulse) -> Computed:
         "method": report["method"]["name"],
     }  # fmt: skip
     return stored(EXPLANATION, version, dataset, report, summary)
+
+
+def sent(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The predictions that came with the question, checked against their digest; nothing where they are a column."""
+    if inputs["predictions"] is None:
+        return {}
+    artifact = Artifact.objects.get(digest=inputs["predictions"])
+    return {
+        "predictions": as_array(json.loads(storage.read(artifact))), "predictions_digest": plain(artifact.digest)
+    }  # fmt: skip
 
 
 def subjects(inputs: Mapping[str, Any]) -> tuple[Version, Dataset]:

@@ -59,6 +59,16 @@ def decision_in_words(rule: Report | None) -> str:
     return f"positive where “{rule.get('output')}” equals {rule.get('equals')}"
 
 
+def decisions_of(report: Report) -> str:
+    """Where the decisions come from, without a full stop."""
+    parameters = report["provenance"]["parameters"]
+    if parameters["source"] != "submitted":
+        return decision_in_words(parameters["decision"])
+    if parameters["at_least"] is None:
+        return "submitted, made elsewhere"
+    return f"submitted, made elsewhere; positive from {parameters['at_least']:g} on"
+
+
 def tests(report: Report) -> list[dict[str, Any]]:
     """The result attribute by attribute, each with its plot and the table of the same numbers."""
     rule = report["result"]["rule"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.shortcuts import get_object_or_404
 
-from fairness.services import BIAS, KINDS
+from fairness.services import BIAS, KINDS, SUBMITTED
 from registry import storage
 from registry.models import Evidence
 
@@ -32,6 +32,8 @@ def content_of(evidence: Evidence) -> dict[str, Any]:
 
 def beside(evidence: Evidence) -> Evidence | None:
     """The newest bias report on the same version and data that looks at the other decisions (recorded or made here)."""
+    if evidence.summary.get("source") == SUBMITTED:
+        return None
     other = "historical" if evidence.summary.get("source") == "model" else "model"
     same = reports().filter(kind=BIAS, version=evidence.version_id, dataset=evidence.dataset_id, withdrawn_at=None)
     found: Evidence | None = same.filter(summary__source=other).first()

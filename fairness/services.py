@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.conf import settings
@@ -14,18 +15,21 @@ from accounts.models import User
 from fairness.problems import DataProblem
 from fairness.roles import Roles
 from fairness.rules import DEFAULT_RULE, Rule
+from fairness.submitting import SCALES, TASKS
 from jobs.claims import Claim
 from jobs.models import Job
 from jobs.services import enqueue
 from jobs.services import publish as end_job
 from ledger.actors import Actor, SystemActor
+from ledger.canonical import canonical
 from ledger.door import Done, governed
 from ledger.refusals import Refusal
-from registry.models import Dataset, Evidence, Version
+from registry import storage
+from registry.models import Artifact, Dataset, Evidence, Version
 from registry.onnx.facts import ModelFacts
 from registry.onnx.feeding import wanted_columns
 from registry.onnx.problems import ModelProblem
-from registry.services import add_evidence
+from registry.services import add_evidence, artifact_of
 from registry.services.evidence import facts_of
 from registry.storage import Stored
 
@@ -36,6 +40,11 @@ SOURCES = {
     "model": "the model's own decisions, made here",
     "historical": "the decisions recorded in the dataset",
 }
+SUBMITTED = "submitted"
+SAID = SOURCES | {SUBMITTED: "predictions made elsewhere and submitted"}
+MAX_PREDICTIONS = 500_000
+# Beyond it JSON does not say which whole number is meant.
+MAX_WHOLE = 2**53
 WORKER = SystemActor("worker", frozenset({"fairness.publish_report"}))
 
 
@@ -69,6 +78,104 @@ def request_bias_report(
 
 
 @governed(permission="fairness.request_report", event="report.requested", on="version", lock=False)
+def submit_predictions(
+    *, by: Actor, version: Version, dataset: Dataset, predictions: Sequence[Any] | None = None, task: str = "binary",
+    at_least: float | None = None, scale: str | None = None, outcome: str | None = None, positive: str | None = None,
+    sensitive: Sequence[str] | None = None, rule: Mapping[str, Any] | None = None,
+) -> Done[Job]:  # fmt: skip
+    """The job that compares groups by predictions made elsewhere; the same inputs asked twice are the same job.
+
+    `predictions` has one value a row in the dataset's order, else they are the dataset's prediction or score column:
+    decisions as classes or, with `at_least`, scores that are positive from there on. `outcome` names the column to
+    compare them with (default: the label), `positive` its positive class (default: the dataset's). Raises Refusal as
+    `request_bias_report`, and `task_unknown`, `scale_unknown`, `threshold_invalid`, `threshold_missing`,
+    `threshold_unused`, `predictions_missing`, `predictions_differ`, `prediction_invalid` or `column_missing`.
+    """
+    test = rule_of(rule)
+    check_task(task, scale, at_least)
+    roles = roles_of(version, dataset, sensitive)
+    if outcome is not None:
+        roles = with_outcome(roles, dataset, outcome)
+    digest = None
+    if predictions is not None:
+        roles = replace(roles, prediction=None, score=None)
+        digest = kept(predictions, dataset, numeric=at_least is not None).digest
+    elif not usable_column(roles, task, at_least):
+        raise Refusal(
+            "predictions_missing",
+            "Send predictions, one a row, or register the dataset with a column of decisions (role prediction) or, "
+            "for a threshold, of scores (role score).",
+            "predictions",
+        )
+    inputs = common_inputs(version, dataset, roles) | {
+        "source": SUBMITTED, "rule": test.as_dict(), "task": task, "scale": scale, "at_least": at_least,
+        "positive": positive or dataset.positive_class, "predictions": digest,
+    }  # fmt: skip
+    if task == "regression":
+        inputs["positive"] = f"at least {at_least:g}"
+    return requested(
+        by, version, COMPUTE_BIAS, inputs, f"Bias report on {version}: predictions submitted for {dataset}"
+    )
+
+
+def check_task(task: str, scale: str | None, at_least: float | None) -> None:
+    if task not in TASKS:
+        raise Refusal("task_unknown", f"The task is one of: {', '.join(TASKS)}.", "task")
+    if scale is not None and scale not in SCALES:
+        raise Refusal("scale_unknown", f"The scale is one of: {', '.join(SCALES)}.", "scale")
+    if at_least is not None and not math.isfinite(at_least):
+        raise Refusal("threshold_invalid", "The threshold is a finite number.", "at_least")
+    if task == "regression" and at_least is None:
+        sentence = "Say from which number on a prediction and an outcome count as positive."
+        raise Refusal("threshold_missing", sentence, "at_least")
+    if task == "multiclass" and at_least is not None:
+        raise Refusal("threshold_unused", "Classes have no threshold. Leave it out, or send scores.", "at_least")
+
+
+def with_outcome(roles: Roles, dataset: Dataset, outcome: str) -> Roles:
+    """The same roles with another column as the label. Raises Refusal `column_missing` or `role_twice`."""
+    if outcome not in {column["name"] for column in dataset.columns}:
+        raise Refusal("column_missing", f"The dataset has no column “{outcome}”.", "outcome")
+    if outcome in (*roles.sensitive, roles.weight):
+        raise Refusal("role_twice", f"“{outcome}” is a sensitive attribute or the weight. Choose another.", "outcome")
+    return replace(roles, label=outcome)
+
+
+def usable_column(roles: Roles, task: str, at_least: float | None) -> bool:
+    """Whether the dataset itself holds what is to be judged."""
+    if task == "regression":
+        return bool(roles.score or roles.prediction)
+    return bool(roles.prediction if at_least is None else roles.score)
+
+
+def kept(predictions: Sequence[Any], dataset: Dataset, *, numeric: bool) -> Artifact:
+    """The submitted values as a stored file. Raises Refusal `predictions_differ` or `prediction_invalid`."""
+    if len(predictions) != dataset.rows:
+        raise Refusal(
+            "predictions_differ",
+            f"There are {len(predictions):,} predictions for {dataset.rows:,} rows. Send one a row, in the dataset's "
+            "order.",
+            "predictions",
+        )
+    for row, value in enumerate(predictions, 1):
+        fits = isinstance(value, int | float) and abs(value) <= MAX_WHOLE if numeric else is_class(value)
+        if not fits:
+            wanted = "a number" if numeric else "a class: a text, a number, true or false"
+            raise Refusal(
+                "prediction_invalid",
+                f"The prediction for row {row:,} is {str(value)[:60]!r}, where {wanted} is wanted.",
+                "predictions",
+            )
+    return artifact_of(storage.put([canonical(list(predictions))], limit=settings.MAX_UPLOAD_BYTES))
+
+
+def is_class(value: Any) -> bool:
+    if isinstance(value, str):
+        return 0 < len(value.strip()) <= 200
+    return isinstance(value, int | float) and abs(value) <= MAX_WHOLE
+
+
+@governed(permission="fairness.request_report", event="report.requested", on="version", lock=False)
 def request_explanation_report(*, by: Actor, version: Version, dataset: Dataset) -> Done[Job]:
     """The job that explains which features move the model's score. Raises Refusal as for bias reports."""
     roles = roles_of(version, dataset, None)
@@ -86,6 +193,8 @@ def requested(by: Actor, version: Version, kind: str, inputs: dict[str, Any], su
         "job": str(job.pk), "kind": kind.split(".")[-1], "inputs": job.inputs_digest, "version": str(version.pk),
         "dataset": inputs["dataset"], "source": inputs["source"],
     }  # fmt: skip
+    if inputs.get("predictions"):
+        facts["predictions"] = inputs["predictions"]
     return Done(job, facts=facts)
 
 
@@ -165,7 +274,7 @@ def publish_report(*, by: Actor, version: Version, computed: Computed, claim: Cl
     evidence = add_evidence(
         version, kind=computed.kind, title=title_of(computed.kind, source, computed.dataset), stored=computed.stored,
         filename=f"{slugify(f'{computed.kind}-{source}-{version}')}.json", media_type="application/json",
-        provenance=Evidence.Provenance.COMPUTED, produced_by=User.objects.get(opaque_id=claim.job.asked_by),
+        provenance=provenance_of(source), produced_by=User.objects.get(opaque_id=claim.job.asked_by),
         dataset=computed.dataset, summary=computed.summary | {"job": str(claim.job.pk)},
     )  # fmt: skip
     end_job(claim, result_url=reverse("report", args=[evidence.pk]))
@@ -175,7 +284,13 @@ def publish_report(*, by: Actor, version: Version, computed: Computed, claim: Cl
     return Done(evidence, on=evidence, facts=facts)
 
 
+def provenance_of(source: str) -> str:
+    """A report on submitted predictions is as sure as they are: no policy takes it for one that is computed here."""
+    return Evidence.Provenance.SUBMITTED if source == SUBMITTED else Evidence.Provenance.COMPUTED
+
+
 def title_of(kind: str, source: str, dataset: Dataset) -> str:
     if kind == EXPLANATION:
         return f"Explanation report with {dataset}"
-    return f"Bias report: {'model on' if source == 'model' else 'decisions recorded in'} {dataset}"
+    about = {"model": "model on", "historical": "decisions recorded in", SUBMITTED: "predictions submitted for"}
+    return f"Bias report: {about[source]} {dataset}"

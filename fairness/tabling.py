@@ -52,6 +52,35 @@ def bias_rows(report: Report) -> Iterator[tuple[Any, ...]]:
                     " × ".join(table["attributes"]), group["name"], group["count"], metric, seen["value"], seen["low"],
                     seen["high"], seen.get("low_together"), seen.get("high_together"), seen["size"], None,
                 )  # fmt: skip
+    for name in ("scores", "errors", "classes"):
+        for table in report.get(name, {}).get("tables", ()):
+            for group in table["groups"]:
+                for metric, seen in further(group):
+                    yield (
+                        " × ".join(table["attributes"]), group["name"], group["count"], metric, seen["value"],
+                        seen.get("low"), seen.get("high"), None, None, seen.get("size"), None,
+                    )  # fmt: skip
+
+
+def further(group: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """A group's figures on scores, errors or classes, each by its name."""
+    yield from group.get("metrics", {}).items()
+    if found := group.get("calibration"):
+        yield "calibration_intercept", found["intercept"]
+        yield "calibration_slope", found["slope"]
+        yield "calibration_error", {"value": found["error"]}
+        yield "calibration_error_by_chance", {"value": found["error_by_chance"]}
+        for row in found["bins"]:
+            observed = {"value": row["observed"], "low": row["low"], "high": row["high"], "size": row["count"]}
+            yield f"observed where at most {row['up_to']:.6g}", observed
+            yield f"predicted where at most {row['up_to']:.6g}", {"value": row["predicted"], "size": row["count"]}
+    if "accuracy" in group:
+        yield "accuracy of classes", group["accuracy"]
+    for metric, seen in group.get("macro", {}).items():
+        yield f"macro {metric}", {"value": seen["value"]}
+    for each in group.get("classes", ()):
+        for metric, seen in each["metrics"].items():
+            yield f"{metric} of class {each['class']}", seen
 
 
 def explanation_rows(report: Report) -> Iterator[tuple[Any, ...]]:

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from fairness import explaining, presenting, services
+from fairness import explaining, figuring, presenting, services
 from fairness.forms import FIELDS, ReportForm
 from fairness.reports import beside, content_of, visible_report
 from fairness.reports import reports as all_reports
@@ -51,7 +51,7 @@ def about(version: Version) -> dict[str, Any]:
 def lead(evidence: Evidence) -> str:
     if evidence.kind == services.EXPLANATION:
         return f"What moves the score of {evidence.version}, and whether it does so in the same way for all groups"
-    return f"{evidence.version}: {services.SOURCES[evidence.summary['source']]}"
+    return f"{evidence.version}: {services.SAID[evidence.summary['source']]}"
 
 
 def bias_parts(evidence: Evidence, found: dict[str, Any]) -> dict[str, Any]:
@@ -60,11 +60,12 @@ def bias_parts(evidence: Evidence, found: dict[str, Any]) -> dict[str, Any]:
         "tone": TONES[found["result"]["verdict"]],
         "rule_words": presenting.rule_in_words(found["result"]["rule"]),
         "compared": presenting.COMPARED[found["result"]["rule"]["comparison"]],
-        "decision_words": presenting.decision_in_words(found["provenance"]["parameters"]["decision"]),
+        "decision_words": presenting.decisions_of(found),
         "tests": presenting.tests(found),
         "details": [presenting.details(table) for table in found["attributes"]],
         "gaps": presenting.gaps(found),
         "crossed": presenting.crossed(found),
+        "further": figuring.sections(found),
         "other": other,
         "pairs": presenting.side_by_side(found, content_of(other)) if other else [],
         "metric_words": presenting.TESTABLE[found["result"]["rule"]["metric"]],

@@ -84,7 +84,11 @@ class DecisionRule:
 
     def decide(self, output: Output) -> NDArray[np.bool_]:
         """Yes or no, one a row."""
-        return self.scores(output) >= (self.at_least if self.kind == "threshold" else 0.5)
+        return self.yes(self.scores(output))
+
+    def yes(self, scores: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Yes or no for numbers that `scores` gave."""
+        return np.asarray(scores >= (self.at_least if self.kind == "threshold" else 0.5))
 
     def _column(self, output: Output, width: int) -> int:
         if width == 1:

@@ -136,6 +136,11 @@ def equals_metric_frame(given_rows: Any) -> None:
         same(metrics.difference(table[name], whole[name]), difference["to_overall"][name], name)
         same(metrics.ratio(table[name]), ratio["between_groups"][name], name)
         same(metrics.ratio(table[name], whole[name]), ratio["to_overall"][name], name)
+        # The direction that MetricFrame's ratio to overall does not tell.
+        unfolded = metrics.to_overall(table[name], whole[name])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            same(unfolded, np.array([frame.by_group[name][key] for key in keys]) / frame.overall[name], name)
+            same(metrics.group_min(np.where(unfolded > 1, 1 / unfolded, unfolded)), ratio["to_overall"][name], name)
 
 
 @settings(max_examples=4, deadline=None)

@@ -97,6 +97,9 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-proposal-declining", "POST"): lambda w, by: {"answer": "Too strict."},
     ("api-proposal-withdrawal", "POST"): None,
     ("api-bias-reports", "POST"): lambda w, by: {"dataset": w.datasets.pk, "source": "model"},
+    ("api-submitted-bias-reports", "POST"): lambda w, by: {
+        "dataset": w.datasets.pk, "predictions": [row % 2 for row in range(w.datasets.rows)],
+    },
     ("api-explanation-reports", "POST"): lambda w, by: {"dataset": w.datasets.pk},
     ("api-job-cancellation", "POST"): lambda w, by: {"reason": "Wrong data."},
     ("api-job-retry", "POST"): None,

@@ -1,0 +1,122 @@
+"""Names of groups and classes, and whether a column holds the classes that it should."""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import Decimal
+
+from fairness.dataset import Source
+from fairness.metrics import UNKNOWN
+from fairness.multiclass import MAX_CLASSES
+from fairness.problems import DataProblem
+from fairness.roles import Roles
+
+WHOLE = re.compile(r"^([+-]?\d+)\.0+$")
+
+
+def canonical(value: object) -> str:
+    """A value as the text by which groups and classes are named: 1, 1.0 and "1.0" are all "1"; missing is unknown."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return UNKNOWN
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = str(value).strip()
+    if isinstance(value, float | Decimal):
+        text = format(Decimal(text), "f")
+    whole = WHOLE.match(text)
+    text = whole.group(1) if whole else text
+    return text or UNKNOWN
+
+
+def positive_class(source: Source, column: str, levels: set[str], positive: object) -> str:
+    """The text of the positive class in this column; raises DataProblem unless the column is binary."""
+    _check_complete(source, column, levels)
+    _check_binary(column, levels)
+    return check_classes(source, column, levels, positive)
+
+
+def _check_binary(column: str, levels: set[str]) -> None:
+    if len(levels) > 2:
+        raise DataProblem(
+            "not_binary",
+            f"Column {column!r} has {len(levels):,} different values ({_shown(levels)} …), where two are wanted. "
+            "Choose another column, or turn it into two classes.",
+            column=column,
+        )
+
+
+def _check_complete(source: Source, column: str, levels: set[str]) -> None:
+    if UNKNOWN in levels:
+        row, _ = source.first(source.missing(column), column)
+        raise DataProblem(
+            "value_missing",
+            f"Column {column!r} is empty in row {row:,}. Fill it in, or leave such rows out, before registering.",
+            column=column,
+            row=row,
+        )
+
+
+def check_classes(source: Source, column: str, levels: set[str], positive: object) -> str:
+    """The text of the positive class; raises DataProblem unless it is one of 2 to MAX_CLASSES classes."""
+    _check_complete(source, column, levels)
+    if len(levels) < 2:
+        raise DataProblem(
+            "one_class",
+            f"Column {column!r} holds only {_shown(levels)} in every row, so there is nothing to compare. Register "
+            "data in which both outcomes occur.",
+            column=column,
+        )
+    if len(levels) > MAX_CLASSES:
+        raise DataProblem(
+            "too_many_classes",
+            f"Column {column!r} has {len(levels):,} different values ({_shown(levels)} …); at most {MAX_CLASSES} "
+            "classes can be told apart. Choose another column, or join classes.",
+            column=column,
+        )
+    wanted = next((level for level in levels if same_class(level) == same_class(canonical(positive))), None)
+    if wanted is None:
+        raise DataProblem(
+            "positive_class_missing",
+            f"Column {column!r} holds {_shown(levels)}, never the positive class {canonical(positive)}. Correct the "
+            "positive class.",
+            column=column,
+        )
+    return wanted
+
+
+def same_class(text: str) -> str:
+    """A class as it is compared: true and 1, false and 0 are the same."""
+    return {"true": "1", "false": "0"}.get(text.lower(), text)
+
+
+def same_classes(source: Source, roles: Roles, labels: set[str], chosen: set[str]) -> dict[str, str]:
+    """The label's class for each value of the decisions; raises DataProblem for one that is no class of the label."""
+    column = roles.prediction or roles.label
+    _check_complete(source, column, chosen)
+    if len(labels) == 2:
+        _check_binary(column, chosen)
+    by_class = {same_class(label): label for label in labels}
+    for value in sorted(chosen):
+        if same_class(value) not in by_class:
+            row, raw = _first(source, column, value)
+            raise DataProblem(
+                "class_unknown",
+                f"Column {column!r} holds {str(raw)[:60]!r} in row {row:,}, which is no class of {roles.label!r} "
+                f"({_shown(labels)}). Write both alike.",
+                column=column,
+                row=row,
+            )
+    return {value: by_class[same_class(value)] for value in chosen}
+
+
+def _first(source: Source, column: str, value: str) -> tuple[int, object]:
+    """Number (from 1) and value, as the file has it, of the first row that holds what is called `value` here."""
+    rows = enumerate(
+        raw for batch in source.batches({"v": source.table[column]}) for raw in batch.column("v").to_pylist()
+    )
+    return next((at + 1, raw) for at, raw in rows if canonical(raw) == value)
+
+
+def _shown(levels: set[str]) -> str:
+    return ", ".join(sorted(levels)[:6])
