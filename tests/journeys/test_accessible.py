@@ -5,9 +5,12 @@ from __future__ import annotations
 from contextlib import closing
 
 import pytest
+from django.conf import settings
+from django.test import Client
 from playwright.sync_api import ViewportSize
 
 from tests.browser import chromium, inaccessible
+from tests.cast import PASSWORD, address
 from tests.house.routes import routes
 from tests.house.world import build, found_by
 from tests.journeys.steps import Person
@@ -31,7 +34,16 @@ def unfit_to_file(page):
     return wrong
 
 
-def test_every_page_is_accessible_and_fits_a_phone(committing_db, cast, live_portal, signed_in):
+def enter(person):
+    """A client that signed in as this person, whose session the browser has too: pages that axe need not see."""
+    client = Client()
+    assert client.post("/sign-in/", {"email": address(person.name), "password": PASSWORD}).status_code == 302
+    session = client.cookies[settings.SESSION_COOKIE_NAME]
+    person.context.add_cookies([{"name": session.key, "value": session.value, "url": person.portal}])
+    return client
+
+
+def test_every_page_is_accessible_and_fits_a_phone(committing_db, cast, live_portal):
     world, wrong, opened = build(cast), list[str](), set[str]()
     never = {"sign-in", "sign-out"}  # and what is no page for anybody: a form's address, a file
     pages = [route for route in routes() if not route.is_api and route.name not in NO_PAGES]
@@ -41,9 +53,8 @@ def test_every_page_is_accessible_and_fits_a_phone(committing_db, cast, live_por
         wrong += stranger.faults
         for number, name in enumerate(ROLES):
             person = Person(browser, live_portal, name)
-            person.sign_in()
+            asking = enter(person)  # which says sooner than the browser what opens at all
             person.page.emulate_media(color_scheme="dark" if number % 2 else "light")
-            asking = signed_in(getattr(cast, name))  # sooner than the browser says what opens at all
             for route in pages:
                 if route.name in opened | never:
                     continue
