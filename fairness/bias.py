@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fairness import cells as reduce
 from fairness import tables
+from fairness.clusters import grouped
 from fairness.dataset import Source, opened
 from fairness.metrics import NAMES, UNKNOWN, Cells
 from fairness.problems import DataProblem
@@ -93,7 +94,7 @@ def bias_report(
     }
     seed = hashlib.sha256(canonical_bytes({"inputs": inputs, "parameters": parameters})).hexdigest()
     with opened(dataset) as data:
-        counted = _count(data, roles, positive, source, model, decision, predictions, at_least, limits, progress)
+        counted = _count(data, roles, positive, source, model, decision, predictions, at_least, limits, progress, depth)
         rows, kind = data.rows, data.kind
     progress(0.85, "Computing intervals")
     report = _assemble(counted, roles, rule, parameters, int(seed[:12], 16))
@@ -140,23 +141,26 @@ def _count(
     at_least: float | None,
     limits: Limits | None,
     progress: Progress,
+    depth: int,
 ) -> Cells:
     if source == "historical":
-        return reduce.historical_cells(data, roles, positive)
+        return reduce.historical_cells(data, roles, positive, depth)
 
     def step(done: int) -> None:
         progress(0.05 + 0.79 * done / data.rows, "Scoring rows")
 
     if source == "submitted":
         if predictions is None:
-            return reduce.column_cells(data, roles, positive, at_least)
+            return reduce.column_cells(data, roles, positive, at_least, depth)
         if len(predictions) != data.rows:
             raise DataProblem(
                 "predictions_differ",
                 f"There are {len(predictions):,} predictions for {data.rows:,} rows. Submit one prediction a row, in "
                 "the dataset's order.",
             )
-        return reduce.scored_cells(data, roles, positive, reduce.given_predictions(predictions), (), (), step)
+        return reduce.scored_cells(
+            data, roles, positive, reduce.given_predictions(predictions), (), (), step, depth=depth
+        )
     if model is None or decision is None:
         raise ValueError("a report on a model needs its file and its decision rule")
     made = DecisionRule.from_mapping(decision)
@@ -172,6 +176,7 @@ def _count(
             tuple(c for c in columns if c not in text),
             words,
             step,
+            depth=depth,
         )
 
 
@@ -179,7 +184,7 @@ def _assemble(counted: Cells, roles: Roles, rule: Rule, parameters: Mapping[str,
     source: Origin = parameters["source"]
     kind: tables.WeightKind = parameters["weight_kind"] or "survey"
     names = HISTORICAL_METRICS if source == "historical" else tuple(n for n in NAMES if n != "count")
-    singles = {name: counted.by([name]) for name in roles.sensitive}
+    singles = {name: grouped(counted, [name], rule.confidence) for name in roles.sensitive}
     references = {name: _reference(singles[name], name, parameters["reference"]) for name in roles.sensitive}
     tested = {name: singles[name] for name in parameters["tested"] if name in singles}
     missing = [name for name in parameters["tested"] if name not in singles]
@@ -233,7 +238,7 @@ def _intersections(
     found, left_out = [], []
     for size in range(2, min(depth, len(roles.sensitive)) + 1):
         for chosen in itertools.combinations(roles.sensitive, size):
-            cells = counted.by(chosen)
+            cells = grouped(counted, chosen, rule.confidence)
             if len(cells.groups) > MAX_INTERSECTION_GROUPS:
                 why = f"{len(cells.groups)} combinations; at most {MAX_INTERSECTION_GROUPS} are shown"
                 left_out.append({"what": " × ".join(chosen), "why": why})
@@ -284,6 +289,12 @@ def _warnings(
             "weighted",
             f"Rows are weighted by {roles.weight!r} ({parameters['weight_kind']} weights). Intervals use the effective "
             "sample size; groups' minimum sizes count rows.",
+        )
+    if roles.cluster:
+        warn(
+            "clustered",
+            f"Rows with the same {roles.cluster!r} belong together. Intervals use the number of independent rows that "
+            "they are worth; groups are taken for independent of each other; groups' minimum sizes count rows.",
         )
     if counted.rows < 200:
         warn("few_rows", f"The dataset has only {counted.rows} rows; most disparities could not be detected.")

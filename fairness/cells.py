@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import tempfile
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fairness.clusters import CountedCells, moments
 from fairness.dataset import Source
 from fairness.metrics import UNKNOWN, Cells, Ints
 from fairness.problems import DataProblem
@@ -43,17 +45,19 @@ def canonical(value: object) -> str:
     return text or UNKNOWN
 
 
-def historical_cells(source: Source, roles: Roles, positive: object) -> Cells:
+def historical_cells(source: Source, roles: Roles, positive: object, depth: int = 2) -> Cells:
     """Cells in which the label is itself the decision."""
-    return _cells(source, roles, positive, lambda table: table[roles.label])
+    return _cells(source, roles, positive, lambda table: table[roles.label], depth=depth)
 
 
-def column_cells(source: Source, roles: Roles, positive: object, at_least: float | None = None) -> Cells:
+def column_cells(
+    source: Source, roles: Roles, positive: object, at_least: float | None = None, depth: int = 2
+) -> Cells:
     """Cells from a column of decisions, or from a column of scores and the threshold from which they are positive."""
     if at_least is None:
         assert roles.prediction is not None
         name = roles.prediction
-        return _cells(source, roles, positive, lambda table: table[name])
+        return _cells(source, roles, positive, lambda table: table[name], depth=depth)
     assert roles.score is not None
     score = roles.score
     source.numeric([score])
@@ -64,6 +68,7 @@ def column_cells(source: Source, roles: Roles, positive: object, at_least: float
         positive,
         lambda table: (table[score].cast("float64") if kind.is_string() else table[score]) >= at_least,
         decided=True,
+        depth=depth,
     )
 
 
@@ -76,6 +81,7 @@ def scored_cells(
     words: Sequence[str],
     step: Callable[[int], None] = lambda done: None,
     size: int = 65_536,
+    depth: int = 2,
 ) -> Cells:
     """Cells from decisions made here, batch by batch, in bounded memory.
 
@@ -88,14 +94,16 @@ def scored_cells(
     scale = _check(source, roles, [*numbers, *words])
     source.numeric(numbers)
     source.complete(words)
-    kept = list(dict.fromkeys([*roles.sensitive, roles.label, *([roles.weight] if roles.weight else [])]))
+    more = [name for name in (roles.weight, roles.cluster) if name]
+    kept = list(dict.fromkeys([*roles.sensitive, roles.label, *more]))
     wanted = {f"c{i}": source.table[name] for i, name in enumerate(kept)}
     wanted |= {f"n{i}": source.number(name) for i, name in enumerate(numbers)}
     wanted |= {f"w{i}": source.table[name].cast("string") for i, name in enumerate(words)}
     raw: Raw = {}
     done = 0
     # While the file is being read its own connection is busy.
-    counting = ibis.duckdb.connect(threads=1)
+    spill = tempfile.TemporaryDirectory(prefix="countersign-duckdb-")
+    counting = ibis.duckdb.connect(threads=1, memory_limit="1GB", temp_directory=spill.name)
     for batch in source.batches(wanted, size):
         given = {name: batch.column(f"n{i}").to_numpy(zero_copy_only=False) for i, name in enumerate(numbers)}
         given |= {name: np.array(batch.column(f"w{i}").to_pylist(), dtype=object) for i, name in enumerate(words)}
@@ -105,11 +113,17 @@ def scored_cells(
         memory = counting.table("batch")
         columns = {name: memory[f"c{i}"] for i, name in enumerate(kept)}
         _add(raw, _grouped(counting, memory, columns, roles, memory["p__"], scale))
+        if roles.cluster:
+            _keep(counting, _named(memory, columns, roles, memory["p__"], scale), first=not done)
         counting.con.unregister("batch")
         done += batch.num_rows
         step(done)
+    cells = _arranged(source, raw, roles, positive, scale, decided=True)
+    if roles.cluster:
+        cells = _with_clusters(counting, counting.table("kept"), cells, roles, raw, positive, scale, True, depth)
     counting.disconnect()
-    return _arranged(source, raw, roles, positive, scale, decided=True)
+    spill.cleanup()
+    return cells
 
 
 def given_predictions(predictions: NDArray[Any]) -> Predict:
@@ -118,23 +132,79 @@ def given_predictions(predictions: NDArray[Any]) -> Predict:
 
 
 def _cells(
-    source: Source, roles: Roles, positive: object, decision: Callable[[Any], Any], decided: bool = False
+    source: Source, roles: Roles, positive: object, decision: Callable[[Any], Any], *, depth: int, decided: bool = False
 ) -> Cells:
     scale = _check(source, roles, [c for c in (roles.prediction,) if c])
     raw: Raw = {}
     _add(raw, _grouped(source.con, source.table, source.table, roles, decision(source.table), scale))
-    return _arranged(source, raw, roles, positive, scale, decided)
+    cells = _arranged(source, raw, roles, positive, scale, decided)
+    if not roles.cluster:
+        return cells
+    rows = _named(source.table, source.table, roles, decision(source.table), scale)
+    return _with_clusters(source.con, rows, cells, roles, raw, positive, scale, decided, depth)
+
+
+def _named(table: Any, columns: Any, roles: Roles, decision: Any, scale: int) -> Any:
+    """Rows with the cluster, attributes, label and decision as text, and the weight as whole multiples of 2^-scale."""
+    assert roles.cluster is not None
+    named = {f"s{i}": columns[name] for i, name in enumerate(roles.sensitive)}
+    named |= {"cluster__": columns[roles.cluster], "y__": columns[roles.label], "p__": decision}
+    named = {name: column.cast("string") for name, column in named.items()}
+    weight = (columns[roles.weight].cast("float64") * 2.0**scale).cast("decimal(38, 0)") if roles.weight else 1
+    return table.select(**named, w__=weight)
+
+
+def _keep(con: Any, rows: Any, first: bool) -> None:
+    """Add a batch to the table `kept`, one row for each cluster, group, label and decision in it."""
+    keys = [name for name in rows.columns if name != "w__"]
+    batch = rows.group_by(keys).aggregate(w__=rows["w__"].sum().cast("decimal(38, 0)"))
+    if first:
+        con.create_table("kept", batch)
+    else:
+        con.insert("kept", batch)
+
+
+def _with_clusters(
+    con: Any, rows: Any, cells: Cells, roles: Roles, raw: Raw, positive: object, scale: int, decided: bool,
+    depth: int,
+) -> CountedCells:  # fmt: skip
+    """Cells and the moments of their clusters. Texts are named as `canonical` names the values behind them."""
+    import ibis
+
+    def seen(name: str, wanted: Callable[[str], Any]) -> Any:
+        texts = [row[name] for row in con.to_pyarrow(rows.select(name).distinct()).to_pylist()]
+        branches = [
+            (rows[name].isnull() if text is None else rows[name] == text, wanted(_said(text))) for text in texts
+        ]
+        return ibis.cases(*branches, else_=None)
+
+    yes = wanted_class(positive, {key[-2] for key in raw})
+    chosen = "true" if decided else wanted_class(positive, {key[-1] for key in raw})
+    columns = {f"s{i}": seen(f"s{i}", lambda text: text) for i in range(len(roles.sensitive))}
+    columns |= {"y__": seen("y__", lambda text: text == yes), "p__": seen("p__", lambda text: text == chosen)}
+    ready = rows.select(cluster__=rows["cluster__"], w__=rows["w__"], **columns)
+    found = moments(con, ready, cells, min(depth, len(roles.sensitive)), scale)
+    return CountedCells(cells.attributes, cells.groups, cells.n, cells.w, cells.w2, found)
+
+
+def _said(text: str | None) -> str:
+    """The canonical name of a value that DuckDB wrote as text; a number with an exponent is written out."""
+    if text is not None and re.fullmatch(r"[+-]?\d+(\.\d+)?[eE][+-]?\d+", text.strip()):
+        return canonical(float(text))
+    return UNKNOWN if text is not None and text == "nan" else canonical(text)
 
 
 def _check(source: Source, roles: Roles, more: Sequence[str]) -> int:
     """Check columns and weights; returns the power of two by which weights are scaled."""
-    source.need([roles.label, *roles.sensitive, *more, *([roles.weight] if roles.weight else [])])
+    source.need([roles.label, *roles.sensitive, *more, *(name for name in (roles.weight, roles.cluster) if name)])
     if not roles.sensitive:
         raise DataProblem(
             "no_sensitive_attribute", "Name at least one sensitive attribute among the dataset's columns."
         )
     if len(roles.sensitive) > 8:
         raise DataProblem("too_many_attributes", "Name at most eight sensitive attributes for one report.")
+    if roles.cluster:
+        source.complete([roles.cluster])
     if not roles.weight:
         return 0
     source.numeric([roles.weight])
@@ -214,6 +284,14 @@ def _arranged(source: Source, raw: Raw, roles: Roles, positive: object, scale: i
     return Cells(roles.sensitive, groups, n, w, w2)
 
 
+def wanted_class(positive: object, levels: set[str]) -> str:
+    """The positive class as a column with these levels would write it."""
+    wanted = canonical(positive)
+    if levels <= {"true", "false"}:
+        wanted = {"1": "true", "0": "false"}.get(wanted.lower(), wanted.lower())
+    return wanted
+
+
 def _positive(source: Source, column: str, levels: set[str], positive: object, both: bool = True) -> str:
     """The text of the positive class in this column; raises DataProblem unless the column is binary."""
     if UNKNOWN in levels:
@@ -232,9 +310,7 @@ def _positive(source: Source, column: str, levels: set[str], positive: object, b
             "column, or turn it into two classes.",
             column=column,
         )
-    wanted = canonical(positive)
-    if levels <= {"true", "false"}:
-        wanted = {"1": "true", "0": "false"}.get(wanted.lower(), wanted.lower())
+    wanted = wanted_class(positive, levels)
     if both and len(levels) < 2:
         raise DataProblem(
             "one_class",

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fairness import bootstrap, extremes, intervals, metrics
+from fairness import bootstrap, exact, extremes, intervals, metrics
+from fairness.clusters import ClusteredCells, grouped
 from fairness.metrics import RATES, WORDS, Cells, Floats
 from fairness.rules import Finding, Rate, Result, Rule, decisive, evaluate, family_size, worst
 
@@ -36,6 +37,8 @@ def rates(metric: str, cells: Cells, kind: WeightKind = "survey") -> list[Rate]:
     top2, bottom2 = metrics.parts(metric, cells.w2)
     _, size = metrics.parts(metric, cells.n)
     effective = bottom if kind == "frequency" else intervals.effective_size(top, bottom, top2, bottom2)
+    if isinstance(cells, ClusteredCells):
+        effective = cells.effective(metric, effective)
     value = np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
     unknown = cells.unknown()
     return [
@@ -79,7 +82,7 @@ def attribute_table(
 
 def overall_table(cells: Cells, names: Sequence[str], rule: Rule, kind: WeightKind) -> dict[str, Any]:
     """Every metric over all rows, with its interval."""
-    whole = Cells(("all rows",), (("yes",),), *(part.sum(axis=0)[None] for part in (cells.n, cells.w, cells.w2)))
+    whole = grouped(cells, (), rule.confidence)
     found: dict[str, Any] = {}
     for name in names:
         if name in RATES and RATES[name].is_rate:
@@ -92,7 +95,7 @@ def overall_table(cells: Cells, names: Sequence[str], rule: Rule, kind: WeightKi
 def _cells_of(rule: Rule, found: Sequence[Rate]) -> list[dict[str, Any]]:
     p, n = np.array([r.value for r in found]), np.array([r.effective for r in found])
     alone = intervals.wilson(p, n, rule.confidence)
-    sure = intervals.wilson(p, n, intervals.simultaneous(rule.confidence, len(found)))
+    sure = exact.guarded_rate(p, n, intervals.simultaneous(rule.confidence, len(found)))
     return [
         {
             "value": number(r.value) if r.size else None,
@@ -142,7 +145,7 @@ def _between(name: str, found: Sequence[Rate], cells: Cells, rule: Rule, seed: i
     if len(known) < 2:
         return row | {"lowest": None, "highest": None, "difference": None, "ratio": None, "by_chance": None}
     p, n = np.array([r.value for r in known]), np.array([r.effective for r in known])
-    together = intervals.wilson(p, n, intervals.simultaneous(rule.confidence, len(known)))
+    together = exact.guarded_rate(p, n, intervals.simultaneous(rule.confidence, len(known)))
     whole = metrics.overall(cells)[name]
     pooled = float((p * n).sum() / n.sum())
     chance = extremes.by_chance(pooled, n, seed)
@@ -183,6 +186,8 @@ def _to_reference(name: str, found: Sequence[Rate], reference: int, rule: Rule) 
     ratio = intervals.koopman(p, n, *against, rule.confidence)
     raw = intervals.p_value(p, n, *against)
     corrected = intervals.holm(raw)
+    exactly = exact_p_values(others, base)
+    surely = intervals.holm([raw[i] if p is None else p for i, p in enumerate(exactly)])
     return [
         {
             "metric": name,
@@ -194,9 +199,23 @@ def _to_reference(name: str, found: Sequence[Rate], reference: int, rule: Rule) 
             ),
             "p_value": number(float(raw[i])),
             "p_value_corrected": number(float(corrected[i])),
+            "p_value_exact": number(exactly[i]),
+            "p_value_exact_corrected": None if exactly[i] is None else number(float(surely[i])),
         }
         for i, r in enumerate(others)
     ]
+
+
+def exact_p_values(others: Sequence[Rate], base: Rate) -> list[float | None]:
+    """Fisher's p of each rate against `base`; None on weights or clusters, or where so many rows need no exact test."""
+
+    def one(rate: Rate) -> float | None:
+        alike = rate.effective == rate.size and base.effective == base.size
+        if not alike or rate.size + base.size > exact.FISHER_ROWS:
+            return None
+        return exact.fisher(round(rate.value * rate.size), rate.size, round(base.value * base.size), base.size)
+
+    return [one(rate) for rate in others]
 
 
 def _impact(found: Sequence[Rate], rule: Rule) -> list[dict[str, Any]]:
@@ -205,7 +224,7 @@ def _impact(found: Sequence[Rate], rule: Rule) -> list[dict[str, Any]]:
     p, n = np.array([r.value for r in known]), np.array([r.effective for r in known])
     if len(known) < 2 or not p.max() > 0:
         return []
-    each = extremes.impact_ratios(intervals.wilson(p, n, intervals.simultaneous(rule.confidence, len(known))))
+    each = extremes.impact_ratios(exact.guarded_rate(p, n, intervals.simultaneous(rule.confidence, len(known))))
     ratios = metrics.impact_ratio(p)
     return [
         {"group": r.group} | _bounded(float(ratios[i]), (float(each.low[i]), float(each.high[i])))
@@ -236,7 +255,7 @@ def _gap(found: Sequence[Rate], rule: Rule) -> dict[str, Any] | None:
     if len(known) < 2:
         return None
     p, n = np.array([r.value for r in known]), np.array([r.effective for r in known])
-    together = intervals.wilson(p, n, intervals.simultaneous(rule.confidence, len(known)))
+    together = exact.guarded_rate(p, n, intervals.simultaneous(rule.confidence, len(known)))
     return {
         "difference": _bounded(float(metrics.difference(p)), extremes.max_difference(together)),
         "ratio": _bounded(float(metrics.ratio(p)), extremes.min_max_ratio(together)),
