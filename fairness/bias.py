@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairness import cells as reduce
-from fairness import tables
+from fairness import exclusions, tables
 from fairness.clusters import grouped
 from fairness.dataset import Source, opened
 from fairness.metrics import NAMES, UNKNOWN, Cells
@@ -49,6 +50,7 @@ def bias_report(
     positive: object,
     source: Origin,
     rule: Rule = DEFAULT_RULE,
+    further_rules: Sequence[Rule] = (),
     model: Path | None = None,
     decision: Mapping[str, Any] | None = None,
     predictions: NDArray[Any] | None = None,
@@ -67,7 +69,8 @@ def bias_report(
 
     historical: the label is itself the decision. model: decisions are made here, by `model` under the rule `decision`.
     submitted: from `predictions` (one a row), the column roles.prediction, or roles.score from `at_least` on.
-    `tested` names the attributes under test (default: all); `depth` up to 3 adds intersections, which are exploratory.
+    `tested` names the attributes under test (default: all), which `rule` and `further_rules` judge as one family; the
+    worst verdict counts. `depth` up to 3 adds intersections, which are exploratory.
     `progress(fraction, phase)` may raise to stop.
     """
     if not 1 <= depth <= 3:
@@ -91,13 +94,26 @@ def bias_report(
         "reference": dict(reference or {}),
         "weight_kind": weight_kind if roles.weight else None,
         "depth": depth,
+        # Left out where there are none, so that earlier inputs keep their seeds.
+        **({"further_rules": [each.as_dict() for each in further_rules]} if further_rules else {}),
     }
     seed = hashlib.sha256(canonical_bytes({"inputs": inputs, "parameters": parameters})).hexdigest()
+    grouping, deep = roles, depth
+    if roles.exclusion:
+        grouping, deep = replace(roles, sensitive=(*roles.sensitive, roles.exclusion)), depth + 1
     with opened(dataset) as data:
-        counted = _count(data, roles, positive, source, model, decision, predictions, at_least, limits, progress, depth)
+        how = (source, model, decision, predictions, at_least, limits, progress, deep)
+        counted = _count(data, grouping, positive, *how)
         rows, kind = data.rows, data.kind
     progress(0.85, "Computing intervals")
-    report = _assemble(counted, roles, rule, parameters, int(seed[:12], 16))
+    left = exclusions.kept(counted, roles.exclusion) if roles.exclusion else counted
+    report = _assemble(left, roles, (rule, *further_rules), parameters, int(seed[:12], 16))
+    if roles.exclusion:
+        everybody = exclusions.whole(counted)
+        tested_cells = {name: grouped(everybody, [name], rule.confidence) for name in parameters["tested"]}
+        named = {table["attributes"][0]: table["reference"] for table in report["attributes"]}
+        without = tables.test_result((rule, *further_rules), tested_cells, named, weight_kind)
+        report["exclusions"] = exclusions.told(counted, roles.exclusion, without)
     report["provenance"] = {
         "calculated_by": "portal",
         "decisions": {
@@ -180,7 +196,10 @@ def _count(
         )
 
 
-def _assemble(counted: Cells, roles: Roles, rule: Rule, parameters: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def _assemble(
+    counted: Cells, roles: Roles, rules: Sequence[Rule], parameters: Mapping[str, Any], seed: int
+) -> dict[str, Any]:
+    rule = rules[0]
     source: Origin = parameters["source"]
     kind: tables.WeightKind = parameters["weight_kind"] or "survey"
     names = HISTORICAL_METRICS if source == "historical" else tuple(n for n in NAMES if n != "count")
@@ -194,7 +213,7 @@ def _assemble(counted: Cells, roles: Roles, rule: Rule, parameters: Mapping[str,
             f"{', '.join(missing)}: a tested attribute must be one of the sensitive attributes.",
             missing[0],
         )
-    if source == "historical" and rule.metric not in HISTORICAL_METRICS:
+    if source == "historical" and any(each.metric not in HISTORICAL_METRICS for each in rules):
         raise DataProblem(
             "metric_needs_predictions",
             "Historical decisions have no predictions to compare with. Test their selection rate, or report on a "
@@ -207,14 +226,14 @@ def _assemble(counted: Cells, roles: Roles, rule: Rule, parameters: Mapping[str,
     crossed, left_out = _intersections(counted, roles, names, rule, kind, seed, parameters["depth"])
     return {
         "schema": SCHEMA,
-        "result": tables.test_result(rule, tested, named, kind),
+        "result": tables.test_result(rules, tested, named, kind),
         "source": source,
         "positive": parameters["positive"],
         "overall": tables.overall_table(counted, names, rule, kind),
         "attributes": attributes,
         "intersections": crossed,
         "warnings": _warnings(counted, singles, roles, source, parameters),
-        "not_testable": [*_not_testable(rule, singles, attributes), *left_out],
+        "not_testable": [*_untested(rules, singles, attributes), *left_out],
     }
 
 
@@ -298,6 +317,16 @@ def _warnings(
         )
     if counted.rows < 200:
         warn("few_rows", f"The dataset has only {counted.rows} rows; most disparities could not be detected.")
+    return found
+
+
+def _untested(
+    rules: Sequence[Rule], singles: Mapping[str, Cells], attributes: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """What the rules cannot test, each thing once."""
+    found: list[dict[str, Any]] = []
+    for rule in rules:
+        found += [each for each in _not_testable(rule, singles, attributes) if each not in found]
     return found
 
 

@@ -37,7 +37,7 @@ def replicates(cells: Cells, times: int, seed: int) -> Floats:
         roots = (vectors * np.sqrt(np.maximum(powers, 0.0))[:, None, :]) @ np.swapaxes(vectors, -1, -2)
         noise = rng.standard_normal((times, len(cells.groups), 4))
         totals = cells.w.reshape(-1, 4) + np.einsum("gij,tgj->tgi", roots, noise)
-        return np.maximum(totals, 0.0).reshape(times, *cells.n.shape)
+        return np.asarray(np.maximum(totals, 0.0).reshape(times, *cells.n.shape))
     n = cells.n.reshape(-1)
     total = int(n.sum())
     drawn = rng.multinomial(total, n / total, size=times).astype(np.float64)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -168,7 +167,7 @@ def fisher(k: int, n: int, k0: int, n0: int) -> float:
 
     def choose(of: int, take: Floats) -> Floats:
         logs = LOG_GAMMA(take + 1) + LOG_GAMMA(of - take + 1)
-        return cast("Floats", math.lgamma(of + 1) - np.asarray(logs, dtype=np.float64))
+        return math.lgamma(of + 1) - np.asarray(logs, dtype=np.float64)
 
     logs = choose(n, at) + choose(n0, events - at)
     chance = np.exp(logs - logs.max())

@@ -8,7 +8,7 @@ from typing import Any
 
 from fairness.problems import DataProblem
 
-ONE = ("prediction", "score", "weight", "cluster")
+ONE = ("prediction", "score", "weight", "cluster", "exclusion")
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Roles:
     score: str | None = None
     weight: str | None = None
     cluster: str | None = None
+    exclusion: str | None = None
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any]) -> Roles:
@@ -35,6 +36,7 @@ class Roles:
             score=given.get("score") or None,
             weight=given.get("weight") or None,
             cluster=given.get("cluster") or None,
+            exclusion=given.get("exclusion") or None,
         )
 
     @classmethod
@@ -68,6 +70,7 @@ class Roles:
             "prediction": self.prediction,
             "score": self.score,
             "weight": self.weight,
-            # A part that came later is left out where no column plays it, so that earlier inputs keep their digests.
+            # Parts that came later are left out where no column plays them, so that earlier inputs keep their digests.
             **({"cluster": self.cluster} if self.cluster else {}),
+            **({"exclusion": self.exclusion} if self.exclusion else {}),
         }

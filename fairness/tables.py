@@ -14,12 +14,14 @@ import numpy as np
 from fairness import bootstrap, exact, extremes, intervals, metrics
 from fairness.clusters import ClusteredCells, grouped
 from fairness.metrics import RATES, WORDS, Cells, Floats
-from fairness.rules import Finding, Rate, Result, Rule, decisive, evaluate, family_size, worst
+from fairness.rules import ORDER, Finding, Rate, Result, Rule, decisive, evaluate, family_size, worst
 
 WeightKind = Literal["survey", "importance", "frequency"]
 COMPOSITES = ("balanced_accuracy", "f1")
 REPLICATES = 1000
 MINIMUM_FOR_BOOTSTRAP = 30
+# What a report says of each rule beside the one that decides.
+FURTHER = ("verdict", "sentence", "rule", "attributes")
 
 
 def number(value: float | None) -> float | None:
@@ -263,11 +265,24 @@ def _gap(found: Sequence[Rate], rule: Rule) -> dict[str, Any] | None:
 
 
 def test_result(
-    rule: Rule, singles: Mapping[str, Cells], references: Mapping[str, str], kind: WeightKind
+    rules: Sequence[Rule], singles: Mapping[str, Cells], references: Mapping[str, str], kind: WeightKind
 ) -> dict[str, Any]:
-    """The rule's verdict over all tested attributes, worst first, and what it could have detected."""
-    found = {name: rates(rule.metric, cells, kind) for name, cells in singles.items()}
-    family = family_size(rule, list(found.values()))
+    """The verdict of the rules over all tested attributes, worst first, and what could have been detected.
+
+    The family is every group that any of the rules judges: nothing else that a report shows belongs to it. What is
+    said at the top is the worst rule's; the others stand under `further`, where there are any.
+    """
+    found = {rule: {name: rates(rule.metric, cells, kind) for name, cells in singles.items()} for rule in rules}
+    family = sum(family_size(rule, list(seen.values())) for rule, seen in found.items())
+    each = [_rule_result(rule, seen, references, family) for rule, seen in found.items()]
+    first = min(each, key=lambda result: ORDER.index(result["verdict"]))
+    others = [{key: result[key] for key in FURTHER} for result in each if result is not first]
+    return first | ({"further": others} if others else {})
+
+
+def _rule_result(
+    rule: Rule, found: Mapping[str, Sequence[Rate]], references: Mapping[str, str], family: int
+) -> dict[str, Any]:
     results = {name: evaluate(rule, found[name], references[name], family) for name in found}
     verdict = worst([r.verdict for r in results.values()])
     first = decisive(rule, results)

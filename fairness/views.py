@@ -59,6 +59,7 @@ def bias_parts(evidence: Evidence, found: dict[str, Any]) -> dict[str, Any]:
     return {
         "tone": TONES[found["result"]["verdict"]],
         "rule_words": presenting.rule_in_words(found["result"]["rule"]),
+        "further": presenting.further(found),
         "compared": presenting.COMPARED[found["result"]["rule"]["comparison"]],
         "decision_words": presenting.decision_in_words(found["provenance"]["parameters"]["decision"]),
         "tests": presenting.tests(found),
