@@ -55,6 +55,7 @@ def attribute_table(
     """Everything about one grouping. `names` are the metrics to show, `reference` is the index of a group."""
     by_metric = {name: rates(name, cells, kind) for name in names if name in RATES and RATES[name].is_rate}
     sizes, unknown = cells.sizes, cells.unknown()
+    independent = not cells.weighted and not isinstance(cells, ClusteredCells)
     shown = {name: _cells_of(rule, found) for name, found in by_metric.items()}
     shown |= _composites(cells, names, rule, seed)
     groups = [
@@ -75,7 +76,7 @@ def attribute_table(
         "groups": groups,
         "between": [_between(name, found, cells, rule, seed) for name, found in by_metric.items()],
         "to_reference": [
-            row for name, found in by_metric.items() for row in _to_reference(name, found, reference, rule)
+            row for name, found in by_metric.items() for row in _to_reference(name, found, reference, rule, independent)
         ],
         "impact_ratios": _impact(by_metric["selection_rate"], rule),
         "named": _named(by_metric, rule),
@@ -177,7 +178,9 @@ def _bounded(value: float, bounds: tuple[float, float]) -> dict[str, float | Non
     return {"value": number(value), "low": number(bounds[0]), "high": number(bounds[1])}
 
 
-def _to_reference(name: str, found: Sequence[Rate], reference: int, rule: Rule) -> list[dict[str, Any]]:
+def _to_reference(
+    name: str, found: Sequence[Rate], reference: int, rule: Rule, independent: bool
+) -> list[dict[str, Any]]:
     base = found[reference]
     others = [r for r in found if r is not base and r.size]
     if not base.size or not others:
@@ -188,7 +191,7 @@ def _to_reference(name: str, found: Sequence[Rate], reference: int, rule: Rule) 
     ratio = intervals.koopman(p, n, *against, rule.confidence)
     raw = intervals.p_value(p, n, *against)
     corrected = intervals.holm(raw)
-    exactly = exact_p_values(others, base)
+    exactly = [exact_p(r, base) if independent else None for r in others]
     surely = intervals.holm([raw[i] if p is None else p for i, p in enumerate(exactly)])
     return [
         {
@@ -208,16 +211,11 @@ def _to_reference(name: str, found: Sequence[Rate], reference: int, rule: Rule) 
     ]
 
 
-def exact_p_values(others: Sequence[Rate], base: Rate) -> list[float | None]:
-    """Fisher's p of each rate against `base`; None on weights or clusters, or where so many rows need no exact test."""
-
-    def one(rate: Rate) -> float | None:
-        alike = rate.effective == rate.size and base.effective == base.size
-        if not alike or rate.size + base.size > exact.FISHER_ROWS:
-            return None
-        return exact.fisher(round(rate.value * rate.size), rate.size, round(base.value * base.size), base.size)
-
-    return [one(rate) for rate in others]
+def exact_p(rate: Rate, base: Rate) -> float | None:
+    """Fisher's p of a rate against `base`, of rows that count one each; None of so many that none is needed."""
+    if rate.size + base.size > exact.FISHER_ROWS:
+        return None
+    return exact.fisher(round(rate.value * rate.size), rate.size, round(base.value * base.size), base.size)
 
 
 def _impact(found: Sequence[Rate], rule: Rule) -> list[dict[str, Any]]:

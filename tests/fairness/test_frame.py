@@ -11,7 +11,9 @@ from fairness.bias import bias_report
 from fairness.problems import DataProblem
 from fairness.roles import Roles
 from fairness.rules import Rule
+from tests import worlds
 from tests.fairness.files import csv
+from tests.fairness.reporting import stored_report
 from tests.fairness.test_clusters import people
 
 ROLES = Roles("y", ("g",), prediction="p")
@@ -92,3 +94,19 @@ def test_clusters_are_those_of_the_rows_that_are_kept(tmp_path: Path) -> None:
         [g["metrics"]["base_rate"]["effective_size"] for g in r["intersections"][0]["groups"]] for r in (one, other)
     ]
     assert sizes[0] == pytest.approx(sizes[1], rel=1e-9)
+
+
+def test_the_page_shows_further_rules_and_what_was_left_out(db: Any, cast: Any, signed_in: Any) -> None:
+    rows = [f"{i % 2},{'ab'[i % 3 % 2]},{i % 7},{i % 5},{'withdrawn' if i % 9 == 0 else ''}" for i in range(300)]
+    data = "approved,group,income,debt,why\n" + "\n".join(rows) + "\n"
+    roles = {
+        "approved": "label", "group": "sensitive", "income": "feature", "debt": "feature", "why": "exclusion",
+    }  # fmt: skip
+    version, dataset = worlds.a_version(cast), worlds.a_dataset(cast, data=data.encode(), roles=roles)
+    further = [Rule(comparison="at_least", bound=0.01)]
+    evidence = stored_report(cast, version, dataset, source="historical", further_rules=further)
+    text = signed_in(cast.validator).get(f"/reports/{evidence.pk}/").content.decode()
+    assert "The other rules of this test" in text
+    assert "The selection rate of every group is at least 0.01" in text
+    assert "Rows left out" in text
+    assert "withdrawn (34)" in text
