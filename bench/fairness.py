@@ -1,4 +1,7 @@
-"""How much faster cells are than rows, and how long a report takes. `python -m bench.fairness [--quick]`."""
+"""How much faster cells are than rows, and how long a report takes. `python -m bench.fairness [--quick]`.
+
+With `--coverage` instead: how often the intervals that decide a rule hold the truth (see `bench.coverage`).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import emit
+from bench import coverage, emit
 from fairness import bootstrap, metrics
 from fairness.bias import bias_report, canonical_bytes
 from fairness.cells import column_cells
@@ -187,10 +190,14 @@ def report_here(path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller sizes, under 50 s on two cores")
+    parser.add_argument("--coverage", action="store_true", help="how often intervals hold the truth")
     parser.add_argument("--report", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.report:
         report_here(given.report)
+        return
+    if given.coverage:
+        coverage.main(given.quick)
         return
     with tempfile.TemporaryDirectory(prefix="countersign-bench-") as folder:
         if given.quick:

@@ -61,6 +61,10 @@ class BiasInput(serializers.Serializer[Any]):
         help_text="Columns to compare by; all that are marked sensitive when left out",
     )  # fmt: skip
     rule = DisparityRuleInput(required=False, allow_null=True, default=None)
+    further_rules = serializers.ListField(
+        child=DisparityRuleInput(), required=False, max_length=7, default=list,
+        help_text="Judged with the rule as one family of tests, fixed before the run; the worst verdict counts",
+    )  # fmt: skip
 
 
 @extend_schema_field(

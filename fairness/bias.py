@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairness import cells as reduce
-from fairness import sections, tables
+from fairness import exclusions, sections, tables
+from fairness.clusters import grouped
 from fairness.collecting import Collector
 from fairness.dataset import Source, opened
 from fairness.metrics import NAMES, UNKNOWN, Cells
@@ -50,6 +52,7 @@ def bias_report(
     positive: object,
     source: Origin,
     rule: Rule = DEFAULT_RULE,
+    further_rules: Sequence[Rule] = (),
     model: Path | None = None,
     decision: Mapping[str, Any] | None = None,
     predictions: NDArray[Any] | None = None,
@@ -72,7 +75,8 @@ def bias_report(
     historical: the label is itself the decision. model: decisions are made here, by `model` under the rule `decision`.
     submitted: from `predictions` (one a row), the column roles.prediction, or roles.score from `at_least` on. `task`
     says what they are (see `fairness.submitting`), and `scale` whether scores are probabilities, which is then checked.
-    `tested` names the attributes under test (default: all); `depth` up to 3 adds intersections, which are exploratory.
+    `tested` names the attributes under test (default: all), which `rule` and `further_rules` judge as one family; the
+    worst verdict counts. `depth` up to 3 adds intersections, which are exploratory.
     `progress(fraction, phase)` may raise to stop.
     """
     if not 1 <= depth <= 3:
@@ -96,21 +100,33 @@ def bias_report(
         "reference": dict(reference or {}),
         "weight_kind": weight_kind if roles.weight else None,
         "depth": depth,
+        # Left out where there are none, so that earlier inputs keep their seeds.
+        **({"further_rules": [each.as_dict() for each in further_rules]} if further_rules else {}),
     }
     if source == "submitted":
         parameters |= {"task": task, "scale": scale}
     seed = hashlib.sha256(canonical_bytes({"inputs": inputs, "parameters": parameters})).hexdigest()
     beside = Beside(scale=scale)
+    grouping, deep = roles, depth
+    if roles.exclusion:
+        grouping, deep = replace(roles, sensitive=(*roles.sensitive, roles.exclusion)), depth + 1
     with opened(dataset) as data:
-        data, given = joined(data, roles, predictions, at_least is not None and task != "multiclass")
+        data, given = joined(data, grouping, predictions, at_least is not None and task != "multiclass")
         if source == "submitted":
-            counted = submitted_cells(data, given, positive, task, at_least, beside)
+            counted = submitted_cells(data, given, positive, task, at_least, beside, deep)
         else:
-            counted = _count(data, roles, positive, source, model, decision, limits, progress, beside)
+            counted = _count(data, grouping, positive, source, model, decision, limits, progress, beside, deep)
         rows, kind = data.rows, data.kind
     progress(0.85, "Computing intervals")
-    report = _assemble(counted, roles, rule, parameters, int(seed[:12], 16))
-    sections.extend(report, beside, roles.sensitive, parameters["weight_kind"] or "survey", rule.confidence)
+    left = exclusions.kept(counted, roles.exclusion) if roles.exclusion else counted
+    report = _assemble(left, roles, (rule, *further_rules), parameters, int(seed[:12], 16))
+    sections.extend(report, beside, roles, parameters["weight_kind"] or "survey", rule.confidence)
+    if roles.exclusion:
+        everybody = exclusions.whole(counted)
+        tested_cells = {name: grouped(everybody, [name], rule.confidence) for name in parameters["tested"]}
+        named = {table["attributes"][0]: table["reference"] for table in report["attributes"]}
+        without = tables.test_result((rule, *further_rules), tested_cells, named, weight_kind)
+        report["exclusions"] = exclusions.told(counted, roles.exclusion, without)
     report["provenance"] = {
         "calculated_by": "portal",
         "decisions": {
@@ -153,9 +169,10 @@ def _count(
     limits: Limits | None,
     progress: Progress,
     beside: Beside,
+    depth: int,
 ) -> Cells:
     if source == "historical":
-        return reduce.historical_cells(data, roles, positive)
+        return reduce.historical_cells(data, roles, positive, depth)
 
     def step(done: int) -> None:
         progress(0.05 + 0.79 * done / data.rows, "Scoring rows")
@@ -183,17 +200,21 @@ def _count(
             words,
             step,
             also=lambda columns: collector.add(columns, last[0]),
+            depth=depth,
         )
         if made.kind == "threshold":
             beside.collector = collector
         return counted
 
 
-def _assemble(counted: Cells, roles: Roles, rule: Rule, parameters: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def _assemble(
+    counted: Cells, roles: Roles, rules: Sequence[Rule], parameters: Mapping[str, Any], seed: int
+) -> dict[str, Any]:
+    rule = rules[0]
     source: Origin = parameters["source"]
     kind: tables.WeightKind = parameters["weight_kind"] or "survey"
     names = HISTORICAL_METRICS if source == "historical" else tuple(n for n in NAMES if n != "count")
-    singles = {name: counted.by([name]) for name in roles.sensitive}
+    singles = {name: grouped(counted, [name], rule.confidence) for name in roles.sensitive}
     references = {name: _reference(singles[name], name, parameters["reference"]) for name in roles.sensitive}
     tested = {name: singles[name] for name in parameters["tested"] if name in singles}
     missing = [name for name in parameters["tested"] if name not in singles]
@@ -203,7 +224,7 @@ def _assemble(counted: Cells, roles: Roles, rule: Rule, parameters: Mapping[str,
             f"{', '.join(missing)}: a tested attribute must be one of the sensitive attributes.",
             missing[0],
         )
-    if source == "historical" and rule.metric not in HISTORICAL_METRICS:
+    if source == "historical" and any(each.metric not in HISTORICAL_METRICS for each in rules):
         raise DataProblem(
             "metric_needs_predictions",
             "Historical decisions have no predictions to compare with. Test their selection rate, or report on a "
@@ -216,14 +237,14 @@ def _assemble(counted: Cells, roles: Roles, rule: Rule, parameters: Mapping[str,
     crossed, left_out = _intersections(counted, roles, names, rule, kind, seed, parameters["depth"])
     return {
         "schema": SCHEMA,
-        "result": tables.test_result(rule, tested, named, kind),
+        "result": tables.test_result(rules, tested, named, kind),
         "source": source,
         "positive": parameters["positive"],
         "overall": tables.overall_table(counted, names, rule, kind),
         "attributes": attributes,
         "intersections": crossed,
         "warnings": _warnings(counted, singles, roles, source, parameters),
-        "not_testable": [*_not_testable(rule, singles, attributes), *left_out],
+        "not_testable": [*_untested(rules, singles, attributes), *left_out],
     }
 
 
@@ -247,7 +268,7 @@ def _intersections(
     found, left_out = [], []
     for size in range(2, min(depth, len(roles.sensitive)) + 1):
         for chosen in itertools.combinations(roles.sensitive, size):
-            cells = counted.by(chosen)
+            cells = grouped(counted, chosen, rule.confidence)
             if len(cells.groups) > MAX_INTERSECTION_GROUPS:
                 why = f"{len(cells.groups)} combinations; at most {MAX_INTERSECTION_GROUPS} are shown"
                 left_out.append({"what": " × ".join(chosen), "why": why})
@@ -299,8 +320,24 @@ def _warnings(
             f"Rows are weighted by {roles.weight!r} ({parameters['weight_kind']} weights). Intervals use the effective "
             "sample size; groups' minimum sizes count rows.",
         )
+    if roles.cluster:
+        warn(
+            "clustered",
+            f"Rows with the same {roles.cluster!r} belong together. Intervals use the number of independent rows that "
+            "they are worth; groups are taken for independent of each other; groups' minimum sizes count rows.",
+        )
     if counted.rows < 200:
         warn("few_rows", f"The dataset has only {counted.rows} rows; most disparities could not be detected.")
+    return found
+
+
+def _untested(
+    rules: Sequence[Rule], singles: Mapping[str, Cells], attributes: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """What the rules cannot test, each thing once."""
+    found: list[dict[str, Any]] = []
+    for rule in rules:
+        found += [each for each in _not_testable(rule, singles, attributes) if each not in found]
     return found
 
 

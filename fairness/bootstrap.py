@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fairness.clusters import ClusteredCells
 from fairness.metrics import Cells, Floats, values
 
 
@@ -26,9 +27,17 @@ class Spread:
 def replicates(cells: Cells, times: int, seed: int) -> Floats:
     """`times` resampled tables of weight sums, shape (times, groups, 2, 2).
 
-    With unequal weights a cell's sum is its count times the mean weight, plus normal noise of the weights' variance.
+    Clusters are drawn whole. With unequal weights a cell's sum is its count times the mean weight, plus normal noise of
+    the weights' variance.
     """
     rng = np.random.default_rng(seed)
+    if isinstance(cells, ClusteredCells):
+        # A group's totals over clusters drawn with replacement, by their mean and covariance.
+        powers, vectors = np.linalg.eigh(cells.spread())
+        roots = (vectors * np.sqrt(np.maximum(powers, 0.0))[:, None, :]) @ np.swapaxes(vectors, -1, -2)
+        noise = rng.standard_normal((times, len(cells.groups), 4))
+        totals = cells.w.reshape(-1, 4) + np.einsum("gij,tgj->tgi", roots, noise)
+        return np.asarray(np.maximum(totals, 0.0).reshape(times, *cells.n.shape))
     n = cells.n.reshape(-1)
     total = int(n.sum())
     drawn = rng.multinomial(total, n / total, size=times).astype(np.float64)

@@ -7,6 +7,7 @@ the sums do not depend on the order in which threads finish.
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from fairness.classes import canonical as canonical
 from fairness.classes import check_classes, positive_class, same_classes
 from fairness.classes import same_class as same_class
+from fairness.clustered import Meanings, kept_batch, named_rows, with_clusters
 from fairness.dataset import Source
 from fairness.metrics import Cells, Ints
 from fairness.multiclass import ClassCells
@@ -31,17 +33,19 @@ Predict = Callable[[dict[str, NDArray[Any]]], NDArray[Any]]
 Also = Callable[[dict[str, Any]], None]
 
 
-def historical_cells(source: Source, roles: Roles, positive: object) -> Cells:
+def historical_cells(source: Source, roles: Roles, positive: object, depth: int = 2) -> Cells:
     """Cells in which the label is itself the decision."""
-    return _cells(source, roles, positive, lambda table: table[roles.label])
+    return _cells(source, roles, positive, lambda table: table[roles.label], depth=depth)
 
 
-def column_cells(source: Source, roles: Roles, positive: object, at_least: float | None = None) -> Cells:
+def column_cells(
+    source: Source, roles: Roles, positive: object, at_least: float | None = None, depth: int = 2
+) -> Cells:
     """Cells from a column of decisions, or from a column of scores and the threshold from which they are positive."""
     if at_least is None:
         assert roles.prediction is not None
         name = roles.prediction
-        return _cells(source, roles, positive, lambda table: table[name])
+        return _cells(source, roles, positive, lambda table: table[name], depth=depth)
     assert roles.score is not None
     score = roles.score
     source.numeric([score])
@@ -52,10 +56,11 @@ def column_cells(source: Source, roles: Roles, positive: object, at_least: float
         positive,
         lambda table: (table[score].cast("float64") if kind.is_string() else table[score]) >= at_least,
         decided=True,
+        depth=depth,
     )
 
 
-def outcome_cells(source: Source, roles: Roles, column: str, at_least: float) -> Cells:
+def outcome_cells(source: Source, roles: Roles, column: str, at_least: float, depth: int = 2) -> Cells:
     """Cells of a numeric outcome and its prediction, either of which is positive from `at_least` on."""
     source.numeric([roles.label, column])
     label = source.number(roles.label)
@@ -68,7 +73,8 @@ def outcome_cells(source: Source, roles: Roles, column: str, at_least: float) ->
             column=roles.label,
         )
     return _cells(
-        source, roles, "true", lambda table: source.number(column) >= at_least, True, label=label >= at_least
+        source, roles, "true", lambda table: source.number(column) >= at_least, decided=True, label=label >= at_least,
+        depth=depth,
     )  # fmt: skip
 
 
@@ -103,6 +109,7 @@ def scored_cells(
     step: Callable[[int], None] = lambda done: None,
     size: int = 65_536,
     also: Also = lambda columns: None,
+    depth: int = 2,
 ) -> Cells:
     """Cells from decisions made here, batch by batch, in bounded memory.
 
@@ -116,14 +123,16 @@ def scored_cells(
     scale = _check(source, roles, [*numbers, *words])
     source.numeric(numbers)
     source.complete(words)
-    kept = list(dict.fromkeys([*roles.sensitive, roles.label, *([roles.weight] if roles.weight else [])]))
+    more = [name for name in (roles.weight, roles.cluster) if name]
+    kept = list(dict.fromkeys([*roles.sensitive, roles.label, *more]))
     wanted = {f"c{i}": source.table[name] for i, name in enumerate(kept)}
     wanted |= {f"n{i}": source.number(name) for i, name in enumerate(numbers)}
     wanted |= {f"w{i}": source.table[name].cast("string") for i, name in enumerate(words)}
     raw: Raw = {}
     done = 0
     # While the file is being read its own connection is busy.
-    counting = ibis.duckdb.connect(threads=1)
+    spill = tempfile.TemporaryDirectory(prefix="countersign-duckdb-")
+    counting = ibis.duckdb.connect(threads=1, memory_limit="1GB", temp_directory=spill.name)
     for batch in source.batches(wanted, size):
         given = {name: batch.column(f"n{i}").to_numpy(zero_copy_only=False) for i, name in enumerate(numbers)}
         given |= {name: np.array(batch.column(f"w{i}").to_pylist(), dtype=object) for i, name in enumerate(words)}
@@ -134,11 +143,18 @@ def scored_cells(
         memory = counting.table("batch")
         columns = {name: memory[f"c{i}"] for i, name in enumerate(kept)}
         _add(raw, _grouped(counting, memory, columns, roles, memory["p__"], scale))
+        if roles.cluster:
+            kept_batch(counting, named_rows(memory, columns, roles, memory["p__"], scale), first=not done)
         counting.con.unregister("batch")
         done += batch.num_rows
         step(done)
+    cells = _arranged(source, raw, roles, positive, scale, decided=True)
+    if roles.cluster:
+        meanings = _meanings(source, raw, roles, positive, decided=True)
+        cells = with_clusters(counting, counting.table("kept"), cells, roles, meanings, scale, depth)
     counting.disconnect()
-    return _arranged(source, raw, roles, positive, scale, decided=True)
+    spill.cleanup()
+    return cells
 
 
 def _cells(
@@ -146,24 +162,32 @@ def _cells(
     roles: Roles,
     positive: object,
     decision: Callable[[Any], Any],
+    *,
+    depth: int,
     decided: bool = False,
     label: Any = None,
 ) -> Cells:
     scale = _check(source, roles, [c for c in (roles.prediction,) if c])
     raw: Raw = {}
     _add(raw, _grouped(source.con, source.table, source.table, roles, decision(source.table), scale, label))
-    return _arranged(source, raw, roles, positive, scale, decided)
+    cells = _arranged(source, raw, roles, positive, scale, decided)
+    if not roles.cluster:
+        return cells
+    rows = named_rows(source.table, source.table, roles, decision(source.table), scale, label)
+    return with_clusters(source.con, rows, cells, roles, _meanings(source, raw, roles, positive, decided), scale, depth)
 
 
 def _check(source: Source, roles: Roles, more: Sequence[str]) -> int:
     """Check columns and weights; returns the power of two by which weights are scaled."""
-    source.need([roles.label, *roles.sensitive, *more, *([roles.weight] if roles.weight else [])])
+    source.need([roles.label, *roles.sensitive, *more, *(name for name in (roles.weight, roles.cluster) if name)])
     if not roles.sensitive:
         raise DataProblem(
             "no_sensitive_attribute", "Name at least one sensitive attribute among the dataset's columns."
         )
     if len(roles.sensitive) > 8:
         raise DataProblem("too_many_attributes", "Name at most eight sensitive attributes for one report.")
+    if roles.cluster:
+        source.complete([roles.cluster])
     if not roles.weight:
         return 0
     source.numeric([roles.weight])
@@ -231,9 +255,7 @@ def _check_levels(source: Source, raw: Raw, roles: Roles) -> None:
 
 def _arranged(source: Source, raw: Raw, roles: Roles, positive: object, scale: int, decided: bool) -> Cells:
     _check_levels(source, raw, roles)
-    labels = {key[-2] for key in raw}
-    yes = positive_class(source, roles.label, labels, positive)
-    named = {"true": yes} if decided else same_classes(source, roles, labels, {key[-1] for key in raw})
+    yes, named = _meanings(source, raw, roles, positive, decided)
     groups = tuple(sorted({key[:-2] for key in raw}))
     place = {group: i for i, group in enumerate(groups)}
     n: Ints = np.zeros((len(groups), 2, 2), dtype=np.int64)
@@ -242,6 +264,13 @@ def _arranged(source: Source, raw: Raw, roles: Roles, positive: object, scale: i
         at = (place[key[:-2]], int(key[-2] == yes), int(named.get(key[-1]) == yes))
         _fill((n, w, w2), at, raw[key], scale if roles.weight else None)
     return Cells(roles.sensitive, groups, n, w, w2)
+
+
+def _meanings(source: Source, raw: Raw, roles: Roles, positive: object, decided: bool) -> Meanings:
+    """The positive class as the label has it, and the label's class of each decision. Raises DataProblem."""
+    labels = {key[-2] for key in raw}
+    yes = positive_class(source, roles.label, labels, positive)
+    return yes, {"true": yes} if decided else same_classes(source, roles, labels, {key[-1] for key in raw})
 
 
 def _fill(parts: tuple[NDArray[Any], ...], at: tuple[int, ...], sums: list[int], scale: int | None) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fairness.classes import canonical, same_class
 from fairness.dataset import Source
-from fairness.metrics import Floats, Ints
+from fairness.metrics import UNKNOWN, Floats, Ints
 from fairness.regression import LARGEST, Totals
 from fairness.roles import Roles
 from fairness.tallying import Counter, Table
@@ -83,12 +83,14 @@ class Collector:
     """Feeds `add` with batches, in any order; `scores` or `totals` afterwards.
 
     With `numeric` the label is a number and what is added a prediction of it, else the label is one of two classes.
+    Rows with a reason to be left out do not count.
     """
 
     def __init__(self, source: Source, roles: Roles, positive: object, *, numeric: bool = False) -> None:
         self.source, self.roles, self.numeric = source, roles, numeric
         self.positive = same_class(canonical(positive))
-        self.groups, self.labels = Groups(roles.sensitive), Values()
+        self.groups = Groups(tuple(name for name in roles.sensitive if name != roles.exclusion))
+        self.labels = Values()
         self.totals = Totals()
         self._counter = Counter(unit_of(source, roles))
         self._stopped = False
@@ -97,6 +99,10 @@ class Collector:
         """One batch: attributes, label and weight as Arrow arrays by column, and a score or prediction a row."""
         if self._stopped:
             return
+        if self.roles.exclusion:
+            counts = unreasoned(columns[self.roles.exclusion])
+            columns = {name: column.filter(counts) for name, column in columns.items()}
+            score = score[counts.to_numpy(zero_copy_only=False)]
         group = self.groups.codes(columns)
         weight = numbers(columns[self.roles.weight]) if self.roles.weight else None
         if self.numeric:
@@ -127,6 +133,15 @@ def unit_of(source: Source, roles: Roles) -> float | None:
     return 2.0 ** math.ceil(math.log2(high)) if usable else 1.0
 
 
+def unreasoned(column: Any) -> Any:
+    """Whether each row has no reason to be left out, as an Arrow array."""
+    import pyarrow as pa
+
+    found = column.dictionary_encode(null_encoding="encode")
+    none = np.array([canonical(value) == UNKNOWN for value in found.dictionary.to_pylist()], dtype=bool)
+    return pa.array(none[found.indices.to_numpy(zero_copy_only=False)])
+
+
 def numbers(column: Any) -> NDArray[np.float64]:
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -139,7 +154,8 @@ def numbers(column: Any) -> NDArray[np.float64]:
 def collected(collector: Collector, column: str) -> Collector:
     """Reads the scores or predictions of a column into the collector. The column is known to hold finite numbers."""
     source, roles = collector.source, collector.roles
-    kept = list(dict.fromkeys([*roles.sensitive, roles.label, *([roles.weight] if roles.weight else [])]))
+    more = [name for name in (roles.weight, roles.exclusion) if name]
+    kept = list(dict.fromkeys([*roles.sensitive, roles.label, *more]))
     wanted = {f"c{i}": source.table[name] for i, name in enumerate(kept)} | {"score": source.number(column)}
     for batch in source.batches(wanted):
         collector.add({name: batch.column(f"c{i}") for i, name in enumerate(kept)}, numbers(batch.column("score")))

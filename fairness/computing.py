@@ -32,6 +32,7 @@ def compute_bias(pulse: Pulse) -> Computed:
         report = bias_report(
             data, Roles.from_mapping(inputs["roles"]), positive=inputs["positive"], source=inputs["source"],
             rule=Rule.from_mapping(inputs["rule"]), dataset_digest=plain(inputs["dataset_digest"]),
+            further_rules=[Rule.from_mapping(each) for each in inputs.get("further_rules", ())],
             revision=settings.VERSION, progress=watched(pulse), **own,
         )  # fmt: skip
     result = report["result"]
@@ -42,6 +43,8 @@ def compute_bias(pulse: Pulse) -> Computed:
     }  # fmt: skip
     if inputs["source"] == SUBMITTED:
         summary |= {name: inputs[name] for name in ("task", "predictions")}
+    if "further" in result:
+        summary["further"] = [{"rule": each["rule"], "verdict": each["verdict"]} for each in result["further"]]
     return stored(BIAS, version, dataset, report, summary)
 
 

@@ -1,7 +1,7 @@
 """Bounds on comparisons with the smallest or largest of several groups, and what chance alone would show.
 
 Which group is highest is read from the same data, so the plain ratio is biased downwards and no percentile interval
-repairs it. The bounds here follow from intervals that hold for all groups together. Shapes: (groups,).
+repairs it. The bounds here follow from intervals that hold for all groups together. Shapes: (…, groups).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ POWER_QUANTILE = 0.8416212335729143
 
 def impact_ratios(together: Interval) -> Interval:
     """Each group's rate over that of the highest group, from intervals that hold together."""
-    top_low, top_high = float(together.low.max()), float(together.high.max())
+    top_low, top_high = together.low.max(axis=-1, keepdims=True), together.high.max(axis=-1, keepdims=True)
     # A lower bound may be next to nothing; what lies beyond the largest number is over 1 too.
     with np.errstate(over="ignore"):
-        high = np.minimum(1.0, together.high / top_low) if top_low > 0 else np.ones_like(together.high)
-    return Interval(together.low / top_high, high)
+        high = np.divide(together.high, top_low, out=np.ones_like(together.high), where=top_low > 0)
+    return Interval(together.low / top_high, np.minimum(1.0, high))
 
 
 def min_max_ratio(together: Interval) -> tuple[float, float]:
@@ -33,8 +33,8 @@ def min_max_ratio(together: Interval) -> tuple[float, float]:
 
 def gaps_to_highest(together: Interval) -> Interval:
     """The highest group's rate less each group's rate."""
-    low = np.maximum(0.0, together.low.max() - together.high)
-    return Interval(low, np.asarray(together.high.max() - together.low))
+    low = np.maximum(0.0, together.low.max(axis=-1, keepdims=True) - together.high)
+    return Interval(low, np.asarray(together.high.max(axis=-1, keepdims=True) - together.low))
 
 
 def max_difference(together: Interval) -> tuple[float, float]:

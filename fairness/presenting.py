@@ -51,6 +51,15 @@ def rule_in_words(rule: Report) -> str:
     )
 
 
+def further(report: Report) -> list[dict[str, str]]:
+    """The rules beside the one that decides, in words."""
+    found = report["result"].get("further", ())
+    return [
+        {"words": rule_in_words(each["rule"]), "verdict": each["verdict"], "sentence": each["sentence"]}
+        for each in found
+    ]
+
+
 def decision_in_words(rule: Report | None) -> str:
     if rule is None:
         return "as recorded in the dataset"

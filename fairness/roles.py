@@ -8,6 +8,8 @@ from typing import Any
 
 from fairness.problems import DataProblem
 
+ONE = ("prediction", "score", "weight", "cluster", "exclusion")
+
 
 @dataclass(frozen=True)
 class Roles:
@@ -17,6 +19,8 @@ class Roles:
     prediction: str | None = None
     score: str | None = None
     weight: str | None = None
+    cluster: str | None = None
+    exclusion: str | None = None
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any]) -> Roles:
@@ -31,6 +35,8 @@ class Roles:
             prediction=given.get("prediction") or None,
             score=given.get("score") or None,
             weight=given.get("weight") or None,
+            cluster=given.get("cluster") or None,
+            exclusion=given.get("exclusion") or None,
         )
 
     @classmethod
@@ -42,7 +48,7 @@ class Roles:
         by_part: dict[str, list[str]] = {}
         for column, part in parts.items():
             by_part.setdefault(part, []).append(column)
-        for part in ("label", "prediction", "score", "weight"):
+        for part in ("label", *ONE):
             if len(by_part.get(part, [])) > 1:
                 raise DataProblem(
                     "role_twice",
@@ -51,7 +57,7 @@ class Roles:
                 )
         if "label" not in by_part:
             raise DataProblem("label_missing", "No column is marked as the label. Mark the one that holds the outcome.")
-        one = {part: by_part.get(part, [None])[0] for part in ("label", "prediction", "score", "weight")}
+        one = {part: by_part.get(part, [None])[0] for part in ("label", *ONE)}
         return cls.from_mapping(
             {**one, "sensitive": by_part.get("sensitive"), "features": features or by_part.get("feature")}
         )
@@ -64,4 +70,7 @@ class Roles:
             "prediction": self.prediction,
             "score": self.score,
             "weight": self.weight,
+            # Parts that came later are left out where no column plays them, so that earlier inputs keep their digests.
+            **({"cluster": self.cluster} if self.cluster else {}),
+            **({"exclusion": self.exclusion} if self.exclusion else {}),
         }

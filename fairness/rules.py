@@ -1,8 +1,9 @@
 """Test rules: does a disparity lie inside a bound, and how sure is that.
 
-*Within*: every group's interval lies inside the bound. *Outside*: the interval of some group, taken so that all hold
-together, lies outside. *Too few*: a group is smaller than the rule's minimum. *Inconclusive*: anything else. Only
-*within* passes. A group of people whose attribute is missing is reported, not tested, unless the rule says so.
+*Within*: every group's interval lies inside the bound, and rests on enough rows with either outcome. *Outside*: the
+interval of some group, taken so that all hold together, lies outside. *Too few*: a group is smaller than the rule's
+minimum. *Inconclusive*: anything else. Only *within* passes. A group of people whose attribute is missing is reported,
+not tested, unless the rule says so. `python -m bench.fairness --coverage` measures how often each is said wrongly.
 """
 
 from __future__ import annotations
@@ -13,14 +14,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fairness.extremes import gaps_to_highest, impact_ratios
-from fairness.intervals import Floats, Interval, koopman, newcombe, simultaneous, wilson
+from fairness.deciding import TO_REFERENCE, Comparison, decide, limits
+from fairness.exact import EXPECTED
+from fairness.intervals import simultaneous
 from fairness.metrics import RATES, WORDS
 
 Verdict = Literal["within", "outside", "inconclusive", "too_few"]
-Comparison = Literal[
-    "impact_ratio", "difference", "ratio_to_reference", "difference_to_reference", "at_least", "at_most"
-]
 COMPARISONS = {
     "impact_ratio": "{value} of that of the highest group",
     "difference": "{value} below that of the highest group",
@@ -85,7 +84,10 @@ class Rate:
 
 @dataclass(frozen=True)
 class Finding:
-    """What the rule sees in one group: the compared value, its interval, and the verdict there."""
+    """What the rule sees in one group: the compared value, its interval, and the verdict there.
+
+    `sparse`: the interval lies inside the bound, but too few rows have one of the outcomes to rely upon it.
+    """
 
     group: str
     verdict: Verdict | Literal["not_tested"]
@@ -93,6 +95,7 @@ class Finding:
     value: float | None = None
     low: float | None = None
     high: float | None = None
+    sparse: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,63 +145,28 @@ def family_size(rule: Rule, attributes: Sequence[Sequence[Rate]]) -> int:
 def _can_compare(rule: Rule, tested: Sequence[Rate], reference: str | None) -> bool:
     if rule.comparison in ("at_least", "at_most"):
         return bool(tested)
-    if rule.comparison in ("ratio_to_reference", "difference_to_reference"):
+    if rule.comparison in TO_REFERENCE:
         return len(tested) > 1 and any(r.group == reference for r in tested)
     return len(tested) > 1
 
 
 def _compare(rule: Rule, tested: Sequence[Rate], reference: str | None, at: float) -> list[Finding]:
-    p, n = np.array([r.value for r in tested]), np.array([r.effective for r in tested])
-    # An attribute passes when all its groups do, so other attributes do not widen that; a breach is sought in them all.
-    here, together = wilson(p, n, simultaneous(rule.confidence, len(tested))), wilson(p, n, at)
-    if rule.comparison == "impact_ratio":
-        top = float(p.max())
-        shown = p / top if top > 0 else np.ones_like(p)
-        return _judge(rule, tested, shown, impact_ratios(here), impact_ratios(together))
-    if rule.comparison == "difference":
-        return _judge(rule, tested, float(p.max()) - p, gaps_to_highest(here), gaps_to_highest(together))
-    if rule.comparison in ("at_least", "at_most"):
-        return _judge(rule, tested, p, wilson(p, n, rule.confidence), together)
-    base = next(r for r in tested if r.group == reference)
+    base = next((r for r in tested if r.group == reference), None) if rule.comparison in TO_REFERENCE else None
     others = [r for r in tested if r is not base]
     p, n = np.array([r.value for r in others]), np.array([r.effective for r in others])
-    against = (base.value, base.effective)
-    if rule.comparison == "ratio_to_reference":
-        with np.errstate(divide="ignore", invalid="ignore"):
-            shown = p / base.value
-        alone, sure = koopman(p, n, *against, rule.confidence), koopman(p, n, *against, at)
-    else:
-        shown = p - base.value
-        alone, sure = newcombe(p, n, *against, rule.confidence), newcombe(p, n, *against, at)
-    # The reference is compared with itself: nothing to be unsure of.
-    own = 1.0 if rule.comparison == "ratio_to_reference" else 0.0
-    return [Finding(base.group, "within", base.size, own, own, own), *_judge(rule, others, shown, alone, sure)]
-
-
-def _limits(rule: Rule) -> tuple[float, float]:
-    """The bound as the allowed range of the compared value."""
-    if rule.comparison in ("impact_ratio", "at_least"):
-        return rule.bound, np.inf
-    if rule.comparison == "ratio_to_reference":
-        return rule.bound, 1 / rule.bound
-    if rule.comparison == "difference_to_reference":
-        return -rule.bound, rule.bound
-    return -np.inf, rule.bound
-
-
-def _judge(rule: Rule, rates: Sequence[Rate], shown: Floats, alone: Interval, sure: Interval) -> list[Finding]:
-    """`alone` holds for one group at a time and must lie inside for all; `sure` holds for all and proves outside."""
-    least, most = _limits(rule)
+    against = (np.array([base.value]), np.array([base.effective])) if base else None
+    seen = decide(rule.comparison, rule.bound, rule.confidence, at, p, n, against)
     findings = []
-    for i, rate in enumerate(rates):
-        verdict: Verdict = "inconclusive"
-        low, high = float(sure.low[i]), float(sure.high[i])
-        if high < least or low > most:
-            verdict = "outside"
-        elif alone.low[i] >= least and alone.high[i] <= most:
-            verdict = "within"
-            low, high = float(alone.low[i]), float(alone.high[i])
-        findings.append(Finding(rate.group, verdict, rate.size, float(shown[i]), low, high))
+    if base:
+        # The reference is compared with itself: nothing to be unsure of.
+        own = 1.0 if rule.comparison == "ratio_to_reference" else 0.0
+        findings.append(Finding(base.group, "within", base.size, own, own, own))
+    for i, rate in enumerate(others):
+        verdict: Verdict = "outside" if seen.outside[i] else "within" if seen.within[i] else "inconclusive"
+        shown = seen.alone if verdict == "within" else seen.sure
+        low, high = float(shown.low[i]), float(shown.high[i])
+        sparse = bool(seen.inside[i]) and verdict == "inconclusive"
+        findings.append(Finding(rate.group, verdict, rate.size, float(seen.shown[i]), low, high, sparse))
     return findings
 
 
@@ -216,7 +184,7 @@ def reach(rule: Rule, finding: Finding) -> float:
     """How far the interval goes beyond the bound; under 0 inside it, without end where there is no interval."""
     if finding.low is None or finding.high is None:
         return -np.inf
-    least, most = _limits(rule)
+    least, most = limits(rule.comparison, rule.bound)
     return max(least - finding.low, finding.high - most)
 
 
@@ -260,6 +228,12 @@ def _sentence(rule: Rule, verdict: Verdict, findings: Sequence[Finding], referen
         return (
             f"The {words} of {one.group} is {shown} (interval {interval}); the rule asks for {_asks(rule)}. "
             f"That is a disparity beyond the bound at {sure}."
+        )
+    if one.sparse:
+        return (
+            f"The {words} of {one.group} is {shown} (interval {interval}), and the rule asks for {_asks(rule)}. But so "
+            "few rows have one of the two outcomes, there or in the group compared with, that no more than "
+            f"{EXPECTED:g} may have been to be expected: that shows no pass. More rows would decide it."
         )
     known = (
         "That there is a difference is shown; whether it goes beyond the bound is not"

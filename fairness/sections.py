@@ -10,16 +10,20 @@ from fairness import intervals, metrics, regression, scoring, tables
 from fairness.metrics import RATES, Cells
 from fairness.multiclass import ClassCells, macro
 from fairness.ranking import Estimate
+from fairness.roles import Roles
 from fairness.scoring import Groupings, grouping, places, shown
 from fairness.submitting import Beside
 
+NOT_CLUSTERED = (
+    "Intervals of scores and errors take rows for independent, though rows here belong together: they are narrower "
+    "than they should be."
+)
 CLASS_METRICS = tuple(name for name in metrics.NAMES if name != "count")
 
 
-def extend(
-    report: dict[str, Any], beside: Beside, attributes: Sequence[str], kind: tables.WeightKind, confidence: float
-) -> None:
+def extend(report: dict[str, Any], beside: Beside, roles: Roles, kind: tables.WeightKind, confidence: float) -> None:
     """Add what was counted beside the cells: `scores`, `errors` or `classes`."""
+    attributes = roles.sensitive
     groupings = [*report["attributes"], *report["intersections"]]
     report["warnings"] += warnings(report, beside)
     if beside.classes is not None:
@@ -29,6 +33,8 @@ def extend(
     groups, found = beside.collector.finish()
     if isinstance(found, regression.Totals):
         report["errors"] = errors(groups, found, groupings, attributes, kind, confidence)
+        if roles.cluster:
+            report["warnings"].append({"code": "scores_not_clustered", "sentence": NOT_CLUSTERED})
         return
     within = found.lowest >= 0 and found.highest <= 1 and beside.scale != "score"
     report["scores"] = scoring.scores(groups, found, groupings, attributes, kind, confidence, within)
@@ -44,6 +50,8 @@ def extend(
             f"{found.bits} binary digits of each."
         )
         report["warnings"].append({"code": "scores_rounded", "sentence": sentence})
+    if roles.cluster:
+        report["warnings"].append({"code": "scores_not_clustered", "sentence": NOT_CLUSTERED})
     report["not_testable"] += scoring.not_testable(report["scores"])
 
 

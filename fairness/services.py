@@ -51,28 +51,35 @@ WORKER = SystemActor("worker", frozenset({"fairness.publish_report"}))
 @governed(permission="fairness.request_report", event="report.requested", on="version", lock=False)
 def request_bias_report(
     *, by: Actor, version: Version, dataset: Dataset, source: str, sensitive: Sequence[str] | None = None,
-    rule: Mapping[str, Any] | None = None,
+    rule: Mapping[str, Any] | None = None, further_rules: Sequence[Mapping[str, Any]] = (),
 ) -> Done[Job]:  # fmt: skip
     """The job that compares groups' decisions; the same inputs asked twice are the same job.
 
     `sensitive` names columns of the dataset (default: all that are marked so), `rule` the test (default: impact ratio
-    of selection rates at least 0.8). Raises Refusal `source_unknown`, `rule_invalid`, `metric_needs_predictions`,
-    `not_sensitive`, `no_sensitive_attribute`, `inputs_differ` and the others that a dataset can be at fault for.
+    of selection rates at least 0.8), and `further_rules` what is judged with it as one family. Raises Refusal
+    `source_unknown`, `rule_invalid`, `rule_twice`, `metric_needs_predictions`, `not_sensitive`,
+    `no_sensitive_attribute`, `inputs_differ` and the others that a dataset can be at fault for.
     """
     if source not in SOURCES:
         raise Refusal("source_unknown", f"The decisions are those of: {', '.join(SOURCES)}.", "source")
     test = rule_of(rule)
-    if source == "historical" and test.metric != DEFAULT_RULE.metric:
+    further = [rule_of(each, f"further_rules.{place}") for place, each in enumerate(further_rules)]
+    if len({test, *further}) <= len(further):
+        raise Refusal("rule_twice", "Name each rule of the test once.", "further_rules")
+    strange = next((each for each in (test, *further) if each.metric != DEFAULT_RULE.metric), None)
+    if source == "historical" and strange:
         raise Refusal(
             "metric_needs_predictions",
             "Recorded decisions have no predictions to compare with. Test their selection rate, or the model's own "
             "decisions.",
-            "rule.metric",
+            "rule.metric" if strange is test else f"further_rules.{further.index(strange)}.metric",
         )
     roles = roles_of(version, dataset, sensitive)
     if source == "model":
         check_fit(version, dataset)
     inputs = common_inputs(version, dataset, roles) | {"source": source, "rule": test.as_dict()}
+    if further:
+        inputs["further_rules"] = [each.as_dict() for each in further]
     what = "the model's decisions on" if source == "model" else "decisions recorded in"
     return requested(by, version, COMPUTE_BIAS, inputs, f"Bias report on {version}: {what} {dataset}")
 
@@ -198,11 +205,11 @@ def requested(by: Actor, version: Version, kind: str, inputs: dict[str, Any], su
     return Done(job, facts=facts)
 
 
-def rule_of(given: Mapping[str, Any] | None) -> Rule:
+def rule_of(given: Mapping[str, Any] | None, field: str = "rule") -> Rule:
     try:
         return Rule.from_mapping(given or {})
     except (ValueError, TypeError) as error:
-        raise Refusal("rule_invalid", str(error), "rule") from error
+        raise Refusal("rule_invalid", str(error), field) from error
 
 
 def roles_of(version: Version, dataset: Dataset, sensitive: Sequence[str] | None) -> Roles:

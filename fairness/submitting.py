@@ -61,15 +61,22 @@ def joined(source: Source, roles: Roles, predictions: NDArray[Any] | None, score
 
 
 def submitted_cells(
-    source: Source, roles: Roles, positive: object, task: Task, at_least: float | None, beside: Beside
+    source: Source, roles: Roles, positive: object, task: Task, at_least: float | None, beside: Beside, depth: int
 ) -> Cells:
     """Cells of what was submitted; scores, errors and classes go `beside`. Raises DataProblem."""
     if task == "regression":
-        return _numeric(source, roles, at_least, beside)
+        return _numeric(source, roles, at_least, beside, depth)
     if task == "multiclass":
+        if roles.cluster or roles.exclusion:
+            raise DataProblem(
+                "not_for_classes",
+                "A report on several classes can neither take rows together nor leave rows out. Register the dataset "
+                "without a cluster and an exclusion reason.",
+                column=roles.cluster or roles.exclusion,
+            )
         beside.classes = reduce.class_cells(source, roles, positive)
         return beside.classes.against_rest(_class(beside.classes, positive))
-    counted = reduce.column_cells(source, roles, positive, at_least)
+    counted = reduce.column_cells(source, roles, positive, at_least, depth)
     if roles.score is not None:
         source.numeric([roles.score])
         if beside.scale == "probability":
@@ -83,11 +90,11 @@ def _class(found: ClassCells, positive: object) -> str:
     return next(name for name in found.classes if reduce.same_class(name) == wanted)
 
 
-def _numeric(source: Source, roles: Roles, at_least: float | None, beside: Beside) -> Cells:
+def _numeric(source: Source, roles: Roles, at_least: float | None, beside: Beside, depth: int) -> Cells:
     column = roles.score or roles.prediction
     if column is None or at_least is None:
         raise ValueError("numbers need a column of predictions and a threshold")
-    counted = reduce.outcome_cells(source, roles, column, at_least)
+    counted = reduce.outcome_cells(source, roles, column, at_least, depth)
     if (name := too_large(source, (roles.label, column))) is not None:
         row, value = source.first(source.number(name).abs() > LARGEST, name)
         raise DataProblem(

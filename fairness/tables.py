@@ -11,14 +11,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fairness import bootstrap, extremes, intervals, metrics
+from fairness import bootstrap, exact, extremes, intervals, metrics
+from fairness.clusters import ClusteredCells, grouped
 from fairness.metrics import RATES, WORDS, Cells, Floats
-from fairness.rules import Finding, Rate, Result, Rule, decisive, evaluate, family_size, worst
+from fairness.rules import ORDER, Finding, Rate, Result, Rule, decisive, evaluate, family_size, worst
 
 WeightKind = Literal["survey", "importance", "frequency"]
 COMPOSITES = ("balanced_accuracy", "f1")
 REPLICATES = 1000
 MINIMUM_FOR_BOOTSTRAP = 30
+# What a report says of each rule beside the one that decides.
+FURTHER = ("verdict", "sentence", "rule", "attributes")
 
 
 def number(value: float | None) -> float | None:
@@ -36,6 +39,8 @@ def rates(metric: str, cells: Cells, kind: WeightKind = "survey") -> list[Rate]:
     top2, bottom2 = metrics.parts(metric, cells.w2)
     _, size = metrics.parts(metric, cells.n)
     effective = bottom if kind == "frequency" else intervals.effective_size(top, bottom, top2, bottom2)
+    if isinstance(cells, ClusteredCells):
+        effective = cells.effective(metric, effective)
     value = np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
     unknown = cells.unknown()
     return [
@@ -50,6 +55,7 @@ def attribute_table(
     """Everything about one grouping. `names` are the metrics to show, `reference` is the index of a group."""
     by_metric = {name: rates(name, cells, kind) for name in names if name in RATES and RATES[name].is_rate}
     sizes, unknown = cells.sizes, cells.unknown()
+    independent = not cells.weighted and not isinstance(cells, ClusteredCells)
     shown = {name: _cells_of(rule, found) for name, found in by_metric.items()}
     shown |= _composites(cells, names, rule, seed)
     groups = [
@@ -70,7 +76,7 @@ def attribute_table(
         "groups": groups,
         "between": [_between(name, found, cells, rule, seed) for name, found in by_metric.items()],
         "to_reference": [
-            row for name, found in by_metric.items() for row in _to_reference(name, found, reference, rule)
+            row for name, found in by_metric.items() for row in _to_reference(name, found, reference, rule, independent)
         ],
         "impact_ratios": _impact(by_metric["selection_rate"], rule),
         "named": _named(by_metric, rule),
@@ -79,7 +85,7 @@ def attribute_table(
 
 def overall_table(cells: Cells, names: Sequence[str], rule: Rule, kind: WeightKind) -> dict[str, Any]:
     """Every metric over all rows, with its interval."""
-    whole = Cells(("all rows",), (("yes",),), *(part.sum(axis=0)[None] for part in (cells.n, cells.w, cells.w2)))
+    whole = grouped(cells, (), rule.confidence)
     found: dict[str, Any] = {}
     for name in names:
         if name in RATES and RATES[name].is_rate:
@@ -92,7 +98,7 @@ def overall_table(cells: Cells, names: Sequence[str], rule: Rule, kind: WeightKi
 def _cells_of(rule: Rule, found: Sequence[Rate]) -> list[dict[str, Any]]:
     p, n = np.array([r.value for r in found]), np.array([r.effective for r in found])
     alone = intervals.wilson(p, n, rule.confidence)
-    sure = intervals.wilson(p, n, intervals.simultaneous(rule.confidence, len(found)))
+    sure = exact.guarded_rate(p, n, intervals.simultaneous(rule.confidence, len(found)))
     return [
         {
             "value": number(r.value) if r.size else None,
@@ -142,7 +148,7 @@ def _between(name: str, found: Sequence[Rate], cells: Cells, rule: Rule, seed: i
     if len(known) < 2:
         return row | {"lowest": None, "highest": None, "difference": None, "ratio": None, "by_chance": None}
     p, n = np.array([r.value for r in known]), np.array([r.effective for r in known])
-    together = intervals.wilson(p, n, intervals.simultaneous(rule.confidence, len(known)))
+    together = exact.guarded_rate(p, n, intervals.simultaneous(rule.confidence, len(known)))
     whole = metrics.overall(cells)[name]
     pooled = float((p * n).sum() / n.sum())
     chance = extremes.by_chance(pooled, n, seed)
@@ -172,7 +178,9 @@ def _bounded(value: float, bounds: tuple[float, float]) -> dict[str, float | Non
     return {"value": number(value), "low": number(bounds[0]), "high": number(bounds[1])}
 
 
-def _to_reference(name: str, found: Sequence[Rate], reference: int, rule: Rule) -> list[dict[str, Any]]:
+def _to_reference(
+    name: str, found: Sequence[Rate], reference: int, rule: Rule, independent: bool
+) -> list[dict[str, Any]]:
     base = found[reference]
     others = [r for r in found if r is not base and r.size]
     if not base.size or not others:
@@ -183,6 +191,8 @@ def _to_reference(name: str, found: Sequence[Rate], reference: int, rule: Rule) 
     ratio = intervals.koopman(p, n, *against, rule.confidence)
     raw = intervals.p_value(p, n, *against)
     corrected = intervals.holm(raw)
+    exactly = [exact_p(r, base) if independent else None for r in others]
+    surely = intervals.holm([raw[i] if p is None else p for i, p in enumerate(exactly)])
     return [
         {
             "metric": name,
@@ -194,9 +204,18 @@ def _to_reference(name: str, found: Sequence[Rate], reference: int, rule: Rule) 
             ),
             "p_value": number(float(raw[i])),
             "p_value_corrected": number(float(corrected[i])),
+            "p_value_exact": number(exactly[i]),
+            "p_value_exact_corrected": None if exactly[i] is None else number(float(surely[i])),
         }
         for i, r in enumerate(others)
     ]
+
+
+def exact_p(rate: Rate, base: Rate) -> float | None:
+    """Fisher's p of a rate against `base`, of rows that count one each; None of so many that none is needed."""
+    if rate.size + base.size > exact.FISHER_ROWS:
+        return None
+    return exact.fisher(round(rate.value * rate.size), rate.size, round(base.value * base.size), base.size)
 
 
 def _impact(found: Sequence[Rate], rule: Rule) -> list[dict[str, Any]]:
@@ -205,7 +224,7 @@ def _impact(found: Sequence[Rate], rule: Rule) -> list[dict[str, Any]]:
     p, n = np.array([r.value for r in known]), np.array([r.effective for r in known])
     if len(known) < 2 or not p.max() > 0:
         return []
-    each = extremes.impact_ratios(intervals.wilson(p, n, intervals.simultaneous(rule.confidence, len(known))))
+    each = extremes.impact_ratios(exact.guarded_rate(p, n, intervals.simultaneous(rule.confidence, len(known))))
     ratios = metrics.impact_ratio(p)
     return [
         {"group": r.group} | _bounded(float(ratios[i]), (float(each.low[i]), float(each.high[i])))
@@ -236,7 +255,7 @@ def _gap(found: Sequence[Rate], rule: Rule) -> dict[str, Any] | None:
     if len(known) < 2:
         return None
     p, n = np.array([r.value for r in known]), np.array([r.effective for r in known])
-    together = intervals.wilson(p, n, intervals.simultaneous(rule.confidence, len(known)))
+    together = exact.guarded_rate(p, n, intervals.simultaneous(rule.confidence, len(known)))
     return {
         "difference": _bounded(float(metrics.difference(p)), extremes.max_difference(together)),
         "ratio": _bounded(float(metrics.ratio(p)), extremes.min_max_ratio(together)),
@@ -244,11 +263,24 @@ def _gap(found: Sequence[Rate], rule: Rule) -> dict[str, Any] | None:
 
 
 def test_result(
-    rule: Rule, singles: Mapping[str, Cells], references: Mapping[str, str], kind: WeightKind
+    rules: Sequence[Rule], singles: Mapping[str, Cells], references: Mapping[str, str], kind: WeightKind
 ) -> dict[str, Any]:
-    """The rule's verdict over all tested attributes, worst first, and what it could have detected."""
-    found = {name: rates(rule.metric, cells, kind) for name, cells in singles.items()}
-    family = family_size(rule, list(found.values()))
+    """The verdict of the rules over all tested attributes, worst first, and what could have been detected.
+
+    The family is every group that any of the rules judges: nothing else that a report shows belongs to it. What is
+    said at the top is the worst rule's; the others stand under `further`, where there are any.
+    """
+    found = {rule: {name: rates(rule.metric, cells, kind) for name, cells in singles.items()} for rule in rules}
+    family = sum(family_size(rule, list(seen.values())) for rule, seen in found.items())
+    each = [_rule_result(rule, seen, references, family) for rule, seen in found.items()]
+    first = min(each, key=lambda result: ORDER.index(result["verdict"]))
+    others = [{key: result[key] for key in FURTHER} for result in each if result is not first]
+    return first | ({"further": others} if others else {})
+
+
+def _rule_result(
+    rule: Rule, found: Mapping[str, Sequence[Rate]], references: Mapping[str, str], family: int
+) -> dict[str, Any]:
     results = {name: evaluate(rule, found[name], references[name], family) for name in found}
     verdict = worst([r.verdict for r in results.values()])
     first = decisive(rule, results)

@@ -14,10 +14,12 @@ ROLES: dict[str, str] = {
     "sensitive": "Sensitive attribute: groups are compared by it",
     "feature": "Feature: goes into the model",
     "weight": "Weight of the row",
+    "cluster": "Whom the row is about: rows with the same value belong together",
+    "exclusion": "Why the row is left out; empty where it counts",
     "excluded": "Left out on purpose",
     "other": "Other",
 }
-ONCE = ("label", "score", "prediction", "weight")
+ONCE = ("label", "score", "prediction", "weight", "cluster", "exclusion")
 GROUPED = ("label", "prediction", "sensitive")
 WHOLE = re.compile(r"^([+-]?\d+)\.0*$")
 

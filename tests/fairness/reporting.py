@@ -45,7 +45,7 @@ def a_slow_world(cast: Any) -> tuple[Any, Any]:
     return version, worlds.a_dataset(cast, data=out.getvalue().encode(), roles=roles)
 
 
-def stored_report(cast: Any, version: Any, dataset: Any, source: Any = "model") -> Any:
+def stored_report(cast: Any, version: Any, dataset: Any, source: Any = "model", **how: Any) -> Any:
     """Evidence with a report's real bytes, without a worker: for pages, within a test's transaction."""
     from fairness.bias import bias_report, canonical_bytes
     from fairness.computing import plain
@@ -57,8 +57,9 @@ def stored_report(cast: Any, version: Any, dataset: Any, source: Any = "model") 
     roles = roles_of(version, dataset, None)
     with storage.local(dataset.artifact) as data, storage.local(version.artifact) as model:
         report = bias_report(
-            data, roles, positive=dataset.positive_class, source=source, model=model, decision=version.decision_rule
-        )
+            data, roles, positive=dataset.positive_class, source=source, model=model, decision=version.decision_rule,
+            **how,
+        )  # fmt: skip
     inputs = common_inputs(version, dataset, roles)
     kept = storage.put([canonical_bytes(report)], limit=10**8)
     assert plain(kept.digest)

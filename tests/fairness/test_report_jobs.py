@@ -53,9 +53,15 @@ IMPOSSIBLE = [
     ({"rule": {"bound": 3}}, "rule_invalid", "rule"),
     ({"rule": {"colour": 3}}, "rule_invalid", "rule"),
     ({"source": "historical", "rule": {"metric": "accuracy"}}, "metric_needs_predictions", "rule.metric"),
+    ({"further_rules": [{"bound": 0.9}, {"bound": 3}]}, "rule_invalid", "further_rules.1"),
+    ({"further_rules": [{"bound": 0.9}, {}]}, "rule_twice", "further_rules"),
+    (
+        {"source": "historical", "further_rules": [{"metric": "accuracy"}]},
+        "metric_needs_predictions", "further_rules.0.metric",
+    ),
     ({"sensitive": ["income"]}, "not_sensitive", "sensitive"),
     ({"sensitive": []}, "no_sensitive_attribute", "sensitive"),
-]
+]  # fmt: skip
 
 
 def test_what_cannot_be_reported_is_refused_before_it_is_queued(db, cast, asked):
@@ -92,7 +98,7 @@ def test_asking_needs_the_permission_for_the_version(db, cast, asked):
 
 def test_a_bias_report_becomes_evidence_about_the_bytes_on_record(committing_db, cast, asked):
     for source in ("model", "historical"):
-        job = done(asked(source))
+        job = done(asked(source, further_rules=[{"comparison": "at_most", "bound": 1.0}]))
         assert (job.state, job.error_sentence) == ("succeeded", "")
         evidence = Evidence.objects.first()
         assert job.result_url == f"/reports/{evidence.pk}/"
@@ -103,6 +109,8 @@ def test_a_bias_report_becomes_evidence_about_the_bytes_on_record(committing_db,
         assert summary["dataset_digest"] == asked.dataset.artifact.digest
         assert summary["decision_rule"] == asked.version.decision_rule
         assert summary["verdict"] in ("within", "outside", "inconclusive", "too_few")
+        rules = [summary["rule"], *(each["rule"] for each in summary["further"])]
+        assert sorted(rule["comparison"] for rule in rules) == ["at_most", "impact_ratio"]
         event = Event.objects.about(evidence).get().content
         assert event["event"] == "report.published"
         assert event["actor"] == {"kind": "system", "id": "worker"}
