@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairness import cells as reduce
-from fairness import tables
+from fairness import overlap, suitability, tables
 from fairness.dataset import Source, opened
 from fairness.metrics import NAMES, UNKNOWN, Cells
 from fairness.problems import DataProblem
@@ -58,6 +58,7 @@ def bias_report(
     depth: int = 2,
     dataset_digest: str | None = None,
     model_digest: str | None = None,
+    training: Mapping[str, Path] | None = None,
     revision: str = "",
     limits: Limits | None = None,
     progress: Progress = quiet,
@@ -67,6 +68,7 @@ def bias_report(
     historical: the label is itself the decision. model: decisions are made here, by `model` under the rule `decision`.
     submitted: from `predictions` (one a row), the column roles.prediction, or roles.score from `at_least` on.
     `tested` names the attributes under test (default: all); `depth` up to 3 adds intersections, which are exploratory.
+    `training` are the files that the model was trained on, by digest: rows that are in both are counted.
     `progress(fraction, phase)` may raise to stop.
     """
     if not 1 <= depth <= 3:
@@ -79,6 +81,8 @@ def bias_report(
         if predictions is not None
         else None,
     }
+    if training:
+        inputs["training"] = sorted(training)
     parameters: dict[str, Any] = {
         "source": source,
         "roles": roles.as_dict(),
@@ -93,10 +97,17 @@ def bias_report(
     }
     seed = hashlib.sha256(canonical_bytes({"inputs": inputs, "parameters": parameters})).hexdigest()
     with opened(dataset) as data:
+        suitability.check_attributes(data, roles.sensitive)
         counted = _count(data, roles, positive, source, model, decision, predictions, at_least, limits, progress)
         rows, kind = data.rows, data.kind
+        repeated = suitability.repeated_rows(data)
+        shared = overlap.with_training(data, roles, training or {})
+        leaking = suitability.features_like_label(data, roles) if source != "historical" else []
     progress(0.85, "Computing intervals")
     report = _assemble(counted, roles, rule, parameters, int(seed[:12], 16))
+    report["warnings"] += suitability.warnings_of(roles, source, repeated, leaking, counted)
+    report["warnings"] += overlap.warnings_of(shared)
+    report["rows"] = {"repeated": repeated, "shared": shared}
     report["provenance"] = {
         "calculated_by": "portal",
         "decisions": {
@@ -279,6 +290,7 @@ def _warnings(
                 f"{name} is {UNKNOWN} in {share:.1%} of rows. They are reported as a group and not tested; if they "
                 "differ from the rest, the verdict says less than it seems to.",
             )
+    found += suitability.odd_values(singles)
     if roles.weight:
         warn(
             "weighted",

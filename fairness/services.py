@@ -26,6 +26,7 @@ from registry.onnx.facts import ModelFacts
 from registry.onnx.feeding import wanted_columns
 from registry.onnx.problems import ModelProblem
 from registry.services import add_evidence
+from registry.services.datasets import rows_at_fault
 from registry.services.evidence import facts_of
 from registry.storage import Stored
 
@@ -101,6 +102,8 @@ def roles_of(version: Version, dataset: Dataset, sensitive: Sequence[str] | None
     if dataset.team_id != version.team_id:
         sentence = "This dataset belongs to another team. Choose one of the version's own."
         raise Refusal("dataset_of_another_team", sentence, "dataset")
+    if too_many := rows_at_fault(dataset.rows):
+        raise Refusal("too_many_rows", too_many, "dataset")
     marked = dataset.with_role("sensitive")
     if not marked:
         raise Refusal(

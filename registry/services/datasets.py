@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.conf import settings
+
 from accounts.models import Team
 from ledger.actors import Actor
 from ledger.canonical import digest_of
@@ -64,6 +66,8 @@ def add_dataset(
         raise Refusal("dataset_exists", f"{team} has a dataset called “{plain}” already. Choose another name.", "name")
     if purpose not in Dataset.Purpose.values:
         raise Refusal("purpose_unknown", f"The purpose is one of: {', '.join(Dataset.Purpose.values)}.", "purpose")
+    if too_many := rows_at_fault(described["rows"]):
+        raise Refusal("too_many_rows", too_many, "upload")
     wanted = words(positive_class, "positive_class", most=80)
     columns = with_roles(described["columns"], roles, wanted)
     dataset = Dataset.objects.create(
@@ -76,6 +80,17 @@ def add_dataset(
         "record": digest_of(dataset.record),
     }  # fmt: skip
     return Done(dataset, on=dataset, facts=facts, discloses={"dataset_name": plain})
+
+
+def rows_at_fault(rows: int) -> str:
+    """A sentence for a dataset that is too long to be judged here, or ""."""
+    most = settings.MAX_DATASET_ROWS
+    if rows <= most:
+        return ""
+    return (
+        f"The dataset has {rows:,} rows; at most {most:,} are taken here. Register a random sample, or ask the "
+        "operator to raise MAX_DATASET_ROWS."
+    )
 
 
 def with_roles(described: Sequence[Mapping[str, Any]], roles: Mapping[str, str], positive: str) -> list[dict[str, Any]]:
