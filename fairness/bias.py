@@ -58,7 +58,7 @@ def bias_report(
     depth: int = 2,
     dataset_digest: str | None = None,
     model_digest: str | None = None,
-    training: Mapping[str, Path] | None = None,
+    training: Mapping[str, Path | None] | None = None,
     revision: str = "",
     limits: Limits | None = None,
     progress: Progress = quiet,

@@ -19,10 +19,16 @@ from fairness.suitability import EXACT_ROWS, Warnings
 LARGEST_WHOLE = 2.0**53
 
 
-def with_training(source: Source, roles: Roles, training: Mapping[str, Path]) -> list[dict[str, Any]]:
-    """What the dataset shares with each file of training data, which come by their digests."""
-    found = []
+def with_training(source: Source, roles: Roles, training: Mapping[str, Path | None]) -> list[dict[str, Any]]:
+    """What the dataset shares with each file of training data, which come by their digests.
+
+    None stands for a file that is deleted: it has no columns to compare.
+    """
+    found: list[dict[str, Any]] = []
     for digest, path in sorted(training.items()):
+        if path is None:
+            found.append({"dataset": digest, "columns": None, "looked_at": 0, "shared": 0, "one_in": 1})
+            continue
         with opened(path) as theirs:
             columns = compared_columns(roles, source, theirs)
             counts = {"looked_at": 0, "shared": 0, "one_in": 1}
@@ -35,9 +41,15 @@ def with_training(source: Source, roles: Roles, training: Mapping[str, Path]) ->
 def warnings_of(shared: Sequence[Mapping[str, Any]]) -> Warnings:
     found: Warnings = []
     for each in shared:
-        if not each["columns"]:
+        if each["columns"] is None:
             sentence = (
-                f"The training data {each['dataset'][:19]} have no column of this dataset, so whether rows are shared "
+                f"The rows of the training data {each['dataset'][:12]} were deleted, so whether rows are shared is not "
+                "known."
+            )
+            found.append({"code": "training_deleted", "sentence": sentence})
+        elif not each["columns"]:
+            sentence = (
+                f"The training data {each['dataset'][:12]} have no column of this dataset, so whether rows are shared "
                 "is not known. Name the right dataset as what the version was trained on."
             )
             found.append({"code": "training_unlike", "sentence": sentence})
@@ -46,7 +58,7 @@ def warnings_of(shared: Sequence[Mapping[str, Any]]) -> Warnings:
             share = each["shared"] / each["looked_at"]
             sentence = (
                 f"{each['shared']:,} of {each['looked_at']:,} rows ({share:.1%}){among} equal a row of the training "
-                f"data {each['dataset'][:19]} in {', '.join(each['columns'][:8])}"
+                f"data {each['dataset'][:12]} in {', '.join(each['columns'][:8])}"
                 f"{' …' if len(each['columns']) > 8 else ''}. What a model has seen says little about cases it has not "
                 "seen. Report on data that were kept apart from training."
             )

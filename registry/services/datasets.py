@@ -15,6 +15,7 @@ from ledger.refusals import Refusal
 from registry import roles as parts
 from registry import storage
 from registry.models import Artifact, Dataset, Upload
+from registry.processing.opening import check_open
 from registry.services.inputs import account_of, words
 from registry.services.sandboxed import asked
 from registry.services.uploads import usable_upload
@@ -116,10 +117,16 @@ def first_rows(*, by: Actor, dataset: Dataset) -> tuple[list[str], list[list[str
 
 @governed(permission="registry.read_rows", event="dataset.rows_opened", on="dataset", lock=False)
 def record_rows_opened(*, by: Actor, dataset: Dataset) -> Done[Artifact]:
+    """Raises Refusal `data_deleted` or `rows_closed`."""
+    check_open(by, dataset)
     return Done(dataset.artifact, facts={"artifact": dataset.artifact.digest, "rows": min(SHOWN_ROWS, dataset.rows)})
 
 
 @governed(permission="registry.read_rows", event="dataset.downloaded", on="dataset", lock=False)
 def record_dataset_download(*, by: Actor, dataset: Dataset) -> Done[Artifact]:
-    """Record that somebody takes all rows away: that needs the right to read rows, not just to download."""
+    """Record that somebody takes all rows away: that needs the right to read rows, not just to download.
+
+    Raises Refusal `data_deleted` or `rows_closed`.
+    """
+    check_open(by, dataset)
     return Done(dataset.artifact, facts={"artifact": dataset.artifact.digest, "rows": dataset.rows})
