@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
+from ledger.refusals import Refusal
 from registry.api.answers import ProcessingOut
 from registry.api.datasets import visible
 from registry.models import Dataset
@@ -68,14 +69,12 @@ class DatasetProcessing(ListAPIView[Processing]):
 
 
 def named(dataset: Dataset, ids: list[int]) -> list[User]:
-    """The people of these ids. Raises ValidationError for one who may not open rows in the team, or is unknown."""
+    """The people of these ids. Raises Refusal `reader_unknown` for the first who may not open rows here."""
     known = {user.pk: user for user in reading.may_open_rows(dataset)}
     for place, key in enumerate(ids):
         if key not in known:
-            sentence = f"{key} is nobody who may open rows in this team."
-            raise serializers.ValidationError(
-                {"readers": {place: [serializers.ErrorDetail(sentence, "reader_unknown")]}}
-            )
+            sentence = f"{key} is nobody who may open rows in this team. Check the id, or ask for a role for them."
+            raise Refusal("reader_unknown", sentence, f"readers.{place}")
     return [known[key] for key in ids]
 
 
