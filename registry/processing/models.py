@@ -12,12 +12,12 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from ledger.canonical import sha256, timestamp
+from registry.owned import OwnedQuerySet
 from registry.processing.rules import BASES, CONDITIONS, OPEN_TO, last_day
 
 
-class ProcessingQuerySet(models.QuerySet["Processing"]):
-    def visible_to(self, user: Any) -> ProcessingQuerySet:
-        return self.filter(user.scope("registry.view_model").q("dataset__team"))
+class ProcessingQuerySet(OwnedQuerySet):
+    path = "dataset__team"
 
 
 class Processing(models.Model):

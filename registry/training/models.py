@@ -10,11 +10,11 @@ from django.db import models
 from django.db.models.functions import Now
 
 from ledger.canonical import sha256, timestamp
+from registry.owned import OwnedQuerySet
 
 
-class TrainingQuerySet(models.QuerySet["TrainingRecord"]):
-    def visible_to(self, user: Any) -> TrainingQuerySet:
-        return self.filter(user.scope("registry.view_model").q("version__model__team"))
+class TrainingQuerySet(OwnedQuerySet):
+    path = "version__model__team"
 
 
 class TrainingRecord(models.Model):
