@@ -36,6 +36,8 @@ PERMISSIONS: dict[str, str] = {
     "registry.download_artifact": "download files",
     "registry.register_dataset": "register a dataset",
     "registry.read_rows": "open a dataset's rows",
+    "registry.govern_dataset": "record a dataset's lawful basis, retention and who opens its rows",
+    "registry.delete_data": "delete the rows of datasets whose retention is over (the portal only)",
     "registry.attach_evidence": "attach evidence",
     "registry.set_risk_tier": "set a model's risk tier",
     "fairness.request_report": "ask for a bias or an explanation report",
@@ -89,18 +91,19 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "model_owner": (
         "Model owner",
         (
-            *READ, *BUILD, "approvals.export_pack", "inference.add_endpoint", "inference.bind_endpoint",
-            "inference.issue_key", "inference.revoke_key",
+            *READ, *BUILD, "registry.govern_dataset", "approvals.export_pack", "inference.add_endpoint",
+            "inference.bind_endpoint", "inference.issue_key", "inference.revoke_key",
         ),
     ),
     "developer": ("Developer", (*READ, *BUILD)),
-    "validator": ("Validator", (*READ, *CHALLENGE, *JUDGE)),
+    "validator": ("Validator", (*READ, *CHALLENGE, *JUDGE, "registry.govern_dataset")),
     "reviewer": ("Reviewer", (*READ, "registry.download_artifact", "approvals.comment")),
     "approver": ("Approver", (*READ, *CHALLENGE, "approvals.revoke_approval")),
     "risk_officer": (
         "Risk officer",
         (
             *READ, *CHALLENGE, *JUDGE, "approvals.accept_risk", "approvals.publish_policy", "registry.set_risk_tier",
+            "registry.govern_dataset",
             "approvals.revoke_approval", "audits.view_log", "audits.view_erasure", "audits.request_erasure",
             "audits.approve_erasure", "audits.manage_legal_hold", "inference.revoke_key", "accounts.view_people",
             "accounts.recertify_access",

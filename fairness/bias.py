@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairness import cells as reduce
-from fairness import exclusions, sections, tables
+from fairness import exclusions, overlap, sections, suitability, tables
 from fairness.clusters import grouped
 from fairness.collecting import Collector
 from fairness.dataset import Source, opened
@@ -66,6 +66,7 @@ def bias_report(
     dataset_digest: str | None = None,
     model_digest: str | None = None,
     predictions_digest: str | None = None,
+    training: Mapping[str, Path | None] | None = None,
     revision: str = "",
     limits: Limits | None = None,
     progress: Progress = quiet,
@@ -77,6 +78,7 @@ def bias_report(
     says what they are (see `fairness.submitting`), and `scale` whether scores are probabilities, which is then checked.
     `tested` names the attributes under test (default: all), which `rule` and `further_rules` judge as one family; the
     worst verdict counts. `depth` up to 3 adds intersections, which are exploratory.
+    `training` are the files that the model was trained on, by digest: rows that are in both are counted.
     `progress(fraction, phase)` may raise to stop.
     """
     if not 1 <= depth <= 3:
@@ -89,6 +91,8 @@ def bias_report(
         if predictions is not None
         else None,
     }
+    if training:
+        inputs["training"] = sorted(training)
     parameters: dict[str, Any] = {
         "source": source,
         "roles": roles.as_dict(),
@@ -111,12 +115,16 @@ def bias_report(
     if roles.exclusion:
         grouping, deep = replace(roles, sensitive=(*roles.sensitive, roles.exclusion)), depth + 1
     with opened(dataset) as data:
-        data, given = joined(data, grouping, predictions, at_least is not None and task != "multiclass")
+        suitability.check_attributes(data, roles.sensitive)
+        arrived, given = joined(data, grouping, predictions, at_least is not None and task != "multiclass")
         if source == "submitted":
-            counted = submitted_cells(data, given, positive, task, at_least, beside, deep)
+            counted = submitted_cells(arrived, given, positive, task, at_least, beside, deep)
         else:
             counted = _count(data, grouping, positive, source, model, decision, limits, progress, beside, deep)
         rows, kind = data.rows, data.kind
+        repeated = suitability.repeated_rows(data)
+        shared = overlap.with_training(data, roles, training or {})
+        leaking = suitability.features_like_label(data, roles) if source != "historical" else []
     progress(0.85, "Computing intervals")
     left = exclusions.kept(counted, roles.exclusion) if roles.exclusion else counted
     report = _assemble(left, roles, (rule, *further_rules), parameters, int(seed[:12], 16))
@@ -127,6 +135,9 @@ def bias_report(
         named = {table["attributes"][0]: table["reference"] for table in report["attributes"]}
         without = tables.test_result((rule, *further_rules), tested_cells, named, weight_kind)
         report["exclusions"] = exclusions.told(counted, roles.exclusion, without)
+    report["warnings"] += suitability.warnings_of(roles, source, repeated, leaking, counted)
+    report["warnings"] += overlap.warnings_of(shared)
+    report["rows"] = {"repeated": repeated, "shared": shared}
     report["provenance"] = {
         "calculated_by": "portal",
         "decisions": {
@@ -314,6 +325,7 @@ def _warnings(
                 f"{name} is {UNKNOWN} in {share:.1%} of rows. They are reported as a group and not tested; if they "
                 "differ from the rest, the verdict says less than it seems to.",
             )
+    found += suitability.odd_values(singles)
     if roles.weight:
         warn(
             "weighted",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -24,11 +26,13 @@ def compute_bias(pulse: Pulse) -> Computed:
     inputs = pulse.job.inputs
     version, dataset = subjects(inputs)
     own: dict[str, Any] = {}
-    with storage.local(dataset.artifact) as data, storage.local(version.artifact) as model:
+    with ExitStack() as files:
+        data, model = (files.enter_context(storage.local(each.artifact)) for each in (dataset, version))
+        own["training"] = training_files(files, inputs.get("training", {}))
         if inputs["source"] == "model":
-            own = {"model": model, "decision": inputs["decision_rule"], "model_digest": plain(inputs["model_digest"])}
+            own |= {"model": model, "decision": inputs["decision_rule"], "model_digest": plain(inputs["model_digest"])}
         if inputs["source"] == SUBMITTED:
-            own = {name: inputs[name] for name in ("task", "scale", "at_least")} | sent(inputs)
+            own |= {name: inputs[name] for name in ("task", "scale", "at_least")} | sent(inputs)
         report = bias_report(
             data, Roles.from_mapping(inputs["roles"]), positive=inputs["positive"], source=inputs["source"],
             rule=Rule.from_mapping(inputs["rule"]), dataset_digest=plain(inputs["dataset_digest"]),
@@ -46,6 +50,15 @@ def compute_bias(pulse: Pulse) -> Computed:
     if "further" in result:
         summary["further"] = [{"rule": each["rule"], "verdict": each["verdict"]} for each in result["further"]]
     return stored(BIAS, version, dataset, report, summary)
+
+
+def training_files(files: ExitStack, training: Mapping[str, str]) -> dict[str, Path | None]:
+    """By digest, what the version was trained on; None for rows that were deleted. `training` is digests by dataset."""
+    found: dict[str, Path | None] = {}
+    for each in Dataset.objects.filter(pk__in=list(training)).with_parts():
+        there = None if each.deleted else files.enter_context(storage.local(each.artifact))
+        found[plain(training[str(each.pk)])] = there
+    return found
 
 
 def compute_explanation(pulse: Pulse) -> Computed:

@@ -14,7 +14,7 @@ from registry.models import Evidence
 
 def reports() -> Any:
     """Evidence of the kinds that are made here, newest first, with all that a page says of it."""
-    related = ("version__model__team", "artifact", "produced_by", "dataset__artifact")
+    related = ("version__model__team", "artifact", "produced_by", "dataset__artifact", "dataset__deletion")
     return Evidence.objects.filter(kind__in=KINDS).select_related(*related)
 
 

@@ -47,6 +47,8 @@ class Roles:
         """
         by_part: dict[str, list[str]] = {}
         for column, part in parts.items():
+            # A score that is declared as a probability was checked for that when the dataset was registered.
+            part = "score" if part == "probability" else part
             by_part.setdefault(part, []).append(column)
         for part in ("label", *ONE):
             if len(by_part.get(part, [])) > 1:

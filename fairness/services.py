@@ -29,9 +29,12 @@ from registry.models import Artifact, Dataset, Evidence, Version
 from registry.onnx.facts import ModelFacts
 from registry.onnx.feeding import wanted_columns
 from registry.onnx.problems import ModelProblem
+from registry.processing.opening import check_there
 from registry.services import add_evidence, artifact_of
+from registry.services.datasets import rows_at_fault
 from registry.services.evidence import facts_of
 from registry.storage import Stored
+from registry.training.services import trained_on
 
 BIAS, EXPLANATION = "bias_report", "explanation_report"
 KINDS = (BIAS, EXPLANATION)
@@ -80,6 +83,8 @@ def request_bias_report(
     inputs = common_inputs(version, dataset, roles) | {"source": source, "rule": test.as_dict()}
     if further:
         inputs["further_rules"] = [each.as_dict() for each in further]
+    if trained := {str(each.pk): each.artifact.digest for each in trained_on(version)}:
+        inputs["training"] = trained
     what = "the model's decisions on" if source == "model" else "decisions recorded in"
     return requested(by, version, COMPUTE_BIAS, inputs, f"Bias report on {version}: {what} {dataset}")
 
@@ -217,6 +222,9 @@ def roles_of(version: Version, dataset: Dataset, sensitive: Sequence[str] | None
     if dataset.team_id != version.team_id:
         sentence = "This dataset belongs to another team. Choose one of the version's own."
         raise Refusal("dataset_of_another_team", sentence, "dataset")
+    check_there(dataset, "dataset")
+    if too_many := rows_at_fault(dataset.rows):
+        raise Refusal("too_many_rows", too_many, "dataset")
     marked = dataset.with_role("sensitive")
     if not marked:
         raise Refusal(

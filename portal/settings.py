@@ -235,6 +235,8 @@ STORAGES = {
 DEMO_FOLDER = env.str("DEMO_FOLDER", default=str(BASE_DIR / ".countersign" / "demo"))
 DEMO_PASSWORD_FILE = env.str("DEMO_PASSWORD_FILE", default=str(BASE_DIR / ".countersign" / "secrets" / "demo-password"))
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=2 * 1024**3)
+# The longest dataset that is registered and reported on.
+MAX_DATASET_ROWS = env.int("MAX_DATASET_ROWS", default=50_000_000)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024**2
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
 FILE_UPLOAD_TEMP_DIR = env.str("UPLOAD_TEMP_DIR", default=None)

@@ -18,7 +18,10 @@ from registry.importing.models import ModelImport as ModelImport
 from registry.owned import OwnedQuerySet as OwnedQuerySet
 from registry.pinned.models import Pins
 from registry.pinned.rules import UPSTREAM
+from registry.processing.models import DataDeletion as DataDeletion
+from registry.processing.models import Processing as Processing
 from registry.saved.models import SavedFilter as SavedFilter
+from registry.training.models import TrainingRecord as TrainingRecord
 
 
 class Artifact(models.Model):
@@ -213,6 +216,12 @@ class Version(models.Model):
         return self.card_recorded or sha256(self.card.encode())
 
 
+class DatasetQuerySet(OwnedQuerySet):
+    def with_parts(self) -> Any:
+        """With its file, who registered it, and the deletion of its rows."""
+        return self.select_related("team", "artifact", "registered_by", "deletion")
+
+
 class Dataset(models.Model):
     """A table of rows with the roles of its columns. The file is immutable; new rows make a new dataset."""
 
@@ -238,7 +247,7 @@ class Dataset(models.Model):
     registered_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     registered_at = models.DateTimeField(db_default=Now())
 
-    objects = OwnedQuerySet.as_manager()
+    objects = DatasetQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint("team", "name", name="dataset_name")]
@@ -259,6 +268,16 @@ class Dataset(models.Model):
     def with_role(self, role: str) -> list[str]:
         """Names of the columns in a role, in the file's order."""
         return [column["name"] for column in self.columns if column["role"] == role]
+
+    @property
+    def current_processing(self) -> Processing | None:
+        """The edition of its record of processing that is in force; of prefetched ones without a query."""
+        return next(iter(self.processing.all()), None)
+
+    @property
+    def deleted(self) -> DataDeletion | None:
+        """The deletion of its rows."""
+        return getattr(self, "deletion", None)
 
     @property
     def labels(self) -> list[str]:
@@ -297,7 +316,7 @@ class EvidenceQuerySet(OwnedQuerySet):
 
     def with_parts(self) -> Any:
         """With the file, who made it and the data it was made of."""
-        return self.with_files().select_related("produced_by")
+        return self.with_files().select_related("produced_by", "dataset__deletion")
 
 
 class Evidence(models.Model):

@@ -10,6 +10,7 @@ from typing import Any
 ROLES: dict[str, str] = {
     "label": "Outcome: what the decision is about, with two values",
     "score": "Score that an earlier model gave",
+    "probability": "Score that is a probability, from 0 to 1",
     "prediction": "Decision that was taken or predicted",
     "sensitive": "Sensitive attribute: groups are compared by it",
     "feature": "Feature: goes into the model",
@@ -19,8 +20,10 @@ ROLES: dict[str, str] = {
     "excluded": "Left out on purpose",
     "other": "Other",
 }
-ONCE = ("label", "score", "prediction", "weight", "cluster", "exclusion")
+ONCE = ("label", "score", "probability", "prediction", "weight", "cluster", "exclusion")
 GROUPED = ("label", "prediction", "sensitive")
+# Groups of one attribute that a report compares.
+MOST_LEVELS = 100
 WHOLE = re.compile(r"^([+-]?\d+)\.0*$")
 
 
@@ -59,6 +62,10 @@ def names_at_fault(columns: Sequence[str], roles: Mapping[str, str]) -> Fault | 
         if len(having) > 1:
             sentence = f"Only one column can be the {role}; {' and '.join(having)} were named. Keep one of them."
             return Fault("role_twice", sentence, f"roles.{having[1]}")
+    scores = [column for column, given in roles.items() if given in ("score", "probability")]
+    if len(scores) > 1:
+        sentence = f"A score and a probability are one part; {' and '.join(scores)} were named. Keep one of them."
+        return Fault("role_twice", sentence, f"roles.{scores[1]}")
     if "label" not in roles.values():
         sentence = "No column is the outcome (role label). Say which column holds what was decided or what happened."
         return Fault("label_missing", sentence, "roles")
@@ -71,13 +78,58 @@ def values_at_fault(columns: Sequence[Mapping[str, Any]], positive_class: str) -
         name, role = column["name"], column["role"]
         at = f"roles.{name}"
         numeric = column["type"] in ("integer", "number", "boolean") and not column["missing"]
-        if role in ("score", "weight") and not numeric:
+        if role in ("score", "probability", "weight") and not numeric:
             sentence = (
                 f"Column {name!r} is the {role}, so each row needs a number there. Fill the gaps, or change its role."
             )
             return Fault("not_numeric", sentence, at)
+        if role in ("score", "probability", "weight") and (fault := bounds_at_fault(column)):
+            return fault
+        if role == "sensitive" and (fault := groups_at_fault(column)):
+            return fault
         if role == "label" and (fault := label_at_fault(column, positive_class)):
             return fault
+    return None
+
+
+def bounds_at_fault(column: Mapping[str, Any]) -> Fault | None:
+    """Of a column of numbers; the profile leaves out its ends where one of them is not finite."""
+    name, role, at = column["name"], column["role"], f"roles.{column['name']}"
+    if "lowest" not in column:
+        sentence = (
+            f"Column {name!r} holds infinity, where finite numbers are wanted. Correct such rows, or leave them out."
+        )
+        return Fault("not_finite", sentence, at)
+    low, high = column["lowest"], column["highest"]
+    if role == "weight" and low <= 0:
+        sentence = (
+            f"Column {name!r} is the weight, and its lowest value is {low:g}. Weights are over 0; leave rows out that "
+            "should not count."
+        )
+        return Fault("weight_not_positive", sentence, at)
+    if role == "probability" and (low < 0 or high > 1):
+        sentence = (
+            f"Column {name!r} is a probability and goes from {low:g} to {high:g}, where 0 to 1 is wanted. Divide "
+            "percentages by 100, or make the column a score."
+        )
+        return Fault("not_probability", sentence, at)
+    return None
+
+
+def groups_at_fault(column: Mapping[str, Any]) -> Fault | None:
+    name, at = column["name"], f"roles.{column['name']}"
+    if column["type"] in ("date", "time"):
+        sentence = (
+            f"The sensitive attribute {name!r} is of dates, so that nearly every row would be a group of its own. Turn "
+            "them into bands, such as decades of birth."
+        )
+        return Fault("dates_as_groups", sentence, at)
+    if column["distinct"] > MOST_LEVELS:
+        sentence = (
+            f"The sensitive attribute {name!r} has {column['distinct']:,} different values; at most {MOST_LEVELS} can "
+            "be compared. Group them: ages into bands, postcodes into regions."
+        )
+        return Fault("too_many_categories", sentence, at)
     return None
 
 

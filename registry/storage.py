@@ -165,6 +165,11 @@ def keep_elsewhere(file: IO[bytes], stored: Stored) -> None:
         default_storage.delete(name)
 
 
+def remove(artifact: HasDigest) -> None:
+    """Remove an artifact's bytes for good; harmless where they are gone already."""
+    default_storage.delete(artifact.path)
+
+
 @contextmanager
 def local(artifact: HasDigest, *, verify: bool = True) -> Iterator[Path]:
     """A path on this machine with the artifact's bytes, hashed first unless told not to.

@@ -4,6 +4,8 @@ from registry.attesting import views as attesting
 from registry.feeders import views as feeders
 from registry.importing import views as importing
 from registry.pinned import views as pinned
+from registry.processing import views as processing
+from registry.training import views as training
 from registry.views import datasets, evidence, models, versions
 
 urlpatterns = [
@@ -11,6 +13,8 @@ urlpatterns = [
     *feeders.urlpatterns,
     *importing.urlpatterns,
     *pinned.urlpatterns,
+    *processing.urlpatterns,
+    *training.urlpatterns,
     path("models/new/", models.new, name="model-new"),
     path("models/<int:pk>/edit/", models.edit, name="model-edit"),
     path("models/<int:pk>/risk-tier/", models.tier, name="model-tier"),

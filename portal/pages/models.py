@@ -23,6 +23,7 @@ from portal.pages.standing import best, prospect, stands_of
 from registry import cards, comparing
 from registry.attesting.services import this_year
 from registry.models import Model, Version
+from registry.training.services import trained_on
 from registry.views.versions import tensors_of
 
 TABS = ("overview", "evidence", "approvals", "serving", "history")
@@ -122,6 +123,7 @@ def tabs_of(version: Version, context: dict[str, Any]) -> list[dict[str, Any]]:
 def overview(version: Version, viewer: User) -> dict[str, Any]:
     return {
         "card": cards.rendered(version.card),
+        "trained_on": trained_on(version),
         "rule": comparing.rule_in_words(version.decision_rule),
         "tensors": tensors_of(version.signature),
         "features_note": f"{len(version.features)} in the order in which the model takes them",

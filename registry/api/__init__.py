@@ -7,12 +7,16 @@ from registry.attesting import api as attesting
 from registry.feeders import api as feeders
 from registry.importing import api as importing
 from registry.pinned import api as pinned
+from registry.processing import api as processing
+from registry.training import api as training
 
 routes = [
     *attesting.routes,
     *feeders.routes,
     *importing.routes,
     *pinned.routes,
+    *processing.routes,
+    *training.routes,
     path("artifacts/", files.Uploads.as_view(), name="api-artifacts"),
     path("artifacts/<int:pk>/", files.UploadDetail.as_view(), name="api-artifact"),
     path("artifacts/<int:pk>/content/", files.UploadContent.as_view(), name="api-artifact-content"),

@@ -17,6 +17,7 @@ from accounts.models import Team, User
 from ledger.canonical import sha256
 from registry.models import Artifact, Dataset, Evidence, Model, Upload, Version
 from registry.pinned.models import Pins
+from registry.processing.models import Processing
 
 BYTES = {(200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, description="The bytes")}
 NOT_MODIFIED = OpenApiResponse(description="As before")
@@ -118,24 +119,44 @@ class VersionListed(VersionOut):
         fields = [name for name in VersionOut.Meta.fields if name not in ("card", "signature")]
 
 
+class ProcessingOut(serializers.ModelSerializer[Processing]):
+    """One edition of a dataset's record of processing. `last_day` is when its rows go, `readers` are opaque ids."""
+
+    recorded_by = PersonRef()
+    last_day = serializers.DateField(allow_null=True)
+
+    class Meta:
+        model = Processing
+        fields = [
+            "number", "basis", "condition", "keep_until", "keep_days", "last_day", "phi", "open_to", "readers", "note",
+            "recorded_by", "recorded_at",
+        ]  # fmt: skip
+
+
 class DatasetOut(serializers.ModelSerializer[Dataset]):
     team = TeamRef()
     artifact = ArtifactRef()
     registered_by = PersonRef()
+    processing = ProcessingOut(source="current_processing", allow_null=True)
+    rows_deleted_at = serializers.DateTimeField(
+        source="deleted.deleted_at", default=None, allow_null=True, help_text="Since when its rows are gone"
+    )
     url = serializers.CharField(source="get_absolute_url")
 
     class Meta:
         model = Dataset
         fields = [
             "id", "name", "team", "artifact", "filename", "format", "purpose", "rows", "columns", "positive_class",
-            "source", "lawful_basis", "registered_by", "registered_at", "url",
+            "source", "lawful_basis", "processing", "rows_deleted_at", "registered_by", "registered_at", "url",
         ]  # fmt: skip
 
 
 class DatasetRef(serializers.ModelSerializer[Dataset]):
+    rows_deleted_at = serializers.DateTimeField(source="deleted.deleted_at", default=None, allow_null=True)
+
     class Meta:
         model = Dataset
-        fields = ["id", "name"]
+        fields = ["id", "name", "rows_deleted_at"]
 
 
 class EvidenceOut(serializers.ModelSerializer[Evidence]):

@@ -44,7 +44,7 @@ class RowsOut(serializers.Serializer[Any]):
 
 
 def visible(request: Request, pk: int) -> Dataset:
-    rows = Dataset.objects.visible_to(request.user).select_related("team", "artifact", "registered_by")
+    rows = Dataset.objects.visible_to(request.user).with_parts()
     dataset: Dataset = get_object_or_404(rows, pk=pk)
     return dataset
 
@@ -58,7 +58,7 @@ class Datasets(ListAPIView[Dataset]):
     filterset_class = DatasetFilter
 
     def get_queryset(self) -> Any:
-        return Dataset.objects.visible_to(self.request.user).select_related("team", "artifact", "registered_by")
+        return Dataset.objects.visible_to(self.request.user).with_parts().prefetch_related("processing__recorded_by")
 
     @extend_schema(summary="List datasets")
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

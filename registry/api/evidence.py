@@ -34,7 +34,7 @@ class WithdrawalInput(serializers.Serializer[Any]):
 
 
 def full() -> Any:
-    return Evidence.objects.select_related("version__model__team", "artifact", "produced_by", "dataset")
+    return Evidence.objects.select_related("version__model__team", "artifact", "produced_by", "dataset__deletion")
 
 
 def visible(request: Request, pk: int) -> Evidence:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.conf import settings
+
 from accounts.models import Team
 from ledger.actors import Actor
 from ledger.canonical import digest_of
@@ -13,6 +15,7 @@ from ledger.refusals import Refusal
 from registry import roles as parts
 from registry import storage
 from registry.models import Artifact, Dataset, Upload
+from registry.processing.opening import check_open
 from registry.services.inputs import account_of, words
 from registry.services.sandboxed import asked
 from registry.services.uploads import usable_upload
@@ -64,6 +67,8 @@ def add_dataset(
         raise Refusal("dataset_exists", f"{team} has a dataset called “{plain}” already. Choose another name.", "name")
     if purpose not in Dataset.Purpose.values:
         raise Refusal("purpose_unknown", f"The purpose is one of: {', '.join(Dataset.Purpose.values)}.", "purpose")
+    if too_many := rows_at_fault(described["rows"]):
+        raise Refusal("too_many_rows", too_many, "upload")
     wanted = words(positive_class, "positive_class", most=80)
     columns = with_roles(described["columns"], roles, wanted)
     dataset = Dataset.objects.create(
@@ -76,6 +81,17 @@ def add_dataset(
         "record": digest_of(dataset.record),
     }  # fmt: skip
     return Done(dataset, on=dataset, facts=facts, discloses={"dataset_name": plain})
+
+
+def rows_at_fault(rows: int) -> str:
+    """A sentence for a dataset that is too long to be judged here, or ""."""
+    most = settings.MAX_DATASET_ROWS
+    if rows <= most:
+        return ""
+    return (
+        f"The dataset has {rows:,} rows; at most {most:,} are taken here. Register a random sample, or ask the "
+        "operator to raise MAX_DATASET_ROWS."
+    )
 
 
 def with_roles(described: Sequence[Mapping[str, Any]], roles: Mapping[str, str], positive: str) -> list[dict[str, Any]]:
@@ -101,10 +117,16 @@ def first_rows(*, by: Actor, dataset: Dataset) -> tuple[list[str], list[list[str
 
 @governed(permission="registry.read_rows", event="dataset.rows_opened", on="dataset", lock=False)
 def record_rows_opened(*, by: Actor, dataset: Dataset) -> Done[Artifact]:
+    """Raises Refusal `data_deleted` or `rows_closed`."""
+    check_open(by, dataset)
     return Done(dataset.artifact, facts={"artifact": dataset.artifact.digest, "rows": min(SHOWN_ROWS, dataset.rows)})
 
 
 @governed(permission="registry.read_rows", event="dataset.downloaded", on="dataset", lock=False)
 def record_dataset_download(*, by: Actor, dataset: Dataset) -> Done[Artifact]:
-    """Record that somebody takes all rows away: that needs the right to read rows, not just to download."""
+    """Record that somebody takes all rows away: that needs the right to read rows, not just to download.
+
+    Raises Refusal `data_deleted` or `rows_closed`.
+    """
+    check_open(by, dataset)
     return Done(dataset.artifact, facts={"artifact": dataset.artifact.digest, "rows": dataset.rows})

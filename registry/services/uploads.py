@@ -12,6 +12,7 @@ from ledger.door import Done, governed
 from ledger.refusals import Denied, Refusal
 from registry import storage
 from registry.models import Artifact, Evidence, Upload, Version
+from registry.processing.opening import check_rows_in
 from registry.services.inputs import account_of
 from registry.storage import Stored
 
@@ -67,5 +68,9 @@ def usable_upload(upload: Upload, team_id: int) -> Artifact:
 
 @governed(permission="registry.download_artifact", event="artifact.downloaded", on="of", lock=False)
 def record_download(*, by: Actor, of: Version | Evidence | Upload) -> Done[Artifact]:
-    """Record that somebody takes the bytes of a version, of evidence or of an upload away."""
+    """Record that somebody takes the bytes of a version, of evidence or of an upload away.
+
+    Raises Denied, or Refusal `data_deleted` or `rows_closed`, where the file is a dataset.
+    """
+    check_rows_in(by, of.artifact)
     return Done(of.artifact, facts={"artifact": of.artifact.digest, "size": of.artifact.size})

@@ -17,6 +17,7 @@ from registry.filters import DatasetFilter
 from registry.forms import MOST_COLUMNS, DatasetForm, DatasetUploadForm
 from registry.models import Dataset, Upload, Version
 from registry.paging import page_of
+from registry.processing.reading import editions
 from registry.roles import GROUPED, ROLES
 from registry.views.answers import answered, teams_for
 from registry.views.models import form_page
@@ -26,7 +27,7 @@ TABLE_HINT = "CSV in UTF-8 with the columns' names in its first line, or Parquet
 
 
 def seen(request: HttpRequest, pk: int) -> Dataset:
-    rows = Dataset.objects.visible_to(request.user).select_related("team", "artifact", "registered_by")
+    rows = Dataset.objects.visible_to(request.user).with_parts()
     dataset: Dataset = get_object_or_404(rows, pk=pk)
     return dataset
 
@@ -53,7 +54,9 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponse:
             "columns_note": f"yes is {', '.join(found.labels)} = {found.positive_class}",
             "groups": [column for column in found.columns if column.get("groups") and column["role"] in GROUPED],
             "reports": reports.select_related("version__model", "produced_by"),
-            "may_read": asker(request).has_perm("registry.read_rows", found),
+            "may_read": asker(request).has_perm("registry.read_rows", found) and not found.deleted,
+            "may_govern": asker(request).has_perm("registry.govern_dataset", found) and not found.deleted,
+            "editions": editions(found.processing.select_related("dataset", "recorded_by")),
         },
     )
 

@@ -27,7 +27,7 @@ CONSEQUENCES = (
 
 def seen(request: HttpRequest, pk: int) -> Evidence:
     rows = Evidence.objects.visible_to(request.user).select_related(
-        "version__model__team", "artifact", "produced_by", "dataset"
+        "version__model__team", "artifact", "produced_by", "dataset__deletion"
     )
     evidence: Evidence = get_object_or_404(rows, pk=pk)
     return evidence

@@ -134,6 +134,7 @@ BODIES: dict[tuple[str, str], Body | None] = {
     },
     ("api-version-upstream", "POST"): None,
     ("api-version-card", "PUT"): lambda w, by: {"card": "# Use\n"},
+    ("api-version-training", "POST"): lambda w, by: {"datasets": [w.training.pk]},
     ("api-version-contributors", "POST"): lambda w, by: {"contributors": [w.cast.second_developer.pk]},
     ("api-version-evidence", "POST"): lambda w, by: {
         "upload": w.artifacts.pk, "kind": "validation_report", "title": "Report",
@@ -141,6 +142,9 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-datasets", "POST"): lambda w, by: {
         "team": w.cast.team.pk, "upload": w.artifacts.pk, "name": "Rows", "purpose": "test", "roles": {"a": "label"},
         "positive_class": "1", "source": "Drawn for tests.",
+    },
+    ("api-dataset-processing", "POST"): lambda w, by: {
+        "basis": "6.1.f", "condition": "none", "keep_days": 400, "note": "The schedule of the credit archive.",
     },
     ("api-endpoints", "POST"): lambda w, by: {
         "model": w.models.pk, "name": "another-desk", "environment": "staging", "use": "mortgage-screening",

@@ -62,7 +62,8 @@ def test_every_act_asks_for_a_permission_of_the_catalogue():
 
 def test_every_permission_can_be_had():
     granted = {one for _, given in ROLES.values() for one in given} | set(EVERYBODY)
-    granted |= {"fairness.publish_report", "ledger.report_clock", "audits.carry_out_erasure"}  # the portal's own
+    # The portal's own.
+    granted |= {"fairness.publish_report", "ledger.report_clock", "audits.carry_out_erasure", "registry.delete_data"}
     assert {one for one in PERMISSIONS if one not in granted and not ANONYMOUS.has_perm(one)} == set()
     assert {one for one in granted if one not in PERMISSIONS} == set()
 

@@ -113,6 +113,7 @@ def build(cast: Any) -> World:
             "other": worlds.a_version(cast, model=version.model, weight=2.0),
             "models": version.model,
             "datasets": dataset,
+            "training": worlds.a_dataset(cast, purpose="training"),
             "artifacts": worlds.an_upload(cast, b"a,b\n1,2\n", "table.csv"),
             "evidence": evidence,
             "reports": stored_report(cast, version, dataset),

@@ -16,6 +16,20 @@ def label(**changes):
     return {**column, "groups": [{"value": "0", "rows": 5}, {"value": "1", "rows": 5}], **changes}
 
 
+def numbers(role, **ends):
+    return {"name": "w", "role": role, "type": "number", "missing": 0, **ends}
+
+
+def groups(kind, distinct=3):
+    return {"name": "g", "role": "sensitive", "type": kind, "missing": 0, "distinct": distinct, "groups": []}
+
+
+def test_columns_within_their_bounds_have_no_fault():
+    for column in (numbers("probability", lowest=0.0, highest=1.0), numbers("score", lowest=-9.0, highest=9.0)):
+        assert roles.values_at_fault([column, groups("text", 100)], "1") is None
+    assert roles.values_at_fault([numbers("weight", lowest=0.1, highest=9.0)], "1") is None
+
+
 def test_good_roles_have_no_fault_and_what_is_not_named_is_other():
     assert roles.names_at_fault(COLUMNS, GOOD) is None
     assert roles.assigned(COLUMNS, GOOD) == {**GOOD, "w": "other"}
@@ -28,6 +42,7 @@ def test_good_roles_have_no_fault_and_what_is_not_named_is_other():
         ({**GOOD, "z": "feature"}, "column_missing", "roles.z"),
         ({**GOOD, "w": "colour"}, "role_unknown", "roles.w"),
         ({**GOOD, "x": "label"}, "role_twice", "roles.x"),
+        ({**GOOD, "x": "score", "w": "probability"}, "role_twice", "roles.w"),
         ({"g": "sensitive"}, "label_missing", "roles"),
     ],
 )
@@ -51,6 +66,14 @@ def test_a_long_list_of_columns_is_cut_in_the_sentence():
         (label(), "yes", "positive_class_missing", "positive_class"),
         ({"name": "w", "role": "weight", "type": "text", "missing": 0}, "1", "not_numeric", "roles.w"),
         ({"name": "w", "role": "score", "type": "number", "missing": 1}, "1", "not_numeric", "roles.w"),
+        (numbers("score"), "1", "not_finite", "roles.w"),
+        (numbers("weight", lowest=0.0, highest=2.0), "1", "weight_not_positive", "roles.w"),
+        (numbers("weight", lowest=-1.0, highest=2.0), "1", "weight_not_positive", "roles.w"),
+        (numbers("probability", lowest=-0.1, highest=1.0), "1", "not_probability", "roles.w"),
+        (numbers("probability", lowest=0.0, highest=100.0), "1", "not_probability", "roles.w"),
+        (groups("date"), "1", "dates_as_groups", "roles.g"),
+        (groups("time"), "1", "dates_as_groups", "roles.g"),
+        (groups("text", distinct=101), "1", "too_many_categories", "roles.g"),
     ],
 )
 def test_faults_in_the_values(column, positive, code, field):

@@ -186,6 +186,9 @@ def dataset_from(cast, data, **changes):
 
 ONE_CLASS = b"approved,group,income,debt\n" + b"1,a,2,3\n1,b,2,3\n"
 
+SHARES = b"approved,group,share,much\n1,a,0.5,1\n0,b,50,inf\n1,b,0,2\n"
+PARTS = {"approved": "label", "group": "sensitive"}
+
 
 @pytest.mark.parametrize(
     ("data", "changes", "code", "field"),
@@ -200,6 +203,8 @@ ONE_CLASS = b"approved,group,income,debt\n" + b"1,a,2,3\n1,b,2,3\n"
         (csv_bytes(), {"source": " "}, "text_missing", "source"),
         (csv_bytes(), {"name": ""}, "text_missing", "name"),
         (csv_bytes(), {"roles": {**ROLES, "group": "weight"}}, "not_numeric", "roles.group"),
+        (SHARES, {"roles": {**PARTS, "share": "probability"}}, "not_probability", "roles.share"),
+        (SHARES, {"roles": {**PARTS, "much": "score"}}, "not_finite", "roles.much"),
         (ONE_CLASS, {}, "one_class", "roles.approved"),
         (ONE_CLASS + b"2,a,1,1\n0,a,1,1\n", {}, "not_binary", "roles.approved"),
         (ONE_CLASS + b",a,1,1\n0,a,1,1\n", {}, "value_missing", "roles.approved"),
@@ -210,6 +215,12 @@ ONE_CLASS = b"approved,group,income,debt\n" + b"1,a,2,3\n1,b,2,3\n"
 )
 def test_a_bad_dataset(cast, data, changes, code, field):
     assert refused(code, dataset_from, cast, data, field=field, **changes)
+    assert not Dataset.objects.exists()
+
+
+def test_a_dataset_of_too_many_rows_is_refused(cast, settings):
+    settings.MAX_DATASET_ROWS = 199
+    assert "200 rows; at most 199" in refused("too_many_rows", dataset_from, cast, csv_bytes(), field="upload")
     assert not Dataset.objects.exists()
 
 
