@@ -16,8 +16,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.asking import asker
+from fairness.explanation.reasons import BASELINES
 from fairness.presenting import TESTABLE
 from fairness.reports import content_of, reports, visible_report
+from fairness.rows import api as rows
 from fairness.rules import COMPARISONS, DEFAULT_RULE
 from fairness.services import (
     MAX_PREDICTIONS,
@@ -127,6 +129,10 @@ class SubmittedInput(serializers.Serializer[Any]):
 
 class ExplanationInput(serializers.Serializer[Any]):
     dataset = VisibleDataset()
+    baseline = serializers.ChoiceField(
+        list(BASELINES.items()), default="just_passed",
+        help_text="What refused rows are compared with when their reasons are named",
+    )  # fmt: skip
 
 
 class ReportOut(EvidenceOut):
@@ -242,4 +248,5 @@ routes = [
     path("reports/", ReportList.as_view(), name="api-reports"),
     path("reports/<int:pk>/", ReportDetail.as_view(), name="api-report"),
     path("reports/<int:pk>/content/", ReportContent.as_view(), name="api-report-content"),
+    *rows.routes,
 ]

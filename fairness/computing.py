@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
 from fairness.bias import bias_report, canonical_bytes
-from fairness.explain import explain_report
+from fairness.explain import explanation
 from fairness.roles import Roles
 from fairness.rules import Rule
 from fairness.services import BIAS, EXPLANATION, SUBMITTED, Computed
@@ -66,16 +67,19 @@ def compute_explanation(pulse: Pulse) -> Computed:
     inputs = pulse.job.inputs
     version, dataset = subjects(inputs)
     with storage.local(dataset.artifact) as data, storage.local(version.artifact) as model:
-        report = explain_report(
+        made = explanation(
             data, Roles.from_mapping(inputs["roles"]), model=model, decision=inputs["decision_rule"],
             dataset_digest=plain(inputs["dataset_digest"]), model_digest=plain(inputs["model_digest"]),
+            dictionary=inputs.get("dictionary"), baseline=inputs.get("baseline", "just_passed"),
             revision=settings.VERSION, progress=watched(pulse),
         )  # fmt: skip
+    report, rows = made.report, storage.put([canonical_bytes(made.rows)], limit=settings.MAX_UPLOAD_BYTES)
     summary = summary_of(inputs) | {
         "verdict": "", "sentence": report["result"]["sentence"], "schema": report["schema"],
         "method": report["method"]["name"],
+        "rows": {"digest": rows.digest, "size": rows.size, "count": len(made.rows["rows"])},
     }  # fmt: skip
-    return stored(EXPLANATION, version, dataset, report, summary)
+    return replace(stored(EXPLANATION, version, dataset, report, summary), rows=rows)
 
 
 def sent(inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Which features move a model's score: Shapley values of the model's own ONNX bytes, summed up as a plain dict.
 
-The model is a black box behind a confined process. Values are exact over all coalitions where there are few features,
-else sampled by permutations walked both ways (exact for models without interactions of three or more features).
+Linear models and tree ensembles are read from their nodes and explained in closed form; any other model is a black box
+behind a confined process. What is said of single rows goes into a second dict, which is kept apart from the report.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,30 +18,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairness.bias import Progress, canonical_bytes, file_digest, quiet
-from fairness.cells import canonical
-from fairness.dataset import Source, opened
-from fairness.metrics import UNKNOWN, Floats
+from fairness.dataset import opened
+from fairness.explanation import proxies, reasons, summing
+from fairness.explanation.choosing import AGREES, RAW, RAW_WORDS, Explained, explained_by
+from fairness.explanation.counterfactual import counterfactuals
+from fairness.explanation.sampling import Sample, drawn
+from fairness.metrics import Floats
 from fairness.problems import DataProblem
 from fairness.roles import Roles
-from fairness.shapley import Attribution, by_permutations, exact
 from fairness.tables import number
 from registry.onnx.decision import DecisionRule
 from registry.onnx.facts import Limits
 from registry.onnx.feeding import wanted_columns
 from registry.onnx.sandbox import Scorer
 
-SCHEMA = "countersign.explanation/1"
+SCHEMA, ROWS_SCHEMA = "countersign.explanation/1", "countersign.explained_rows/1"
 LIBRARIES = ("numpy", "duckdb", "onnx", "onnxruntime")
 MAX_FEATURES = 200
-ROWS_BUDGET = 4_000_000
-MOST_PASSES = 10
-REPLICATES = 1000
-CONFIDENCE = 0.95
-SMALL_GROUP = 10
+# Of the largest score: what base value and attributions may miss a score by.
+TOLERANCE = 1e-5
 LONG = Limits(cpu_seconds=1800)
 
 
-def explain_report(
+@dataclass(frozen=True)
+class Explanation:
+    """The report, and beside it each explained row: values of people, which fewer may see."""
+
+    report: dict[str, Any]
+    rows: dict[str, Any]
+
+
+def explain_report(dataset: Path, roles: Roles, **given: Any) -> dict[str, Any]:
+    """The report alone; takes and raises what `explanation` does."""
+    return explanation(dataset, roles, **given).report
+
+
+def explanation(
     dataset: Path,
     roles: Roles,
     *,
@@ -48,21 +61,28 @@ def explain_report(
     decision: Mapping[str, Any],
     rows: int = 300,
     background: int = 100,
+    dictionary: Mapping[str, Mapping[str, Any]] | None = None,
+    baseline: str = "just_passed",
     dataset_digest: str | None = None,
     model_digest: str | None = None,
     revision: str = "",
     limits: Limits | None = None,
     progress: Progress = quiet,
-) -> dict[str, Any]:
+) -> Explanation:
     """Explains the score that the decision rule reads, on a seeded sample of rows.
 
-    Raises DataProblem, ModelProblem, and whatever `progress(fraction, phase)` raises to stop.
+    `dictionary` has a feature's plain words and whether it is fixed; `baseline` is a key of reasons.BASELINES. Raises
+    DataProblem, ModelProblem, and whatever `progress(fraction, phase)` raises to stop.
     """
     progress(0.0, "Reading the dataset")
-    rule = DecisionRule.from_mapping(decision)
+    rule, words = DecisionRule.from_mapping(decision), dict(dictionary or {})
     inputs = {"dataset": dataset_digest or file_digest(dataset), "model": model_digest or file_digest(model)}
-    parameters = {"roles": roles.as_dict(), "decision": rule.as_dict(), "rows": rows, "background": background}
+    parameters = {
+        "roles": roles.as_dict(), "decision": rule.as_dict(), "rows": rows, "background": background,
+        "dictionary": words, "baseline": baseline,
+    }  # fmt: skip
     seed = hashlib.sha256(canonical_bytes({"inputs": inputs, "parameters": parameters})).hexdigest()
+    number_ = int(seed[:8], 16)
     with Scorer(model, limits or LONG, len(roles.features) or None) as scorer, opened(dataset) as data:
         names = wanted_columns(scorer.facts.inputs, data.columns, roles.features)
         if len(names) > MAX_FEATURES:
@@ -71,28 +91,44 @@ def explain_report(
                 f"The model reads {len(names)} columns; at most {MAX_FEATURES} can be explained here.",
             )
         text = tuple(n for n in names if n in {t.name for t in scorer.facts.inputs if t.type == "tensor(string)"})
-        sample = _sample(data, roles, names, text, rows, background, int(seed[:12], 16))
-        found, method = _attributions(scorer, rule, roles, sample, names, int(seed[:8], 16), progress)
+        sample = drawn(data, roles, names, text, rows, background, int(seed[:12], 16))
         total = data.rows
+        made = explained_by(scorer, rule, roles, sample, names, number_, progress)
+        values = made.found.values
+        explained = sample.matrix[sample.explained]
+        progress(0.7, "Shuffling features as a check")
+        check = summing.shuffled(names, made.score, lambda s: s >= _least(rule), explained, values, number_)
+        told = _rows(roles, names, sample, made, rule, words, baseline, progress)
     progress(0.95, "Summing up")
-    explained = sample.matrix[sample.explained]
-    values, residual = found.values, np.abs(found.scores - found.base - found.values.sum(axis=1))
+    again = summing.resampled(values, number_)
+    additivity = _additivity(made)
     report = {
         "schema": SCHEMA,
-        "result": {"sentence": _sentence(names, values)},
-        "method": method
+        "result": {"sentence": _sentence(names, values) + _doubt(additivity)},
+        "method": made.method
         | {
             "background": len(sample.background),
             "rows": len(explained),
             "of_rows": total,
             "output": rule.as_dict()["output"],
-            "evaluations": found.evaluations,
-            "confidence": CONFIDENCE,
+            "scale": made.scale,
+            "scale_words": RAW_WORDS if made.scale == RAW else f"the output “{rule.output}” itself",
+            "evaluations": made.found.evaluations,
+            "confidence": summing.CONFIDENCE,
         },
-        "base_value": number(found.base),
-        "features": _features(names, values, explained, text, int(seed[:8], 16)),
-        "additivity": {"largest": number(float(residual.max())), "mean": number(float(residual.mean()))},
-        "groups": _groups(roles.sensitive, sample.attributes, names, values, found.scores),
+        "base_value": number(made.found.base),
+        "features": summing.features(names, values, explained, text, again),
+        "stability": summing.stability(names, values, again),
+        "shuffled": check,
+        "swarm": summing.swarm(names, values, explained),
+        "dependence": summing.dependence(names, values, explained, sample.levels),
+        "additivity": additivity,
+        "groups": summing.groups(roles.sensitive, sample.groups(), names, values, made.outputs),
+        "proxies": [
+            proxies.associations(attribute, column, names, sample.matrix, text)
+            for attribute, column in zip(roles.sensitive, sample.attributes, strict=True)
+        ],
+        "reasons": told.summary,
         "warnings": _warnings(roles, names),
         "provenance": {
             "calculated_by": "portal",
@@ -105,86 +141,116 @@ def explain_report(
         },
     }
     progress(1.0, "Done")
-    return report
+    about = {"schema": ROWS_SCHEMA, "seed": seed, "base_value": report["base_value"], "cut": number_or_none(made.cut)}
+    return Explanation(report, about | {"rows": told.rows})
 
 
-class _Sample:
-    """Rows drawn once: a matrix of features (text as numbers of levels) and which rows serve for what."""
-
-    def __init__(
-        self, matrix: Floats, levels: dict[int, list[str]], attributes: list[list[str]], background: int
-    ) -> None:
-        self.matrix = matrix
-        self.levels = levels
-        self.background = np.arange(min(background, len(matrix)))
-        # A dataset too small for two samples is explained against itself.
-        self.explained = np.arange(background, len(matrix)) if len(matrix) > background else self.background
-        self.attributes = [[column[i] for i in self.explained] for column in attributes]
+def _least(rule: DecisionRule) -> float:
+    return rule.at_least if rule.kind == "threshold" else 0.5
 
 
-def _sample(
-    data: Source, roles: Roles, names: Sequence[str], text: Sequence[str], rows: int, background: int, seed: int
-) -> _Sample:
-    numbers = [n for n in names if n not in text]
-    data.numeric(numbers)
-    data.complete(text)
-    data.need(roles.sensitive)
-    count = min(data.rows, rows + background)
-    chosen = np.random.default_rng(seed).choice(data.rows, size=count, replace=False)
-    wanted = {f"f{i}": data.table[n].cast("string") if n in text else data.number(n) for i, n in enumerate(names)}
-    wanted |= {f"s{i}": data.table[n] for i, n in enumerate(roles.sensitive)}
-    at = np.sort(chosen)
-    found: list[dict[str, Any]] = []
-    done = 0
-    for batch in data.batches(wanted):
-        inside = at[(at >= done) & (at < done + batch.num_rows)] - done
-        found += batch.take(inside).to_pylist()
-        done += batch.num_rows
-    # Back into the drawn order, so that background and explained rows are both random.
-    ordered = [found[i] for i in np.argsort(np.argsort(chosen))]
-    matrix = np.zeros((count, len(names)))
-    levels: dict[int, list[str]] = {}
-    for i, name in enumerate(names):
-        column = [row[f"f{i}"] for row in ordered]
-        if name in text:
-            levels[i] = sorted(set(column))
-            column = [levels[i].index(value) for value in column]
-        matrix[:, i] = column
-    attributes = [[canonical(row[f"s{i}"]) for row in ordered] for i in range(len(roles.sensitive))]
-    return _Sample(matrix, levels, attributes, background)
+def number_or_none(value: float | None) -> float | None:
+    return None if value is None else number(value)
 
 
-def _attributions(
-    scorer: Scorer,
-    rule: DecisionRule,
-    roles: Roles,
-    sample: _Sample,
-    names: Sequence[str],
-    seed: int,
-    progress: Progress,
-) -> tuple[Attribution, dict[str, Any]]:
-    def score(table: Floats) -> Floats:
-        columns: dict[str, NDArray[Any]] = {}
-        for i, name in enumerate(names):
-            columns[name] = table[:, i]
-            if i in sample.levels:
-                columns[name] = np.array(sample.levels[i], dtype=object)[table[:, i].astype(int)]
-        return rule.scores(scorer.run(columns, rule.output, roles.features))
+@dataclass(frozen=True)
+class _Told:
+    summary: dict[str, Any]
+    rows: list[dict[str, Any]]
 
-    def step(done: int) -> None:
-        progress(0.1 + 0.85 * done / len(explained), f"Explaining row {done} of {len(explained)}")
 
-    background, explained = sample.matrix[sample.background], sample.matrix[sample.explained]
-    width, pairs = len(names), len(background) * len(explained)
-    if 2**width * pairs <= ROWS_BUDGET:
-        method = {"name": "exact Shapley values", "why": f"{width} features have only {2**width} coalitions"}
-        return exact(score, background, explained, step), method
-    passes = int(min(MOST_PASSES, max(1, ROWS_BUDGET // (2 * width * pairs))))
-    method = {
-        "name": "Shapley values by sampled permutations",
-        "why": f"{width} features have too many coalitions; {passes} orders a row, walked both ways",
+def _rows(
+    roles: Roles, names: Sequence[str], sample: Sample, made: Explained, rule: DecisionRule,
+    dictionary: Mapping[str, Mapping[str, Any]], baseline: str, progress: Progress,
+) -> _Told:  # fmt: skip
+    """Reasons and counterfactuals of the explained rows, one by one and counted."""
+    values, matrix = made.found.values, sample.matrix[sample.explained]
+    yes = made.outputs >= _least(rule)
+    against = reasons.baseline_of(baseline, values, matrix, made.found.scores, yes, sample.levels)
+    adverse = reasons.adverse(values, against)
+    free = [
+        i for i, name in enumerate(names) if name not in roles.sensitive and not dictionary.get(name, {}).get("fixed")
+    ]
+
+    def decide(table: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+        scores = made.score(table)
+        return scores, scores >= _least(rule)
+
+    others = counterfactuals(
+        decide, sample.matrix, matrix, free, list(sample.levels),
+        lambda share: progress(0.75 + 0.2 * share, "Searching what would have changed the answers"),
+    )  # fmt: skip
+    summary = {
+        "baseline": against.kind,
+        "baseline_asked": baseline,
+        "baseline_rows": against.rows,
+        "baseline_words": reasons.BASELINES[against.kind],
+        "justification": reasons.JUSTIFIED[against.kind],
+        "most": reasons.MOST,
+        "dictionary": [{"feature": name, **dictionary[name]} for name in names if name in dictionary],
+        "not_in_dictionary": [name for name in names if name not in dictionary],
+        "refused": int((~yes).sum()),
+        "counterfactuals_found": sum(1 for i, found in enumerate(others) if found and not yes[i]),
+        "groups": reasons.principal(names, adverse, ~yes, roles.sensitive, sample.groups()),
     }
-    return by_permutations(score, background, explained, passes, seed, step), method
+    rows = []
+    for n, place in enumerate(sample.explained):
+        shown = [sample.shown(i, float(matrix[n, i])) for i in range(len(names))]
+        usual = [sample.shown(i, float(against.usual[i])) for i in range(len(names))]
+        changes = others[n]
+        rows.append(
+            {
+                "row": n + 1,
+                "row_in_dataset": int(sample.numbers[place]),
+                "score": number(float(made.outputs[n])),
+                "raw": number(float(made.found.scores[n])),
+                "yes": bool(yes[n]),
+                "features": [
+                    {"feature": name, "value": shown[i], "attribution": number(float(values[n, i]))}
+                    for i, name in enumerate(names)
+                ],
+                "reasons": [
+                    {
+                        "feature": names[i],
+                        "words": reasons.in_words(names[i], dictionary, shown[i], usual[i]),
+                        "value": shown[i],
+                        "usual": usual[i],
+                        "against": number(float(against.means[i] - values[n, i])),
+                    }
+                    for i in adverse[n]
+                ],
+                "counterfactual": changes
+                and [
+                    {"feature": names[i], "from": shown[i], "to": sample.shown(i, value)}
+                    for i, value in sorted(changes.items())
+                ],
+            }
+        )
+    return _Told(summary, rows)
+
+
+def _additivity(made: Explained) -> dict[str, Any]:
+    """How far base value and attributions are from adding up to the scores, and a closed form from the model."""
+    found = made.found
+    residual = np.abs(found.scores - found.base - found.values.sum(axis=1))
+    tolerance = TOLERANCE * max(1.0, float(np.abs(found.scores).max()))
+    return {
+        "largest": number(float(residual.max())),
+        "mean": number(float(residual.mean())),
+        "tolerance": number(tolerance),
+        "holds": bool(residual.max() <= tolerance),
+        "model": number_or_none(made.agreement),
+        "model_tolerance": None if made.agreement is None else AGREES,
+    }
+
+
+def _doubt(additivity: Mapping[str, Any]) -> str:
+    if additivity["holds"]:
+        return ""
+    return (
+        f" But attributions miss the scores by up to {additivity['largest']:.2g}, which is over the tolerance of "
+        f"{additivity['tolerance']:.2g}: do not rely on this report."
+    )
 
 
 def _sentence(names: Sequence[str], values: Floats) -> str:
@@ -195,65 +261,6 @@ def _sentence(names: Sequence[str], values: Floats) -> str:
     share = float(strength[top].sum() / strength.sum())
     listed = ", ".join(names[i] for i in top[:-1]) + (f" and {names[top[-1]]}" if len(top) > 1 else names[top[0]])
     return f"The score is moved most by {listed}, which make {share:.0%} of all attribution."
-
-
-def _features(
-    names: Sequence[str], values: Floats, matrix: Floats, text: Sequence[str], seed: int
-) -> list[dict[str, Any]]:
-    size = np.abs(values)
-    rng = np.random.default_rng(seed)
-    drawn = np.stack([size[rng.integers(0, len(size), len(size))].mean(axis=0) for _ in range(REPLICATES)])
-    low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
-    found = [
-        {
-            "feature": name,
-            "importance": number(float(size[:, i].mean())),
-            "low": number(float(low[i])),
-            "high": number(float(high[i])),
-            "mean": number(float(values[:, i].mean())),
-            "correlation": None if name in text else number(_correlation(matrix[:, i], values[:, i])),
-        }
-        for i, name in enumerate(names)
-    ]
-    return sorted(found, key=lambda row: (-(row["importance"] or 0.0), row["feature"]))
-
-
-def _correlation(a: Floats, b: Floats) -> float:
-    """Whether higher values raise (over 0) or lower the score; NaN where either does not vary."""
-    a, b = a - a.mean(), b - b.mean()
-    scale = float(np.sqrt((a**2).sum() * (b**2).sum()))
-    return float((a * b).sum() / scale) if scale > 1e-12 else float("nan")
-
-
-def _groups(
-    attributes: Sequence[str], columns: Sequence[Sequence[str]], names: Sequence[str], values: Floats, scores: Floats
-) -> list[dict[str, Any]]:
-    everyone = values.mean(axis=0)
-    found = []
-    for attribute, column in zip(attributes, columns, strict=True):
-        for level in sorted(set(column)):
-            inside = np.array([value == level for value in column])
-            mean = values[inside].mean(axis=0)
-            order = np.argsort(-np.abs(mean - everyone), kind="stable")
-            found.append(
-                {
-                    "attribute": attribute,
-                    "group": f"{attribute} = {level}",
-                    "rows": int(inside.sum()),
-                    "unknown": level == UNKNOWN,
-                    "too_few": bool(inside.sum() < SMALL_GROUP),
-                    "mean_output": number(float(scores[inside].mean())),
-                    "features": [
-                        {
-                            "feature": names[i],
-                            "mean": number(float(mean[i])),
-                            "difference": number(float(mean[i] - everyone[i])),
-                        }
-                        for i in order
-                    ],
-                }
-            )
-    return found
 
 
 def _warnings(roles: Roles, names: Sequence[str]) -> list[dict[str, str]]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from fairness.explanation.reasons import BASELINES
 from fairness.presenting import COMPARISON_WORDS, TESTABLE, sentence_case
 from fairness.rules import DEFAULT_RULE
 from registry.models import Dataset
@@ -49,6 +50,13 @@ class ReportForm(forms.Form):
     test_unknown = forms.BooleanField(
         required=False, label="Also test people whose attribute is missing, as a group of their own"
     )
+
+    baseline = forms.ChoiceField(
+        choices=[(name, sentence_case(words)) for name, words in BASELINES.items()], required=False,
+        initial="just_passed", label="Baseline of reasons",
+        help_text="For explanations: what refused rows are compared with when their reasons are named. The official "
+        "interpretation of 12 CFR 1002.9(b)(2) describes both.",
+    )  # fmt: skip
 
     def __init__(self, *given: Any, dataset: Dataset, **named: Any) -> None:
         super().__init__(*given, **named)

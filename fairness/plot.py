@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,18 @@ class Row:
     verdict: str = ""
     reference: bool = False
     note: str = ""
+
+
+def axis_of(values: Sequence[float]) -> tuple[float, float, list[dict[str, Any]], Callable[[float], float]]:
+    """Ends of an axis over all values, its ticks, and where on it a value lies."""
+    low, high, step = _axis(values, None)
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+
+    def x(value: float) -> float:
+        return round(LEFT + (min(max(value, low), high) - low) / (high - low) * (RIGHT - LEFT), 1)
+
+    ticks = [low + i * step for i in range(round((high - low) / step) + 1)]
+    return low, high, [{"x": x(t), "label": f"{t:.{digits}f}"} for t in ticks], x
 
 
 def dot_whisker(title: str, rows: Sequence[Row], bound: float | None = None, bound_label: str = "") -> dict[str, Any]:

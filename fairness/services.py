@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.text import slugify
 
 from accounts.models import User
+from fairness.explanation.reasons import BASELINES, dictionary_of
 from fairness.problems import DataProblem
 from fairness.roles import Roles
 from fairness.rules import DEFAULT_RULE, Rule
@@ -188,11 +189,21 @@ def is_class(value: Any) -> bool:
 
 
 @governed(permission="fairness.request_report", event="report.requested", on="version", lock=False)
-def request_explanation_report(*, by: Actor, version: Version, dataset: Dataset) -> Done[Job]:
-    """The job that explains which features move the model's score. Raises Refusal as for bias reports."""
+def request_explanation_report(
+    *, by: Actor, version: Version, dataset: Dataset, baseline: str = "just_passed"
+) -> Done[Job]:
+    """The job that explains which features move the model's score. Raises Refusal as for bias reports.
+
+    `baseline` is a key of reasons.BASELINES (else Refusal `baseline_unknown`); features' plain words are those of the
+    model card as it is now.
+    """
+    if baseline not in BASELINES:
+        raise Refusal("baseline_unknown", f"The baseline is one of: {', '.join(BASELINES)}.", "baseline")
     roles = roles_of(version, dataset, None)
     check_fit(version, dataset)
-    inputs = common_inputs(version, dataset, roles) | {"source": "model"}
+    inputs = common_inputs(version, dataset, roles) | {
+        "source": "model", "baseline": baseline, "dictionary": dictionary_of(version.card, version.features)
+    }  # fmt: skip
     return requested(by, version, COMPUTE_EXPLANATION, inputs, f"Explanation report on {version} with {dataset}")
 
 
@@ -277,6 +288,8 @@ class Computed:
     dataset: Dataset
     stored: Stored
     summary: dict[str, Any]
+    # What is said of single rows: in the storage, but no part of the evidence that whoever sees the version may take.
+    rows: Stored | None = None
 
 
 @governed(permission="fairness.publish_report", event="report.published", on="version", lock=False)
@@ -292,6 +305,8 @@ def publish_report(*, by: Actor, version: Version, computed: Computed, claim: Cl
         provenance=provenance_of(source), produced_by=User.objects.get(opaque_id=claim.job.asked_by),
         dataset=computed.dataset, summary=computed.summary | {"job": str(claim.job.pk)},
     )  # fmt: skip
+    if computed.rows:
+        artifact_of(computed.rows)
     end_job(claim, result_url=reverse("report", args=[evidence.pk]))
     facts = facts_of(evidence) | {
         "job": str(claim.job.pk), "attempt": claim.attempt, "verdict": computed.summary["verdict"], "source": source

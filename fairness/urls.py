@@ -1,11 +1,14 @@
 from django.urls import path
 
 from fairness import views
+from fairness.rows import views as rows
 
 urlpatterns = [
     path("reports/", views.reports, name="reports"),
     path("reports/<int:pk>/", views.report, name="report"),
     path("reports/<int:pk>/report.json", views.content, name="report-json"),
     path("reports/<int:pk>/report.csv", views.table, name="report-csv"),
+    path("reports/<int:pk>/rows/", rows.choose, name="report-rows"),
+    path("reports/<int:pk>/rows/<int:number>/", rows.row, name="report-row"),
     path("versions/<int:pk>/reports/new/", views.ask, name="report-new"),
 ]

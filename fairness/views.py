@@ -12,6 +12,7 @@ from fairness import explaining, figuring, presenting, services
 from fairness.forms import FIELDS, ReportForm
 from fairness.reports import beside, content_of, visible_report
 from fairness.reports import reports as all_reports
+from fairness.rows.services import count as rows_count
 from fairness.tabling import as_csv
 from jobs.models import Job
 from ledger.refusals import Refusal
@@ -40,7 +41,11 @@ def report(request: HttpRequest, pk: int) -> HttpResponse:
         "may_download": request.user.has_perm("registry.download_artifact", evidence),
     }  # fmt: skip
     if evidence.kind == services.EXPLANATION:
-        return render(request, "fairness/explanation.html", context | explanation_parts(found))
+        rows = {
+            "rows_count": rows_count(evidence),
+            "may_read": bool(evidence.dataset) and request.user.has_perm("registry.read_rows", evidence.dataset),
+        }
+        return render(request, "fairness/explanation.html", context | explanation_parts(found) | rows)
     return render(request, "fairness/bias.html", context | bias_parts(evidence, found))
 
 
@@ -75,10 +80,7 @@ def bias_parts(evidence: Evidence, found: dict[str, Any]) -> dict[str, Any]:
 
 def explanation_parts(found: dict[str, Any]) -> dict[str, Any]:
     return {
-        "plot": explaining.importance(found),
-        "features": explaining.features(found),
-        "groups": explaining.by_group(found),
-        "residual": explaining.residual(found),
+        **explaining.parts(found),
         "decision_words": presenting.decision_in_words(found["provenance"]["parameters"]["decision"]),
     }
 
@@ -129,7 +131,8 @@ def asked(request: HttpRequest, form: ReportForm, version: Version, dataset: Dat
     what, by = form.cleaned_data["what"], request.user
     try:
         if what == "explanation":
-            return services.request_explanation_report(by=by, version=version, dataset=dataset)
+            baseline = form.cleaned_data["baseline"] or "just_passed"
+            return services.request_explanation_report(by=by, version=version, dataset=dataset, baseline=baseline)
         return services.request_bias_report(
             by=by, version=version, dataset=dataset, source=what, sensitive=form.cleaned_data["sensitive"],
             rule=form.rule(),

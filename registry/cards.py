@@ -19,6 +19,11 @@ Where the model must not be used, and where its answers are weak.
 
 Which data, from when to when, and what was left out.
 
+# Features
+
+- name: what it says, in plain words; reasons for a refusal are named with them
+- age: Age in years (fixed)
+
 # Decision rule
 
 Why this output and this threshold, and who chose them.

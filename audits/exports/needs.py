@@ -59,9 +59,12 @@ NEEDS = (
     ),
     Need(
         "reads", "Who read or took away sensitive data?",
-        "Rows of datasets opened, files and evidence downloaded, and exports of this log.",
+        "Rows of datasets and explained rows opened, files and evidence downloaded, and exports of this log.",
         ("period", "team"),
-        events=("dataset.rows_opened", "dataset.downloaded", "artifact.downloaded", "log.exported", "export."),
+        events=(
+            "dataset.rows_opened", "dataset.downloaded", "explained_row.opened", "artifact.downloaded", "log.exported",
+            "export.",
+        ),
     ),
 )  # fmt: skip
 BY_SLUG = {need.slug: need for need in NEEDS}

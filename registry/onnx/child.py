@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from registry.onnx import frames
 from registry.onnx.confine import confine
 from registry.onnx.problems import ModelProblem
+from registry.onnx.structure import described
 
 DOMAINS = {"": "", "ai.onnx": "", "ai.onnx.ml": "ai.onnx.ml"}
 RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
@@ -51,6 +52,10 @@ def main() -> None:
                 header, payload = frames.receive(asked, sys.maxsize)
             except EOFError:
                 return
+            if header.get("ask") == "structure":
+                written, parts = described(_parsed(given))
+                frames.send(answers, {"structure": written}, *parts)
+                continue
             name, values, classes = _score(session, header, payload)
             frames.send(answers, {"output": name, "classes": classes, **values[0]}, values[1])
     except ModelProblem as problem:
@@ -67,8 +72,7 @@ def _load(given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     import onnx
     from google.protobuf.message import DecodeError
 
-    with open(given["path"], "rb") as file:
-        data = file.read()
+    data = _bytes(given)
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
@@ -93,6 +97,17 @@ def _load(given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     }
     _trial(session, given.get("width"), given)
     return session, facts
+
+
+def _bytes(given: dict[str, Any]) -> bytes:
+    with open(given["path"], "rb") as file:
+        return file.read()
+
+
+def _parsed(given: dict[str, Any]) -> Any:
+    import onnx
+
+    return onnx.ModelProto.FromString(_bytes(given))
 
 
 def _not_onnx(why: str) -> str:

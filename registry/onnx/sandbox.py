@@ -23,6 +23,7 @@ from registry.onnx.facts import Limits, ModelFacts
 from registry.onnx.feeding import feed
 from registry.onnx.problems import ModelProblem
 from registry.onnx.sniff import refuse_obvious
+from registry.onnx.structure import Structure, restored
 
 ROOT = Path(__file__).resolve().parents[2]
 START = "import sys; sys.path.append(sys.argv.pop(1)); from registry.onnx.child import main; main()"
@@ -110,6 +111,11 @@ class Scorer:
             values = np.frombuffer(data, dtype=header["dtype"])
         classes = header["classes"]
         return Output(output, values.reshape(header["shape"]), tuple(classes) if classes else None)
+
+    def structure(self) -> Structure | None:
+        """Nodes and constants of the model; None where it has subgraphs or functions."""
+        header, parts = self._answer({"ask": "structure"})
+        return restored(header["structure"], parts)
 
     def _answer(
         self, question: dict[str, Any] | None = None, payload: Sequence[bytes] = ()

@@ -68,3 +68,32 @@ def stored_report(cast: Any, version: Any, dataset: Any, source: Any = "model", 
         media_type="application/json", provenance=Evidence.Provenance.COMPUTED, produced_by=cast.developer,
         dataset=dataset, summary={"source": source, "verdict": report["result"]["verdict"]} | inputs,
     )  # fmt: skip
+
+
+def stored_explanation(cast: Any, version: Any, dataset: Any, rows: int = 60) -> Any:
+    """Evidence with an explanation's real bytes and its rows, without a worker."""
+    from fairness.bias import canonical_bytes
+    from fairness.explain import explanation
+    from fairness.services import EXPLANATION, common_inputs, dictionary_of, roles_of, title_of
+    from registry import storage
+    from registry.models import Evidence
+    from registry.services import add_evidence
+    from registry.services.uploads import artifact_of
+
+    roles = roles_of(version, dataset, None)
+    words = dictionary_of(version.card, version.features)
+    with storage.local(dataset.artifact) as data, storage.local(version.artifact) as model:
+        made = explanation(
+            data, roles, model=model, decision=version.decision_rule, rows=rows, background=40, dictionary=words
+        )
+    kept, of_rows = (storage.put([canonical_bytes(part)], limit=10**8) for part in (made.report, made.rows))
+    artifact_of(of_rows)
+    summary = common_inputs(version, dataset, roles) | {
+        "source": "model", "verdict": "",
+        "rows": {"digest": of_rows.digest, "size": of_rows.size, "count": len(made.rows["rows"])},
+    }  # fmt: skip
+    return add_evidence(
+        version, kind=EXPLANATION, title=title_of(EXPLANATION, "model", dataset), stored=kept,
+        filename="explanation.json", media_type="application/json", provenance=Evidence.Provenance.COMPUTED,
+        produced_by=cast.developer, dataset=dataset, summary=summary,
+    )  # fmt: skip

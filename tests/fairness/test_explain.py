@@ -1,9 +1,8 @@
-"""Explanations: the values are shap's, add up, and are the same each time."""
+"""Explanation reports: attributions add up, are the same each time, and single rows stay out of the report."""
 
 from __future__ import annotations
 
 import json
-import os
 import time
 import warnings
 from pathlib import Path
@@ -14,89 +13,13 @@ import pytest
 
 from fairness import plot
 from fairness.bias import canonical_bytes
-from fairness.explain import explain_report
+from fairness.explain import explain_report, explanation
 from fairness.problems import DataProblem
 from fairness.roles import Roles
-from fairness.shapley import by_permutations, exact
+from registry.onnx.sandbox import Scorer
 from tests.fairness.files import LOAN_FEATURES, LOAN_SENSITIVE, THRESHOLD, csv, fitted, loan_file, loan_model
 
-# shap's own loops over some rows take no time, compiling them takes seconds.
-os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 ROLES = Roles("approve", LOAN_SENSITIVE, LOAN_FEATURES)
-
-
-@pytest.fixture(scope="module")
-def forest() -> Any:
-    """A model with interactions of many features, background rows and rows to explain."""
-    from sklearn.ensemble import GradientBoostingClassifier
-
-    rng = np.random.default_rng(3)
-    x = rng.normal(size=(300, 6))
-    x[:, 5] = np.round(x[:, 5])
-    y = (x[:, 0] * x[:, 1] * x[:, 2] + x[:, 3] > 0).astype(int)
-    model = GradientBoostingClassifier(random_state=0, max_depth=4, n_estimators=25).fit(x, y)
-    return lambda rows: model.predict_proba(rows)[:, 1], x[:40], x[40:60]
-
-
-def test_permutations_give_the_values_of_the_shap_package(forest: Any) -> None:
-    import shap
-
-    score, background, explained = forest
-    ours = by_permutations(score, background, explained, passes=3, seed=7)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        masker = shap.maskers.Independent(background, max_samples=len(background))
-        explainer = shap.PermutationExplainer(score, masker, seed=7)
-        theirs = explainer(explained, max_evals=3 * (2 * background.shape[1] + 1), silent=True)
-    assert np.abs(ours.values - theirs.values).max() < 1e-12
-    assert ours.base == pytest.approx(float(np.ravel(theirs.base_values)[0]), abs=1e-12)
-
-
-def test_exact_values_are_those_of_the_shap_package(forest: Any) -> None:
-    import shap
-
-    score, background, explained = forest
-    ours = exact(score, background, explained)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        explainer = shap.ExactExplainer(score, shap.maskers.Independent(background, max_samples=len(background)))
-        theirs = explainer(explained, silent=True)
-    assert np.abs(ours.values - theirs.values).max() < 1e-12
-
-
-def test_both_add_up_and_agree_where_there_are_no_deep_interactions() -> None:
-    rng = np.random.default_rng(5)
-    x = rng.normal(size=(60, 5))
-
-    def score(rows: Any) -> Any:
-        return rows @ np.arange(5.0) + rows[:, 0] * rows[:, 1]
-
-    one, other = exact(score, x[:20], x[20:]), by_permutations(score, x[:20], x[20:], passes=2, seed=1)
-    assert np.abs(one.values - other.values).max() < 1e-12
-    for found in (one, other):
-        assert np.abs(found.base + found.values.sum(axis=1) - found.scores).max() < 1e-12
-    linear = exact(lambda rows: rows @ np.arange(5.0), x[:20], x[20:])
-    assert np.abs(linear.values - (x[20:] - x[:20].mean(axis=0)) * np.arange(5.0)).max() < 1e-12
-
-
-def test_a_row_equal_to_the_background_gets_nothing() -> None:
-    x = np.ones((5, 3))
-    found = by_permutations(lambda rows: rows.sum(axis=1), x, x[:2], passes=2, seed=1)
-    assert not found.values.any()
-    one = np.array([[2.0, 1.0, 1.0]])
-    assert by_permutations(lambda rows: rows.sum(axis=1), x, one, passes=2, seed=1).values.tolist() == [[1.0, 0.0, 0.0]]
-
-
-def test_many_rows_go_in_several_batches_and_may_be_stopped(forest: Any) -> None:
-    score, background, explained = forest
-    rows = np.tile(explained, (30, 1))
-    steps: list[int] = []
-    whole = by_permutations(score, background, rows, 2, 7, steps.append)
-    assert len(steps) > 1
-    assert steps[-1] == len(rows)
-    assert whole.evaluations > 60_000
-    with pytest.raises(ZeroDivisionError):
-        by_permutations(score, background, rows, 2, 7, lambda done: done // 0)  # type: ignore[arg-type]
 
 
 def explained(folder: Path, **more: Any) -> dict[str, Any]:
@@ -172,6 +95,45 @@ def test_few_features_are_explained_exactly_and_words_too(tmp_path: Path) -> Non
     assert report["features"][0]["correlation"] is None
     assert report["additivity"]["largest"] < 1e-9
     assert "sensitive_feature" in [w["code"] for w in report["warnings"]]
+
+
+def test_a_report_says_scale_and_agreement_and_a_boosted_models_reasons_and_rows(tmp_path: Path) -> None:
+    from sklearn.ensemble import GradientBoostingClassifier
+
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(300, 6)).astype(np.float32)
+    y = (x[:, 0] * x[:, 1] * x[:, 2] + x[:, 3] > 0).astype(int)
+    (tmp_path / "m.onnx").write_bytes(fitted(x, y, GradientBoostingClassifier(random_state=0, n_estimators=15)))
+    lines = (f"{label},{'ab'[int(row[3] > 0)]}," + ",".join(map(str, row)) for label, row in zip(y, x, strict=True))
+    path = csv(tmp_path, "y,g," + ",".join(f"f{i}" for i in range(6)) + "\n" + "\n".join(lines) + "\n")
+    roles = Roles("y", ("g",), tuple(f"f{i}" for i in range(6)))
+    words = {"f3": {"words": "Savings", "fixed": True}}
+    made = explanation(path, roles, model=tmp_path / "m.onnx", decision=THRESHOLD, background=60, dictionary=words)
+    report, rows = made.report, made.rows["rows"]
+    assert report["method"]["name"] == "exact Shapley values of a tree ensemble"
+    assert report["method"]["scale"] == "log-odds"
+    assert report["additivity"]["holds"]
+    assert report["additivity"]["model"] < 1e-5
+    assert report["stability"]["rank_agreement"] > 0.8
+    assert report["shuffled"]["rank_agreement"] > 0.5
+    assert report["proxies"][0]["features"][0]["feature"] == "f3"
+    assert report["proxies"][0]["features"][0]["tells"] == "nearly everything"
+    assert report["reasons"]["groups"][0]["features"][0]["feature"] == "f3"
+    assert sum(b["rows"] for b in report["swarm"]["features"][0]["bins"]) == len(rows)
+    assert "value" not in str(report["reasons"]), "no person's values are in the report"
+    refused = [row for row in rows if not row["yes"]]
+    assert refused[0]["reasons"][0]["words"] in {"Savings: too low", "f0: too low", "f0: too high"}
+    assert {reason["words"] for row in refused for reason in row["reasons"]} & {"Savings: too low"}
+    changed = [row for row in rows if row["counterfactual"]]
+    assert len(changed) > len(rows) / 2
+    assert not any(change["feature"] == "f3" for row in changed for change in row["counterfactual"]), "it is fixed"
+    with Scorer(tmp_path / "m.onnx", width=6) as scorer:
+        for row in changed[:20]:
+            new = {each["feature"]: each["value"] for each in row["features"]}
+            new |= {change["feature"]: change["to"] for change in row["counterfactual"]}
+            columns = {name: np.array([value]) for name, value in new.items()}
+            answer = scorer.run(columns, "probabilities", roles.features).values[0, 1]
+            assert bool(answer >= 0.5) != row["yes"]
 
 
 def test_a_small_dataset_is_explained_against_itself(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def build(cast: Any) -> World:
     from notifications.webhooks.services import pause_webhook
     from registry.feeders.services import record_feeder
     from tests.approvals import findings_world as judged
-    from tests.fairness.reporting import stored_report
+    from tests.fairness.reporting import stored_explanation, stored_report
 
     version = approvals.a_complete_version(cast)
     dataset = worlds.a_dataset(cast)
@@ -116,7 +116,7 @@ def build(cast: Any) -> World:
             "training": worlds.a_dataset(cast, purpose="training"),
             "artifacts": worlds.an_upload(cast, b"a,b\n1,2\n", "table.csv"),
             "evidence": evidence,
-            "reports": stored_report(cast, version, dataset),
+            "reports": stored_explanation(cast, version, dataset),
             "requests": request,
             "findings": finding,
             "risk-acceptances": risk,
@@ -145,6 +145,7 @@ def build(cast: Any) -> World:
             "size": size,
             "more": [
                 ("job", cancelled.pk),
+                ("report", stored_report(cast, version, dataset).pk),
                 ("person", newcomer.pk),
                 ("person", cast.second_approver.pk),
                 ("person", cast.risk_officer.pk),
@@ -223,6 +224,8 @@ def own_receipt(world: World, actor: Any) -> Any:
 
 def found_by(world: World, name: str, path: str, actor: Any) -> Any:
     """What a path argument stands for, or KeyError, which is a hole."""
+    if name == "number":
+        return 1
     if name == "pk":
         first = path.removeprefix("api/v1/").partition("/")[0]
         if path.startswith("account/factors"):

@@ -13,6 +13,7 @@ from django.shortcuts import render
 from django.urls import path
 from django.utils import timezone
 
+from fairness.explanation import drawing
 from portal import words
 from portal.theme import set_theme
 
@@ -83,6 +84,21 @@ def plot() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def swarm() -> dict[str, Any]:
+    low = {"bin": 12, "rows": 40, "level": 0.1}
+    high = {"bin": 28, "rows": 90, "level": 0.9}
+    features = [{"feature": "income", "bins": [low, high]}, {"feature": "debt", "bins": [{**low, "level": 0.5}]}]
+    return drawing.swarm({"edge": 0.8, "bins": 40, "features": features})
+
+
+def waterfall() -> dict[str, Any]:
+    features = [
+        {"feature": "income", "value": 0.4, "attribution": 0.9},
+        {"feature": "town", "value": "north", "attribution": -0.4},
+    ]  # fmt: skip
+    return drawing.waterfall(-0.2, features, 0.0)
+
+
 def gallery(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     owner, validator = Person(name="Owner 1"), Person(name="Validator 1")
@@ -97,7 +113,8 @@ def gallery(request: HttpRequest) -> HttpResponse:
                  [("overview", None), ("evidence", 6), ("bias", 2), ("explanations", None), ("approvals", 1),
                   ("serving", None), ("history", 18)]],
         "requirements": REQUIREMENTS, "met": [{"state": "met", "text": "Two approvals of two", "note": "2 of 2"}],
-        "plot": plot(), "form": Sample({"limit": "many"}), "reason": Reason(),
+        "plot": plot(), "swarm": swarm(), "waterfall": waterfall(),
+        "form": Sample({"limit": "many"}), "reason": Reason(),
         "rows": [
             {"url": f"/models/{at}/", "name": name, "state": state, "owner": who, "digest": digest,
              "rows": 10 ** (2 * at), "changed": now - timedelta(days=10 * at)}
