@@ -8,7 +8,7 @@ from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -27,11 +27,14 @@ from fairness.services import (
     submit_predictions,
 )
 from fairness.submitting import SCALES, TASKS
+from fairness.views import as_pdf
 from jobs.api import JobSerializer
 from registry.api.answers import BYTES, NOT_MODIFIED, EvidenceOut, with_etag
 from registry.downloads import attachment
 from registry.models import Dataset, Evidence, Version
 from registry.services import record_download
+
+PDF = {(200, "application/pdf"): OpenApiResponse(OpenApiTypes.BINARY, description="The document")}
 
 
 @extend_schema_field(OpenApiTypes.INT)
@@ -229,6 +232,18 @@ class ReportContent(APIView):
         return attachment(record_download(by=asker(request), of=evidence), evidence.filename, evidence.media_type)
 
 
+class ReportDocument(APIView):
+    """The report as a document for people, the same bytes each time; each download is recorded."""
+
+    permissions = {"GET": "registry.download_artifact"}
+
+    @extend_schema(summary="Download a report as PDF", responses=PDF)
+    def get(self, request: Request, pk: int) -> HttpResponseBase:
+        evidence = visible_report(request.user, pk)
+        record_download(by=asker(request), of=evidence)
+        return as_pdf(evidence)
+
+
 routes = [
     path("versions/<int:pk>/bias-reports/", BiasReports.as_view(), name="api-bias-reports"),
     path(
@@ -238,4 +253,5 @@ routes = [
     path("reports/", ReportList.as_view(), name="api-reports"),
     path("reports/<int:pk>/", ReportDetail.as_view(), name="api-report"),
     path("reports/<int:pk>/content/", ReportContent.as_view(), name="api-report-content"),
+    path("reports/<int:pk>/document/", ReportDocument.as_view(), name="api-report-document"),
 ]

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from fairness import explaining, figuring, presenting, services
 from fairness.forms import FIELDS, ReportForm
+from fairness.papers.making import paper
 from fairness.reports import beside, content_of, visible_report
 from fairness.reports import reports as all_reports
 from fairness.tabling import as_csv
@@ -33,15 +34,14 @@ def reports(request: HttpRequest) -> HttpResponse:
 def report(request: HttpRequest, pk: int) -> HttpResponse:
     evidence = visible_report(request.user, pk)
     found = content_of(evidence)
-    context = about(evidence.version) | {
-        "evidence": evidence, "report": found, "lead": lead(evidence),
+    context = about(evidence.version) | parts_of(evidence, found) | {
+        "evidence": evidence, "lead": lead(evidence),
         "job": Job.objects.filter(pk=evidence.summary.get("job")).first(),
         "may_ask": request.user.has_perm("fairness.request_report", evidence.version),
         "may_download": request.user.has_perm("registry.download_artifact", evidence),
     }  # fmt: skip
-    if evidence.kind == services.EXPLANATION:
-        return render(request, "fairness/explanation.html", context | explanation_parts(found))
-    return render(request, "fairness/bias.html", context | bias_parts(evidence, found))
+    page = "explanation" if evidence.kind == services.EXPLANATION else "bias"
+    return render(request, f"fairness/{page}.html", context)
 
 
 def about(version: Version) -> dict[str, Any]:
@@ -52,6 +52,12 @@ def lead(evidence: Evidence) -> str:
     if evidence.kind == services.EXPLANATION:
         return f"What moves the score of {evidence.version}, and whether it does so in the same way for all groups"
     return f"{evidence.version}: {services.SAID[evidence.summary['source']]}"
+
+
+def parts_of(evidence: Evidence, found: dict[str, Any]) -> dict[str, Any]:
+    """What a report's page, paper and page in a pack are made of."""
+    parts = explanation_parts(found) if evidence.kind == services.EXPLANATION else bias_parts(evidence, found)
+    return parts | {"report": found}
 
 
 def bias_parts(evidence: Evidence, found: dict[str, Any]) -> dict[str, Any]:
@@ -87,6 +93,21 @@ def content(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The report's exact bytes; the download is recorded."""
     evidence = visible_report(request.user, pk)
     return attachment(record_download(by=request.user, of=evidence), evidence.filename, evidence.media_type)
+
+
+@require_GET
+def document(request: HttpRequest, pk: int) -> HttpResponse:
+    """The report as a PDF; the download is recorded as that of its bytes is."""
+    evidence = visible_report(request.user, pk)
+    record_download(by=request.user, of=evidence)
+    return as_pdf(evidence)
+
+
+def as_pdf(evidence: Evidence) -> HttpResponse:
+    made = paper(evidence, parts_of(evidence, content_of(evidence)), lead(evidence))
+    response = HttpResponse(made, content_type="application/pdf")
+    response["Content-Disposition"] = f'attachment; filename="{evidence.filename.removesuffix(".json")}.pdf"'
+    return response
 
 
 @require_GET
