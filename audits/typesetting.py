@@ -6,11 +6,11 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 # ISO 14289-1: tagged, in reading order, with a title, a language and words for every picture. typst refuses to make
 # a file that breaks what it can check of it.
-STANDARD = "ua-1"
+STANDARD: Final = "ua-1"
 # A letter that no font at hand has is refused too, by name; so many are looked for one by one.
 TRIES = 12
 STRANGE = re.compile(r'the text `"(?:\\u\{([0-9a-f]+)\}|\\?(.))[^`]*"` could not be displayed')

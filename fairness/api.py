@@ -23,6 +23,7 @@ from fairness.services import (
     MAX_PREDICTIONS,
     SOURCES,
     request_bias_report,
+    request_comparison_report,
     request_explanation_report,
     submit_predictions,
 )
@@ -128,6 +129,19 @@ class ExplanationInput(serializers.Serializer[Any]):
     dataset = VisibleDataset()
 
 
+@extend_schema_field(OpenApiTypes.INT)
+class VisibleVersion(serializers.PrimaryKeyRelatedField[Version]):
+    """The id of a version that the asker can see."""
+
+    def get_queryset(self) -> Any:
+        return Version.objects.visible_to(self.context["request"].user).select_related("model__team", "artifact")
+
+
+class ComparisonInput(serializers.Serializer[Any]):
+    dataset = VisibleDataset()
+    other = VisibleVersion(help_text="The version before, of the same model")
+
+
 class ReportOut(EvidenceOut):
     """A report in a list: its summary says what was found."""
 
@@ -195,6 +209,18 @@ class ExplanationReports(APIView):
         return Response(JobSerializer(job).data, status=202)
 
 
+class ComparisonReports(APIView):
+    """Have this version and another of its model decide about the same rows, and count which rows changed sides."""
+
+    permissions = {"POST": "fairness.request_report"}
+
+    @extend_schema(summary="Ask for a comparison of versions", request=ComparisonInput, responses={202: JobSerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        version = visible_version(request, pk)
+        job = request_comparison_report(by=asker(request), version=version, **read(ComparisonInput, request))
+        return Response(JobSerializer(job).data, status=202)
+
+
 class ReportList(ListAPIView[Evidence]):
     """Reports on versions of your teams, newest first."""
 
@@ -250,6 +276,7 @@ routes = [
         "versions/<int:pk>/submitted-bias-reports/", SubmittedBiasReports.as_view(), name="api-submitted-bias-reports"
     ),
     path("versions/<int:pk>/explanation-reports/", ExplanationReports.as_view(), name="api-explanation-reports"),
+    path("versions/<int:pk>/comparison-reports/", ComparisonReports.as_view(), name="api-comparison-reports"),
     path("reports/", ReportList.as_view(), name="api-reports"),
     path("reports/<int:pk>/", ReportDetail.as_view(), name="api-report"),
     path("reports/<int:pk>/content/", ReportContent.as_view(), name="api-report-content"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -11,16 +12,23 @@ from django.views.decorators.http import require_GET, require_http_methods
 from fairness import explaining, figuring, presenting, services
 from fairness.forms import FIELDS, ReportForm
 from fairness.papers.making import paper
-from fairness.reports import beside, content_of, visible_report
+from fairness.reports import beside, content_of, leaving, visible_report
 from fairness.reports import reports as all_reports
 from fairness.tabling import as_csv
 from jobs.models import Job
+from ledger.canonical import canonical
 from ledger.refusals import Refusal
 from registry.downloads import attachment
 from registry.models import Dataset, Evidence, Version
 from registry.services import record_download
 
 PAGE = 100
+Read = Callable[[Evidence], dict[str, Any]]
+PAGES = {
+    services.BIAS: "fairness/bias.html",
+    services.EXPLANATION: "fairness/explanation.html",
+    services.COMPARISON: "fairness/comparison.html",
+}
 TONES = {"within": "ok", "outside": "no", "inconclusive": "wait", "too_few": "wait"}
 
 
@@ -40,8 +48,7 @@ def report(request: HttpRequest, pk: int) -> HttpResponse:
         "may_ask": request.user.has_perm("fairness.request_report", evidence.version),
         "may_download": request.user.has_perm("registry.download_artifact", evidence),
     }  # fmt: skip
-    page = "explanation" if evidence.kind == services.EXPLANATION else "bias"
-    return render(request, f"fairness/{page}.html", context)
+    return render(request, PAGES[evidence.kind], context)
 
 
 def about(version: Version) -> dict[str, Any]:
@@ -51,16 +58,20 @@ def about(version: Version) -> dict[str, Any]:
 def lead(evidence: Evidence) -> str:
     if evidence.kind == services.EXPLANATION:
         return f"What moves the score of {evidence.version}, and whether it does so in the same way for all groups"
+    if evidence.kind == services.COMPARISON:
+        return f"How {evidence.version} decides about the same rows as the version before"
     return f"{evidence.version}: {services.SAID[evidence.summary['source']]}"
 
 
-def parts_of(evidence: Evidence, found: dict[str, Any]) -> dict[str, Any]:
-    """What a report's page, paper and page in a pack are made of."""
-    parts = explanation_parts(found) if evidence.kind == services.EXPLANATION else bias_parts(evidence, found)
-    return parts | {"report": found}
+def parts_of(evidence: Evidence, found: dict[str, Any], read: Read = content_of) -> dict[str, Any]:
+    """What a report's page, paper and page in a pack are made of. `read` reads the report beside it in the same way."""
+    if evidence.kind == services.BIAS:
+        return bias_parts(evidence, found, read) | {"report": found}
+    parts = explanation_parts if evidence.kind == services.EXPLANATION else comparison_parts
+    return parts(found) | {"report": found}
 
 
-def bias_parts(evidence: Evidence, found: dict[str, Any]) -> dict[str, Any]:
+def bias_parts(evidence: Evidence, found: dict[str, Any], read: Read = content_of) -> dict[str, Any]:
     other = beside(evidence)
     return {
         "tone": TONES[found["result"]["verdict"]],
@@ -73,7 +84,7 @@ def bias_parts(evidence: Evidence, found: dict[str, Any]) -> dict[str, Any]:
         "crossed": presenting.crossed(found),
         "further": figuring.sections(found),
         "other": other,
-        "pairs": presenting.side_by_side(found, content_of(other)) if other else [],
+        "pairs": presenting.side_by_side(found, read(other)) if other else [],
         "metric_words": presenting.TESTABLE[found["result"]["rule"]["metric"]],
     }
 
@@ -88,6 +99,14 @@ def explanation_parts(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def comparison_parts(found: dict[str, Any]) -> dict[str, Any]:
+    sides = [(found[side], found["provenance"]["parameters"][side]["decision"]) for side in ("old", "new")]
+    return {
+        "moves": presenting.moves(found),
+        "decision_words": "; ".join(f"{name}: {presenting.decision_in_words(rule)}" for name, rule in sides),
+    }
+
+
 @require_GET
 def content(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The report's exact bytes; the download is recorded."""
@@ -97,25 +116,35 @@ def content(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 @require_GET
 def document(request: HttpRequest, pk: int) -> HttpResponse:
-    """The report as a PDF; the download is recorded as that of its bytes is."""
+    """The report as a PDF without small groups; the download is recorded as that of its bytes is."""
     evidence = visible_report(request.user, pk)
     record_download(by=request.user, of=evidence)
     return as_pdf(evidence)
 
 
 def as_pdf(evidence: Evidence) -> HttpResponse:
-    made = paper(evidence, parts_of(evidence, content_of(evidence)), lead(evidence))
-    response = HttpResponse(made, content_type="application/pdf")
-    response["Content-Disposition"] = f'attachment; filename="{evidence.filename.removesuffix(".json")}.pdf"'
+    made = paper(evidence, parts_of(evidence, leaving(evidence), leaving), lead(evidence))
+    return download(evidence, made, ".pdf", "application/pdf")
+
+
+def download(evidence: Evidence, made: bytes | str, ending: str, media_type: str) -> HttpResponse:
+    response = HttpResponse(made, content_type=media_type)
+    response["Content-Disposition"] = f'attachment; filename="{evidence.filename.removesuffix(".json")}{ending}"'
     return response
+
+
+@require_GET
+def public(request: HttpRequest, pk: int) -> HttpResponse:
+    """The report's JSON for outsiders: without small groups, so that its digest is another than that of the report."""
+    evidence = visible_report(request.user, pk)
+    record_download(by=request.user, of=evidence)
+    return download(evidence, canonical(leaving(evidence)), "-abridged.json", "application/json")
 
 
 @require_GET
 def table(request: HttpRequest, pk: int) -> HttpResponse:
     evidence = visible_report(request.user, pk)
-    response = HttpResponse(as_csv(content_of(evidence)), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{evidence.filename.removesuffix(".json")}.csv"'
-    return response
+    return download(evidence, as_csv(leaving(evidence)), ".csv", "text/csv; charset=utf-8")
 
 
 @require_http_methods(["GET", "POST"])

@@ -31,6 +31,7 @@ VERDICTS = {
     "inconclusive": "Inconclusive",
     "too_few": "Too few to test",
     "not_tested": "Not tested",
+    "withheld": "Withheld",
 }
 MEANINGS = {
     "within": "The whole interval of every tested group meets the rule.",
@@ -176,7 +177,8 @@ def comparisons(detail: Mapping[str, Any]) -> Iterator[Block]:
 def crossings(parts: Parts) -> Iterator[Block]:
     for found in parts["crossed"]:
         yield heading(f"Intersection: {found['name']}")
-        yield words("Exploratory: no part of the result.", quiet=True)
+        more = " Combinations that are not listed do not occur or are withheld." if found["incomplete"] else ""
+        yield words(f"Exploratory: no part of the result.{more}", quiet=True)
         head = ("Group", "Rows", "Selection rate", "Impact ratio")
         rows = [
             (row["name"], count(row["count"]), estimate(row["rate"]), estimate(row["ratio"])) for row in found["rows"]

@@ -10,11 +10,13 @@ from typing import Any
 from audits import typesetting
 from fairness.papers.bias import bias
 from fairness.papers.blocks import Block, bullets, count, facts, heading
+from fairness.papers.comparison import comparison
 from fairness.papers.explanation import explanation
-from fairness.services import EXPLANATION
+from fairness.services import BIAS, COMPARISON, EXPLANATION
 from registry.models import Evidence
 
 TEMPLATE = Path(__file__).parent / "report.typ"
+BODIES = {BIAS: bias, EXPLANATION: explanation, COMPARISON: comparison}
 
 
 def paper(evidence: Evidence, parts: Mapping[str, Any], lead: str) -> bytes:
@@ -24,11 +26,14 @@ def paper(evidence: Evidence, parts: Mapping[str, Any], lead: str) -> bytes:
 
 def told(evidence: Evidence, parts: Mapping[str, Any], lead: str) -> dict[str, Any]:
     """What the template prints."""
-    body = explanation if evidence.kind == EXPLANATION else bias
+    body = BODIES[evidence.kind]
     return {
         "made": f"Computed by Countersign on {at(evidence)}, evidence {evidence.pk}", "title": evidence.title,
         "subject": str(evidence.version), "lead": lead, "digest": evidence.artifact.digest,
-        "notes": ["This report was withdrawn. It no longer counts."] if evidence.withdrawn_at else [],
+        "notes": [
+            *(["This report was withdrawn. It no longer counts."] if evidence.withdrawn_at else []),
+            *([parts["report"]["withheld"]["sentence"]] if parts["report"].get("withheld") else []),
+        ],
         "blocks": [*body(parts), *provenance(evidence, parts), *checking(evidence)],
     }  # fmt: skip
 
@@ -46,6 +51,8 @@ def provenance(evidence: Evidence, parts: Mapping[str, Any]) -> Iterator[Block]:
         ("Asked for by", evidence.produced_by.name if evidence.produced_by else "the system"),
         ("Version", str(version)),
         ("Bytes of the model", version.artifact.digest),
+        ("Compared with", report.get("old", "")),
+        ("Bytes of that", f"sha256:{found['inputs']['old']}" if found["inputs"].get("old") else ""),
         ("Dataset", f"{dataset}, {count(found['rows'])} rows"),
         ("Bytes of the data", dataset.artifact.digest),
         ("Data supplied by", dataset.source),
