@@ -8,7 +8,7 @@ from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -25,15 +25,19 @@ from fairness.services import (
     MAX_PREDICTIONS,
     SOURCES,
     request_bias_report,
+    request_comparison_report,
     request_explanation_report,
     submit_predictions,
 )
 from fairness.submitting import SCALES, TASKS
+from fairness.views import as_pdf
 from jobs.api import JobSerializer
 from registry.api.answers import BYTES, NOT_MODIFIED, EvidenceOut, with_etag
 from registry.downloads import attachment
 from registry.models import Dataset, Evidence, Version
 from registry.services import record_download
+
+PDF = {(200, "application/pdf"): OpenApiResponse(OpenApiTypes.BINARY, description="The document")}
 
 
 @extend_schema_field(OpenApiTypes.INT)
@@ -135,6 +139,19 @@ class ExplanationInput(serializers.Serializer[Any]):
     )  # fmt: skip
 
 
+@extend_schema_field(OpenApiTypes.INT)
+class VisibleVersion(serializers.PrimaryKeyRelatedField[Version]):
+    """The id of a version that the asker can see."""
+
+    def get_queryset(self) -> Any:
+        return Version.objects.visible_to(self.context["request"].user).select_related("model__team", "artifact")
+
+
+class ComparisonInput(serializers.Serializer[Any]):
+    dataset = VisibleDataset()
+    other = VisibleVersion(help_text="The version before, of the same model")
+
+
 class ReportOut(EvidenceOut):
     """A report in a list: its summary says what was found."""
 
@@ -202,6 +219,18 @@ class ExplanationReports(APIView):
         return Response(JobSerializer(job).data, status=202)
 
 
+class ComparisonReports(APIView):
+    """Have this version and another of its model decide about the same rows, and count which rows changed sides."""
+
+    permissions = {"POST": "fairness.request_report"}
+
+    @extend_schema(summary="Ask for a comparison of versions", request=ComparisonInput, responses={202: JobSerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        version = visible_version(request, pk)
+        job = request_comparison_report(by=asker(request), version=version, **read(ComparisonInput, request))
+        return Response(JobSerializer(job).data, status=202)
+
+
 class ReportList(ListAPIView[Evidence]):
     """Reports on versions of your teams, newest first."""
 
@@ -239,14 +268,28 @@ class ReportContent(APIView):
         return attachment(record_download(by=asker(request), of=evidence), evidence.filename, evidence.media_type)
 
 
+class ReportDocument(APIView):
+    """The report as a document for people, the same bytes each time; each download is recorded."""
+
+    permissions = {"GET": "registry.download_artifact"}
+
+    @extend_schema(summary="Download a report as PDF", responses=PDF)
+    def get(self, request: Request, pk: int) -> HttpResponseBase:
+        evidence = visible_report(request.user, pk)
+        record_download(by=asker(request), of=evidence)
+        return as_pdf(evidence)
+
+
 routes = [
     path("versions/<int:pk>/bias-reports/", BiasReports.as_view(), name="api-bias-reports"),
     path(
         "versions/<int:pk>/submitted-bias-reports/", SubmittedBiasReports.as_view(), name="api-submitted-bias-reports"
     ),
     path("versions/<int:pk>/explanation-reports/", ExplanationReports.as_view(), name="api-explanation-reports"),
+    path("versions/<int:pk>/comparison-reports/", ComparisonReports.as_view(), name="api-comparison-reports"),
     path("reports/", ReportList.as_view(), name="api-reports"),
     path("reports/<int:pk>/", ReportDetail.as_view(), name="api-report"),
     path("reports/<int:pk>/content/", ReportContent.as_view(), name="api-report-content"),
     *rows.routes,
+    path("reports/<int:pk>/document/", ReportDocument.as_view(), name="api-report-document"),
 ]

@@ -151,10 +151,15 @@ def bias_report(
         "parameters": parameters,
         "seed": seed,
         "revision": revision,
-        "libraries": {name: version(name) for name in LIBRARIES} | {"python": sys.version.split()[0]},
+        "libraries": libraries(),
     }
     progress(1.0, "Done")
     return report
+
+
+def libraries() -> dict[str, str]:
+    """Versions of what a report is computed with."""
+    return {name: version(name) for name in LIBRARIES} | {"python": sys.version.split()[0]}
 
 
 def canonical_bytes(value: Any) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import Any
 from django.conf import settings
 
 from fairness.bias import bias_report, canonical_bytes
+from fairness.comparing import Side, comparison_report
 from fairness.explain import explanation
 from fairness.roles import Roles
 from fairness.rules import Rule
-from fairness.services import BIAS, EXPLANATION, SUBMITTED, Computed
+from fairness.services import BIAS, COMPARISON, EXPLANATION, SUBMITTED, Computed
 from fairness.submitting import as_array
 from jobs.running import Pulse
 from registry import storage
@@ -90,6 +91,35 @@ def sent(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "predictions": as_array(json.loads(storage.read(artifact))), "predictions_digest": plain(artifact.digest)
     }  # fmt: skip
+
+
+def compute_comparison(pulse: Pulse) -> Computed:
+    """Raises DataProblem, ModelProblem, Refusal, Lost or Cancelled."""
+    inputs = pulse.job.inputs
+    version, dataset = subjects(inputs)
+    other = Version.objects.select_related("artifact", "model").get(pk=inputs["other"])
+    roles = Roles.from_mapping(inputs["roles"])
+    with (
+        storage.local(dataset.artifact) as data,
+        storage.local(version.artifact) as model,
+        storage.local(other.artifact) as before,
+    ):
+        report = comparison_report(
+            data, roles, positive=inputs["positive"], dataset_digest=plain(inputs["dataset_digest"]),
+            old=side(other, before, inputs["other_rule"], inputs["other_features"], inputs["other_digest"]),
+            new=side(version, model, inputs["decision_rule"], roles.features, inputs["model_digest"]),
+            revision=settings.VERSION, progress=watched(pulse),
+        )  # fmt: skip
+    summary = summary_of(inputs) | {
+        "verdict": "", "sentence": report["result"]["sentence"], "schema": report["schema"], "other": str(other.pk),
+        "other_artifact": inputs["other_digest"],
+    }  # fmt: skip
+    made = stored(COMPARISON, version, dataset, report, summary)
+    return replace(made, title=f"Comparison with version {other.number} on {dataset}")
+
+
+def side(version: Version, model: Path, decision: Mapping[str, Any], features: Sequence[str], digest: str) -> Side:
+    return Side(f"Version {version.number}", model, decision, tuple(features), plain(digest))
 
 
 def subjects(inputs: Mapping[str, Any]) -> tuple[Version, Dataset]:

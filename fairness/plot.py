@@ -12,7 +12,12 @@ from fairness.metrics import WORDS
 WIDTH, LEFT, RIGHT = 760, 250.0, 740.0
 FIRST_ROW, ROW_HEIGHT = 40.0, 32.0
 NAME_LENGTH = 30
-NOTES = {"too_few": "too few to test", "not_tested": "not tested", "inconclusive": "inconclusive"}
+NOTES = {
+    "withheld": "withheld",
+    "too_few": "too few to test",
+    "not_tested": "not tested",
+    "inconclusive": "inconclusive",
+}
 THIN_SPACE = "\u2009"
 
 

@@ -143,7 +143,8 @@ def crossed(report: Report) -> list[dict[str, Any]]:
             {**group, "rate": group["metrics"]["selection_rate"], "ratio": ratios.get(group["name"])}
             for group in table["groups"]
         ]
-        found.append({"name": " × ".join(table["attributes"]), "rows": rows})
+        incomplete = table.get("incomplete", False)
+        found.append({"name": " × ".join(table["attributes"]), "rows": rows, "incomplete": incomplete})
     return found
 
 
@@ -153,7 +154,9 @@ def gaps(report: Report) -> list[dict[str, str]]:
     for gap in report["not_testable"]:
         why = re.sub(r"\b[a-z]+(_[a-z0-9]+)+\b", lambda seen: WORDS.get(seen[0], seen[0]), gap["why"])
         found.append({"what": gap["what"], "why": why})
-    return found
+    withheld = report.get("withheld") or {}
+    why = f"withheld whole, because of combinations of fewer than {withheld.get('least')} rows"
+    return found + [{"what": name, "why": why} for name in withheld.get("tables", ())]
 
 
 def side_by_side(one: Report, other: Report) -> list[dict[str, Any]]:
@@ -161,6 +164,54 @@ def side_by_side(one: Report, other: Report) -> list[dict[str, Any]]:
     historical, model = (one, other) if one["source"] == "historical" else (other, one)
     left, right = rates_by_group(historical), rates_by_group(model)
     return [{"group": name, "historical": left[name], "model": right[name]} for name in left if name in right]
+
+
+def versions(old: Report, new: Report, pairs: Report | None) -> list[dict[str, Any]]:
+    """Two versions side by side, attribute by attribute: each group's rate, ratio and verdict, and what has changed.
+
+    The change of a rate has an interval only from `pairs`, a comparison report: both are about the same rows, and
+    intervals of independent samples do not hold for them.
+    """
+    moved = {group["name"]: group for table in (pairs or {}).get("attributes", ()) for group in table["groups"]}
+    sides = [(rates_by_group(report), verdicts_by_group(report)) for report in (old, new)]
+    found = []
+    for table in new["attributes"]:
+        rows = []
+        for group in table["groups"]:
+            name = group["name"]
+            if name not in sides[0][0]:
+                continue
+            was, now = (rates[name] for rates, _ in sides)
+            rows.append({
+                "group": name, "rows": group["count"], "old": was, "new": now,
+                "verdicts": [verdicts.get(name, "not_tested") for _, verdicts in sides],
+                "rate_change": moved[name]["difference"] if name in moved else change(was["rate"], now["rate"]),
+                "ratio_change": change(was["ratio"], now["ratio"]),
+                "p": p_in_words(moved[name]["p_value_corrected"]) if name in moved else "–",
+            })  # fmt: skip
+        found.append({"name": " × ".join(table["attributes"]), "rows": rows})
+    return found
+
+
+def change(was: Report | None, now: Report | None) -> dict[str, Any]:
+    """The plain difference, without an interval."""
+    known = was and now and was["value"] is not None and now["value"] is not None
+    return {"value": now["value"] - was["value"] if known and was and now else None, "low": None, "high": None}
+
+
+def verdicts_by_group(report: Report) -> dict[str, str]:
+    return {group["group"]: group["verdict"] for found in report["result"]["attributes"] for group in found["groups"]}
+
+
+def moves(report: Report) -> list[dict[str, Any]]:
+    """A comparison report's groups, attribute by attribute."""
+    found = []
+    for table in [{"attributes": ["all rows"], "groups": [report["overall"]]}, *report["attributes"]]:
+        rows = [
+            {**group, "p": p_in_words(group.get("p_value_corrected", group["p_value"]))} for group in table["groups"]
+        ]
+        found.append({"name": " × ".join(table["attributes"]), "rows": rows})
+    return found
 
 
 def rates_by_group(report: Report) -> dict[str, dict[str, Any]]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from django.conf import settings
 from django.shortcuts import get_object_or_404
 
-from fairness.services import BIAS, KINDS, SUBMITTED
+from fairness.leaving import abridged
+from fairness.services import BIAS, COMPARISON, KINDS, SUBMITTED
 from registry import storage
 from registry.models import Evidence
+
+MOST = 100
 
 
 def reports() -> Any:
@@ -30,6 +34,11 @@ def content_of(evidence: Evidence) -> dict[str, Any]:
     return report
 
 
+def leaving(evidence: Evidence) -> dict[str, Any]:
+    """The report as it leaves the portal, without small groups. Raises as `content_of` does."""
+    return abridged(content_of(evidence), settings.SMALL_CELL_SIZE)
+
+
 def beside(evidence: Evidence) -> Evidence | None:
     """The newest bias report on the same version and data that looks at the other decisions (recorded or made here)."""
     if evidence.summary.get("source") == SUBMITTED:
@@ -37,4 +46,23 @@ def beside(evidence: Evidence) -> Evidence | None:
     other = "historical" if evidence.summary.get("source") == "model" else "model"
     same = reports().filter(kind=BIAS, version=evidence.version_id, dataset=evidence.dataset_id, withdrawn_at=None)
     found: Evidence | None = same.filter(summary__source=other).first()
+    return found
+
+
+def of_other_versions(evidence: Evidence, user: Any) -> list[Evidence]:
+    """The newest bias report on each other version of the model whose decisions are made on the same data."""
+    if evidence.kind != BIAS or evidence.summary.get("source") != "model":
+        return []
+    same = reports().visible_to(user).filter(kind=BIAS, dataset=evidence.dataset_id, withdrawn_at=None)
+    found = same.filter(version__model=evidence.version.model_id, summary__source="model")
+    newest: dict[int, Evidence] = {}
+    for each in found.exclude(version=evidence.version_id)[:MOST]:
+        newest.setdefault(each.version_id, each)
+    return sorted(newest.values(), key=lambda each: -each.version.number)
+
+
+def pairs_of(old: Evidence, new: Evidence) -> Evidence | None:
+    """The newest comparison of the two versions that bias reports are about, on their data."""
+    same = reports().filter(kind=COMPARISON, version=new.version_id, dataset=new.dataset_id, withdrawn_at=None)
+    found: Evidence | None = same.filter(summary__other=str(old.version_id)).first()
     return found

@@ -37,9 +37,10 @@ from registry.services.evidence import facts_of
 from registry.storage import Stored
 from registry.training.services import trained_on
 
-BIAS, EXPLANATION = "bias_report", "explanation_report"
-KINDS = (BIAS, EXPLANATION)
+BIAS, EXPLANATION, COMPARISON = "bias_report", "explanation_report", "comparison_report"
+KINDS = (BIAS, EXPLANATION, COMPARISON)
 COMPUTE_BIAS, COMPUTE_EXPLANATION = "fairness.compute_bias_report", "fairness.compute_explanation_report"
+COMPUTE_COMPARISON = "fairness.compute_comparison_report"
 SOURCES = {
     "model": "the model's own decisions, made here",
     "historical": "the decisions recorded in the dataset",
@@ -207,6 +208,28 @@ def request_explanation_report(
     return requested(by, version, COMPUTE_EXPLANATION, inputs, f"Explanation report on {version} with {dataset}")
 
 
+@governed(permission="fairness.request_report", event="report.requested", on="version", lock=False)
+def request_comparison_report(*, by: Actor, version: Version, dataset: Dataset, other: Version) -> Done[Job]:
+    """The job that has both versions decide about the same rows. `other` is the one before.
+
+    Raises Refusal `same_version`, `version_of_another_model`, and as for bias reports.
+    """
+    if other.pk == version.pk:
+        raise Refusal("same_version", "A version is not compared with itself. Name another.", "other")
+    if other.model_id != version.model_id:
+        sentence = "That version is of another model. Name one of the same model."
+        raise Refusal("version_of_another_model", sentence, "other")
+    roles = roles_of(version, dataset, None)
+    for one in (version, other):
+        check_fit(one, dataset)
+    inputs = common_inputs(version, dataset, roles) | {
+        "source": "model", "other": str(other.pk), "other_digest": other.artifact.digest,
+        "other_rule": other.decision_rule, "other_features": other.features,
+    }  # fmt: skip
+    subject = f"Comparison of {version} with version {other.number} on {dataset}"
+    return requested(by, version, COMPUTE_COMPARISON, inputs, subject)
+
+
 def requested(by: Actor, version: Version, kind: str, inputs: dict[str, Any], subject: str) -> Done[Job]:
     job = enqueue(
         kind=kind, inputs=inputs, team_id=version.team_id, subject=subject, by=by,
@@ -288,6 +311,7 @@ class Computed:
     dataset: Dataset
     stored: Stored
     summary: dict[str, Any]
+    title: str = ""
     # What is said of single rows: in the storage, but no part of the evidence that whoever sees the version may take.
     rows: Stored | None = None
 
@@ -300,7 +324,8 @@ def publish_report(*, by: Actor, version: Version, computed: Computed, claim: Cl
     """
     source = computed.summary["source"]
     evidence = add_evidence(
-        version, kind=computed.kind, title=title_of(computed.kind, source, computed.dataset), stored=computed.stored,
+        version, kind=computed.kind, stored=computed.stored,
+        title=computed.title or title_of(computed.kind, source, computed.dataset),
         filename=f"{slugify(f'{computed.kind}-{source}-{version}')}.json", media_type="application/json",
         provenance=provenance_of(source), produced_by=User.objects.get(opaque_id=claim.job.asked_by),
         dataset=computed.dataset, summary=computed.summary | {"job": str(claim.job.pk)},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Report = Mapping[str, Any]
@@ -15,12 +15,16 @@ BIAS_HEAD = (
 )  # fmt: skip
 EXPLANATION_HEAD = ("group", "rows", "feature", "attribution", "low", "high", "mean", "difference_to_all")
 
+COMPARISON_HEAD = (
+    "attributes", "group", "rows", "old", "new", "difference", "low", "high", "yes_only_before", "yes_only_now",
+    "p_value",
+)  # fmt: skip
+
 
 def as_csv(report: Report) -> str:
     """UTF-8 text with a head line; text that a spreadsheet would run gets an apostrophe before it."""
-    bias = report["schema"].startswith("countersign.bias/")
-    head, rows = (BIAS_HEAD, bias_rows(report)) if bias else (EXPLANATION_HEAD, explanation_rows(report))
-    return written(head, rows)
+    head, rows = KINDS[report["schema"].partition("/")[0]]
+    return written(head, rows(report))
 
 
 def written(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -90,3 +94,22 @@ def explanation_rows(report: Report) -> Iterator[tuple[Any, ...]]:
     for group in report["groups"]:
         for row in group["features"]:
             yield group["group"], group["rows"], row["feature"], None, None, None, row["mean"], row["difference"]
+
+
+def comparison_rows(report: Report) -> Iterator[tuple[Any, ...]]:
+    whole = {"attributes": ["all rows"], "groups": [report["overall"]]}
+    for table in [whole, *report["attributes"]]:
+        for group in table["groups"]:
+            pairs, gap = group["pairs"], group["difference"]
+            yield (
+                " × ".join(table["attributes"]), group["name"], group["count"], group["old"]["value"],
+                group["new"]["value"], gap["value"], gap["low"], gap["high"], pairs["before"], pairs["after"],
+                group["p_value"],
+            )  # fmt: skip
+
+
+KINDS: dict[str, tuple[tuple[str, ...], Callable[[Report], Iterator[tuple[Any, ...]]]]] = {
+    "countersign.bias": (BIAS_HEAD, bias_rows),
+    "countersign.explanation": (EXPLANATION_HEAD, explanation_rows),
+    "countersign.comparison": (COMPARISON_HEAD, comparison_rows),
+}

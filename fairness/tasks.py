@@ -31,3 +31,10 @@ def compute_explanation_report(job_id: int) -> None:
     from fairness.computing import compute_explanation
 
     run(job_id, compute=compute_explanation, publish=publish, expected=FORESEEN)
+
+
+@shared_task(name=services.COMPUTE_COMPARISON, **PATIENCE)  # type: ignore[untyped-decorator]
+def compute_comparison_report(job_id: int) -> None:
+    from fairness.computing import compute_comparison
+
+    run(job_id, compute=compute_comparison, publish=publish, expected=FORESEEN)

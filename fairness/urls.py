@@ -1,12 +1,15 @@
 from django.urls import path
 
-from fairness import views
+from fairness import comparepages, views
 from fairness.rows import views as rows
 
 urlpatterns = [
     path("reports/", views.reports, name="reports"),
     path("reports/<int:pk>/", views.report, name="report"),
+    path("reports/<int:pk>/compare/", comparepages.compare, name="report-compare"),
     path("reports/<int:pk>/report.json", views.content, name="report-json"),
+    path("reports/<int:pk>/abridged.json", views.public, name="report-abridged"),
+    path("reports/<int:pk>/report.pdf", views.document, name="report-pdf"),
     path("reports/<int:pk>/report.csv", views.table, name="report-csv"),
     path("reports/<int:pk>/rows/", rows.choose, name="report-rows"),
     path("reports/<int:pk>/rows/<int:number>/", rows.row, name="report-row"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -10,17 +11,25 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from fairness import explaining, figuring, presenting, services
 from fairness.forms import FIELDS, ReportForm
-from fairness.reports import beside, content_of, visible_report
+from fairness.papers.making import paper
+from fairness.reports import beside, content_of, leaving, visible_report
 from fairness.reports import reports as all_reports
 from fairness.rows.services import count as rows_count
 from fairness.tabling import as_csv
 from jobs.models import Job
+from ledger.canonical import canonical
 from ledger.refusals import Refusal
 from registry.downloads import attachment
 from registry.models import Dataset, Evidence, Version
 from registry.services import record_download
 
 PAGE = 100
+Read = Callable[[Evidence], dict[str, Any]]
+PAGES = {
+    services.BIAS: "fairness/bias.html",
+    services.EXPLANATION: "fairness/explanation.html",
+    services.COMPARISON: "fairness/comparison.html",
+}
 TONES = {"within": "ok", "outside": "no", "inconclusive": "wait", "too_few": "wait"}
 
 
@@ -34,19 +43,18 @@ def reports(request: HttpRequest) -> HttpResponse:
 def report(request: HttpRequest, pk: int) -> HttpResponse:
     evidence = visible_report(request.user, pk)
     found = content_of(evidence)
-    context = about(evidence.version) | {
-        "evidence": evidence, "report": found, "lead": lead(evidence),
+    context = about(evidence.version) | parts_of(evidence, found) | {
+        "evidence": evidence, "lead": lead(evidence),
         "job": Job.objects.filter(pk=evidence.summary.get("job")).first(),
         "may_ask": request.user.has_perm("fairness.request_report", evidence.version),
         "may_download": request.user.has_perm("registry.download_artifact", evidence),
     }  # fmt: skip
     if evidence.kind == services.EXPLANATION:
-        rows = {
+        context |= {
             "rows_count": rows_count(evidence),
             "may_read": bool(evidence.dataset) and request.user.has_perm("registry.read_rows", evidence.dataset),
         }
-        return render(request, "fairness/explanation.html", context | explanation_parts(found) | rows)
-    return render(request, "fairness/bias.html", context | bias_parts(evidence, found))
+    return render(request, PAGES[evidence.kind], context)
 
 
 def about(version: Version) -> dict[str, Any]:
@@ -56,10 +64,20 @@ def about(version: Version) -> dict[str, Any]:
 def lead(evidence: Evidence) -> str:
     if evidence.kind == services.EXPLANATION:
         return f"What moves the score of {evidence.version}, and whether it does so in the same way for all groups"
+    if evidence.kind == services.COMPARISON:
+        return f"How {evidence.version} decides about the same rows as the version before"
     return f"{evidence.version}: {services.SAID[evidence.summary['source']]}"
 
 
-def bias_parts(evidence: Evidence, found: dict[str, Any]) -> dict[str, Any]:
+def parts_of(evidence: Evidence, found: dict[str, Any], read: Read = content_of) -> dict[str, Any]:
+    """What a report's page, paper and page in a pack are made of. `read` reads the report beside it in the same way."""
+    if evidence.kind == services.BIAS:
+        return bias_parts(evidence, found, read) | {"report": found}
+    parts = explanation_parts if evidence.kind == services.EXPLANATION else comparison_parts
+    return parts(found) | {"report": found}
+
+
+def bias_parts(evidence: Evidence, found: dict[str, Any], read: Read = content_of) -> dict[str, Any]:
     other = beside(evidence)
     return {
         "tone": TONES[found["result"]["verdict"]],
@@ -73,7 +91,7 @@ def bias_parts(evidence: Evidence, found: dict[str, Any]) -> dict[str, Any]:
         "crossed": presenting.crossed(found),
         "figures": figuring.sections(found),
         "other": other,
-        "pairs": presenting.side_by_side(found, content_of(other)) if other else [],
+        "pairs": presenting.side_by_side(found, read(other)) if other else [],
         "metric_words": presenting.TESTABLE[found["result"]["rule"]["metric"]],
     }
 
@@ -85,6 +103,14 @@ def explanation_parts(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def comparison_parts(found: dict[str, Any]) -> dict[str, Any]:
+    sides = [(found[side], found["provenance"]["parameters"][side]["decision"]) for side in ("old", "new")]
+    return {
+        "moves": presenting.moves(found),
+        "decision_words": "; ".join(f"{name}: {presenting.decision_in_words(rule)}" for name, rule in sides),
+    }
+
+
 @require_GET
 def content(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The report's exact bytes; the download is recorded."""
@@ -93,11 +119,36 @@ def content(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 
 @require_GET
+def document(request: HttpRequest, pk: int) -> HttpResponse:
+    """The report as a PDF without small groups; the download is recorded as that of its bytes is."""
+    evidence = visible_report(request.user, pk)
+    record_download(by=request.user, of=evidence)
+    return as_pdf(evidence)
+
+
+def as_pdf(evidence: Evidence) -> HttpResponse:
+    made = paper(evidence, parts_of(evidence, leaving(evidence), leaving), lead(evidence))
+    return download(evidence, made, ".pdf", "application/pdf")
+
+
+def download(evidence: Evidence, made: bytes | str, ending: str, media_type: str) -> HttpResponse:
+    response = HttpResponse(made, content_type=media_type)
+    response["Content-Disposition"] = f'attachment; filename="{evidence.filename.removesuffix(".json")}{ending}"'
+    return response
+
+
+@require_GET
+def public(request: HttpRequest, pk: int) -> HttpResponse:
+    """The report's JSON for outsiders: without small groups, so that its digest is another than that of the report."""
+    evidence = visible_report(request.user, pk)
+    record_download(by=request.user, of=evidence)
+    return download(evidence, canonical(leaving(evidence)), "-abridged.json", "application/json")
+
+
+@require_GET
 def table(request: HttpRequest, pk: int) -> HttpResponse:
     evidence = visible_report(request.user, pk)
-    response = HttpResponse(as_csv(content_of(evidence)), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{evidence.filename.removesuffix(".json")}.csv"'
-    return response
+    return download(evidence, as_csv(leaving(evidence)), ".csv", "text/csv; charset=utf-8")
 
 
 @require_http_methods(["GET", "POST"])

@@ -226,6 +226,9 @@ EXPORT_DAYS = env.int("EXPORT_DAYS", default=30)
 # The longest PDF of the log: a longer one is for machines, and typesetting holds all of it in memory.
 EXPORT_PDF_ENTRIES = env.int("EXPORT_PDF_ENTRIES", default=2000)
 
+# Groups of fewer rows are withheld in what leaves the portal of a report; 0 withholds none.
+SMALL_CELL_SIZE = env.int("SMALL_CELL_SIZE", default=10)
+
 ARTIFACT_ROOT = env.str("ARTIFACT_ROOT", default=str(BASE_DIR / ".countersign" / "artifacts"))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": ARTIFACT_ROOT}},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -12,10 +11,15 @@ from django.template.loader import render_to_string
 from django.templatetags.static import static
 
 from fairness import services
-from fairness.views import about, bias_parts, explanation_parts, lead
-from registry import storage
+from fairness.reports import leaving
+from fairness.views import about, lead, parts_of
 from registry.models import Evidence
 
+BODIES = {
+    services.BIAS: "fairness/_bias.html",
+    services.EXPLANATION: "fairness/_explanation.html",
+    services.COMPARISON: "fairness/_moves.html",
+}
 SHEET = "<!-- sheet -->"
 SYMBOLS = "<!-- symbols -->"
 
@@ -23,13 +27,12 @@ SYMBOLS = "<!-- symbols -->"
 def as_page(evidence: Evidence) -> bytes | None:
     """The report as a page, None for what this version of the portal cannot show."""
     try:
-        found = json.loads(storage.read(evidence.artifact))
-        parts = explanation_parts(found) if evidence.kind == services.EXPLANATION else bias_parts(evidence, found)
+        parts = parts_of(evidence, leaving(evidence), leaving)
     except (ValueError, KeyError, TypeError):
         return None
     context: dict[str, Any] = about(evidence.version) | parts | {
-        "evidence": evidence, "report": found, "lead": lead(evidence), "job": None, "may_ask": False,
-        "body": f"fairness/_{'explanation' if evidence.kind == services.EXPLANATION else 'bias'}.html",
+        "evidence": evidence, "lead": lead(evidence), "job": None, "may_ask": False,
+        "body": BODIES[evidence.kind],
     }  # fmt: skip
     return standing_alone(render_to_string("approvals/pack/report.html", context)).encode()
 

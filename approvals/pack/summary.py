@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from approvals.models import Decision
 from approvals.pack.gathering import Gathered, number_of
+from audits import typesetting
 
 TEMPLATE = Path(__file__).parent / "summary.typ"
 MOST = 6  # signatures and limitations: more would not fit on one page, and the other files have them all
@@ -22,12 +22,7 @@ OUTCOMES = {
 
 
 def typeset(found: Gathered) -> bytes:
-    """PDF bytes. The fonts are those that typst brings along."""
-    import typst
-
-    data = json.dumps(told(found))
-    made: bytes = typst.compile(TEMPLATE, sys_inputs={"data": data}, ignore_system_fonts=True)
-    return made
+    return typesetting.typeset(TEMPLATE, told(found))
 
 
 def told(found: Gathered) -> dict[str, Any]:

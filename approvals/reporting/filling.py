@@ -16,7 +16,7 @@ from approvals.frozen import as_item
 from approvals.showing.manifests import approved_words, changes, rule_in_words, since_approved
 from fairness import explaining, presenting
 from fairness.reports import content_of
-from fairness.services import BIAS, EXPLANATION, KINDS
+from fairness.services import BIAS, EXPLANATION
 from ledger.refusals import Refusal
 from registry.models import Evidence
 from registry.services.evidence import KINDS as DOCUMENTS
@@ -152,7 +152,7 @@ def documents(found: Dossier, at: datetime) -> Iterator[Part]:
     rows = [
         (each.title, DOCUMENTS.get(each.kind, each.kind.replace("_", " ").capitalize()), origin(each))
         for each in found.evidence
-        if each.kind not in KINDS
+        if each.kind not in (BIAS, EXPLANATION)
     ]
     if rows:
         yield Part("Documents", head=("Document", "Kind", "Where from"), rows=tuple(rows))

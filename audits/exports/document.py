@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from audits import typesetting
 from audits.exports.rows import Entry
 from audits.exports.tables import content_of, told_of
 from audits.reading import sentence
@@ -38,16 +38,12 @@ class Cover:
 
 
 def typeset(blocks: Iterable[list[Entry]], cover: Cover) -> bytes:
-    """PDF bytes. The fonts are those that typst brings along."""
-    import typst
-
     data = {
         "title": cover.title, "question": cover.question, "origin": cover.origin, "tree": f"{cover.tree:,}",
         "root": cover.root, "facts": [list(pair) for pair in cover.facts], "notes": list(NOTES),
         "entries": [shown(entry) for block in blocks for entry in block],
     }  # fmt: skip
-    made: bytes = typst.compile(TEMPLATE, sys_inputs={"data": json.dumps(data)}, ignore_system_fonts=True)
-    return made
+    return typesetting.typeset(TEMPLATE, data)
 
 
 def shown(entry: Entry) -> dict[str, Any]:

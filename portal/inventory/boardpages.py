@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from rest_framework.views import APIView
 from accounts.asking import asker
 from accounts.models import Team
 from approvals.findings.ageing import AgeingLineSerializer
+from audits import typesetting
 from ledger.canonical import timestamp
 from ledger.events import database_time
 from ledger.refusals import Denied
@@ -77,9 +77,6 @@ def figures(found: Board) -> list[tuple[str, str]]:
 
 
 def typeset(found: Board) -> bytes:
-    """PDF bytes, the same for the same numbers. The fonts are those that typst brings along."""
-    import typst
-
     data = {
         "title": f"Model risk, {found.team.name if found.team else 'the whole house'}",
         "at": f"{found.at:%-d %B %Y, %H:%M} UTC",
@@ -92,8 +89,7 @@ def typeset(found: Board) -> bytes:
         ],
         "cut": CUT if found.cut else "",
     }
-    made: bytes = typst.compile(TEMPLATE, sys_inputs={"data": json.dumps(data)}, ignore_system_fonts=True)
-    return made
+    return typesetting.typeset(TEMPLATE, data)
 
 
 class BoardReportSerializer(serializers.Serializer[Any]):

@@ -100,6 +100,7 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-submitted-bias-reports", "POST"): lambda w, by: {
         "dataset": w.datasets.pk, "predictions": [row % 2 for row in range(w.datasets.rows)],
     },
+    ("api-comparison-reports", "POST"): lambda w, by: {"dataset": w.datasets.pk, "other": w.other.pk},
     ("api-explanation-reports", "POST"): lambda w, by: {"dataset": w.datasets.pk},
     ("api-job-cancellation", "POST"): lambda w, by: {"reason": "Wrong data."},
     ("api-job-retry", "POST"): None,

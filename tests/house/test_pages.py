@@ -99,7 +99,7 @@ class Visits:
             self.opened.add(route.name)
         if status == 200 and not answer.streaming:
             self.wrong += faults(route, name, answer)
-            self.read(name, here, answer.content.decode())
+            self.read(name, here, answer.content.decode(errors="replace"))  # a file may be no text
         if name == "nobody" and status == 200 and route.name not in OPEN:
             self.wrong.append(f"{route.path} is open to everybody")
         if name == "outsider" and status == 200 and self.world.models.name in str(getattr(answer, "content", b"")):

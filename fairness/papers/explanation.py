@@ -1,0 +1,103 @@
+"""An explanation report as a paper, from what its page shows (`fairness.views.explanation_parts`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from fairness.papers.blocks import Block, bullets, count, drawing, estimate, heading, number, summary, table, words
+
+Parts = Mapping[str, Any]
+Section = Callable[[Parts], Iterator[Block]]
+LEADING = 3
+
+
+def explanation(parts: Parts) -> Iterator[Block]:
+    for section in SECTIONS:
+        yield from section(parts)
+
+
+def in_a_minute(parts: Parts) -> Iterator[Block]:
+    report, method = parts["report"], parts["report"]["method"]
+    leading = [
+        f"{row['feature']}: {row['way']}." for row in parts["features"][:LEADING] if row["correlation"] is not None
+    ]
+    few = [group["group"] for found in parts["groups"] for group in found["groups"] if group["too_few"]]
+    yield heading("In one minute")
+    yield summary([
+        ("What was found", report["result"]["sentence"], leading),
+        (
+            "For whom",
+            f"{count(method['rows'])} rows drawn from {count(method['of_rows'])}.",
+            [found["heading"] + ": " + ", ".join(g["group"].split(" = ", 1)[-1] for g in found["groups"]) + "."
+             for found in parts["groups"]],
+        ),
+        (
+            "How sure",
+            "Each feature's strength has a 95 % bootstrap interval.",
+            [f"Base value and attributions of a row add up to its score, with a largest error of "
+             f"{parts['residual']['largest']}."],
+        ),
+        (
+            "What it cannot say",
+            "An attribution says what the model uses, not what causes an outcome.",
+            [f"Too few rows to say anything about: {', '.join(few)}."] if few else [],
+        ),
+    ])  # fmt: skip
+
+
+def features(parts: Parts) -> Iterator[Block]:
+    report = parts["report"]
+    yield heading("How strongly each feature moves the score")
+    yield drawing(parts["plot"])
+    rows = [
+        (
+            row["feature"],
+            estimate({**row, "value": row["importance"]}, 4),
+            number(row["mean"], 4, sign=True),
+            row["way"],
+        )
+        for row in parts["features"]
+    ]
+    head = ("Feature", "Mean absolute attribution", "Mean attribution", "Which way")
+    yield table("Attribution by feature", head, rows, texts=(0, 3))
+    yield words(
+        f"In units of the output “{report['method']['output']}”, whose mean over the background is "
+        f"{number(report['base_value'], 4)}.",
+        quiet=True,
+    )
+
+
+def by_group(parts: Parts) -> Iterator[Block]:
+    for found in parts["groups"]:
+        yield heading(found["heading"])
+        yield words("What sets the attributions of each group apart from those of all rows.", quiet=True)
+        rows = [
+            (group["group"], count(group["rows"]), number(group["mean_output"]), apart(group))
+            for group in found["groups"]
+        ]
+        head = ("Group", "Rows", "Mean score", "Attributions that differ most")
+        yield table(found["heading"], head, rows, texts=(0, 3))
+
+
+def apart(group: Mapping[str, Any]) -> str:
+    if group["too_few"]:
+        return "too few rows to say"
+    return ", ".join(f"{row['feature']} {number(row['difference'], 4, sign=True)}" for row in group["told"]) or "–"
+
+
+def limits(parts: Parts) -> Iterator[Block]:
+    method, residual = parts["report"]["method"], parts["residual"]
+    yield heading("What these numbers can and cannot show")
+    yield bullets([
+        *(warning["sentence"] for warning in parts["report"]["warnings"]),
+        f"Method: {method['name']} ({method['why']}), against a background of {count(method['background'])} rows, with "
+        f"{count(method['evaluations'])} rows scored by the model's own bytes.",
+        "Check of the method: base value and attributions of a row add up to its score, with a largest error of "
+        f"{residual['largest']} and a mean error of {residual['mean']}.",
+        "Attributions depend on the background, which is a random sample of this dataset; another dataset gives "
+        "others.",
+    ])  # fmt: skip
+
+
+SECTIONS: tuple[Section, ...] = (in_a_minute, features, by_group, limits)

@@ -1,0 +1,83 @@
+"""A report as a PDF: the parts of its page as blocks, then where everything comes from and how to check it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+from audits import typesetting
+from fairness.papers.bias import bias
+from fairness.papers.blocks import Block, bullets, count, facts, heading
+from fairness.papers.comparison import comparison
+from fairness.papers.explanation import explanation
+from fairness.services import BIAS, COMPARISON, EXPLANATION
+from registry.models import Evidence
+
+TEMPLATE = Path(__file__).parent / "report.typ"
+BODIES = {BIAS: bias, EXPLANATION: explanation, COMPARISON: comparison}
+
+
+def paper(evidence: Evidence, parts: Mapping[str, Any], lead: str) -> bytes:
+    """PDF bytes, the same for the same report. `parts` are those of its page, with the report itself as `report`."""
+    return typesetting.typeset(TEMPLATE, told(evidence, parts, lead))
+
+
+def told(evidence: Evidence, parts: Mapping[str, Any], lead: str) -> dict[str, Any]:
+    """What the template prints."""
+    body = BODIES[evidence.kind]
+    return {
+        "made": f"Computed by Countersign on {at(evidence)}, evidence {evidence.pk}", "title": evidence.title,
+        "subject": str(evidence.version), "lead": lead, "digest": evidence.artifact.digest,
+        "notes": [
+            *(["This report was withdrawn. It no longer counts."] if evidence.withdrawn_at else []),
+            *([parts["report"]["withheld"]["sentence"]] if parts["report"].get("withheld") else []),
+        ],
+        "blocks": [*body(parts), *provenance(evidence, parts), *checking(evidence)],
+    }  # fmt: skip
+
+
+def provenance(evidence: Evidence, parts: Mapping[str, Any]) -> Iterator[Block]:
+    report = parts["report"]
+    found, version, dataset = report["provenance"], evidence.version, evidence.dataset
+    assert dataset is not None, "reports are computed from a dataset"
+    roles, job = found["parameters"]["roles"], evidence.summary.get("job")
+    libraries = [f"{name} {number}" for name, number in found["libraries"].items()]
+    positive = f", positive class {report['positive']}" if report.get("positive") else ""
+    yield heading("Where it comes from")
+    yield facts([
+        ("Calculated by", f"Countersign, on {at(evidence)}{f', in job {job}' * bool(job)}"),
+        ("Asked for by", evidence.produced_by.name if evidence.produced_by else "the system"),
+        ("Version", str(version)),
+        ("Bytes of the model", version.artifact.digest),
+        ("Compared with", report.get("old", "")),
+        ("Bytes of that", f"sha256:{found['inputs']['old']}" if found["inputs"].get("old") else ""),
+        ("Dataset", f"{dataset}, {count(found['rows'])} rows"),
+        ("Bytes of the data", dataset.artifact.digest),
+        ("Data supplied by", dataset.source),
+        ("Decisions", parts["decision_words"]),
+        ("Outcome", f"“{roles['label']}”{positive}"),
+        ("Sensitive attributes", ", ".join(roles["sensitive"])),
+        ("Features", ", ".join(roles["features"]) if found["inputs"].get("model") else ""),
+        ("Weights", roles.get("weight") or ""),
+        ("Seed", f"sha256:{found['seed']}"),
+        ("Software", ", ".join([f"Countersign {found['revision']}".strip(), *libraries])),
+        ("This report", evidence.artifact.digest),
+    ])  # fmt: skip
+
+
+def at(evidence: Evidence) -> str:
+    return f"{evidence.created_at.astimezone(UTC):%-d %B %Y, %H:%M} UTC"
+
+
+def checking(evidence: Evidence) -> Iterator[Block]:
+    yield heading("How to check it")
+    yield bullets([
+        "This document says in words and tables what the report's JSON holds. Signatures bind the digest of that JSON, "
+        "which stands at the foot of every page: it is the SHA-256 of the file, as sha256sum prints it.",
+        "The same inputs give the same bytes: the report computed again from the data, the model and the parameters "
+        "named above has the same digest. There is no clock in it, and its seed is the hash of its inputs.",
+        f"In the portal it is evidence {evidence.pk} about {evidence.version}; the log tells who had it computed and "
+        "who took copies of it.",
+    ])  # fmt: skip
