@@ -30,8 +30,17 @@ from registry.services.evidence import facts_of
 from registry.storage import Stored
 
 BIAS, EXPLANATION = "bias_report", "explanation_report"
-KINDS = (BIAS, EXPLANATION)
+LL144 = "ll144_audit"
+KINDS = (BIAS, EXPLANATION, LL144)
+KIND_WORDS = {
+    BIAS: "Bias report", EXPLANATION: "Explanation report", LL144: "Local Law 144 calculations",
+}  # fmt: skip
 COMPUTE_BIAS, COMPUTE_EXPLANATION = "fairness.compute_bias_report", "fairness.compute_explanation_report"
+COMPUTE_LL144 = "fairness.compute_ll144_audit"
+JOBS = (COMPUTE_BIAS, COMPUTE_EXPLANATION, COMPUTE_LL144)
+TITLES = {
+    EXPLANATION: "Explanation report with", LL144: "Local Law 144 calculations on",
+}  # fmt: skip
 SOURCES = {
     "model": "the model's own decisions, made here",
     "historical": "the decisions recorded in the dataset",
@@ -176,6 +185,6 @@ def publish_report(*, by: Actor, version: Version, computed: Computed, claim: Cl
 
 
 def title_of(kind: str, source: str, dataset: Dataset) -> str:
-    if kind == EXPLANATION:
-        return f"Explanation report with {dataset}"
+    if kind in TITLES:
+        return f"{TITLES[kind]} {dataset}"
     return f"Bias report: {'model on' if source == 'model' else 'decisions recorded in'} {dataset}"

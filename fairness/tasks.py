@@ -31,3 +31,10 @@ def compute_explanation_report(job_id: int) -> None:
     from fairness.computing import compute_explanation
 
     run(job_id, compute=compute_explanation, publish=publish, expected=FORESEEN)
+
+
+@shared_task(name=services.COMPUTE_LL144, **PATIENCE)  # type: ignore[untyped-decorator]
+def compute_ll144_audit(job_id: int) -> None:
+    from fairness.ll144.computing import compute_ll144
+
+    run(job_id, compute=compute_ll144, publish=publish, expected=FORESEEN)

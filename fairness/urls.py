@@ -1,6 +1,7 @@
 from django.urls import path
 
 from fairness import views
+from fairness.ll144 import views as ll144
 
 urlpatterns = [
     path("reports/", views.reports, name="reports"),
@@ -8,4 +9,5 @@ urlpatterns = [
     path("reports/<int:pk>/report.json", views.content, name="report-json"),
     path("reports/<int:pk>/report.csv", views.table, name="report-csv"),
     path("versions/<int:pk>/reports/new/", views.ask, name="report-new"),
+    *ll144.urlpatterns,
 ]

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from fairness import explaining, presenting, services
 from fairness.forms import FIELDS, ReportForm
+from fairness.ll144 import presenting as ll144
 from fairness.reports import beside, content_of, visible_report
 from fairness.reports import reports as all_reports
 from fairness.tabling import as_csv
@@ -39,9 +40,22 @@ def report(request: HttpRequest, pk: int) -> HttpResponse:
         "may_ask": request.user.has_perm("fairness.request_report", evidence.version),
         "may_download": request.user.has_perm("registry.download_artifact", evidence),
     }  # fmt: skip
+    return render(request, f"fairness/{body_of(evidence)}.html", context | parts_of(evidence, found))
+
+
+def body_of(evidence: Evidence) -> str:
+    """The name of a report's templates: one of its page, and with `_` before it of its parts."""
+    bodies = {services.EXPLANATION: "explanation", services.LL144: "ll144"}
+    return bodies.get(evidence.kind, "bias")
+
+
+def parts_of(evidence: Evidence, found: dict[str, Any]) -> dict[str, Any]:
+    """What the templates of a report's kind need."""
     if evidence.kind == services.EXPLANATION:
-        return render(request, "fairness/explanation.html", context | explanation_parts(found))
-    return render(request, "fairness/bias.html", context | bias_parts(evidence, found))
+        return explanation_parts(found)
+    if evidence.kind == services.LL144:
+        return ll144.parts(found)
+    return bias_parts(evidence, found)
 
 
 def about(version: Version) -> dict[str, Any]:
@@ -51,6 +65,8 @@ def about(version: Version) -> dict[str, Any]:
 def lead(evidence: Evidence) -> str:
     if evidence.kind == services.EXPLANATION:
         return f"What moves the score of {evidence.version}, and whether it does so in the same way for all groups"
+    if evidence.kind == services.LL144:
+        return f"Rates and impact ratios of {evidence.version} for a bias audit; the audit is the independent auditor's"
     return f"{evidence.version}: {services.SOURCES[evidence.summary['source']]}"
 
 

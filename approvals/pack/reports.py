@@ -11,8 +11,7 @@ from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 from django.templatetags.static import static
 
-from fairness import services
-from fairness.views import about, bias_parts, explanation_parts, lead
+from fairness.views import about, body_of, lead, parts_of
 from registry import storage
 from registry.models import Evidence
 
@@ -24,12 +23,12 @@ def as_page(evidence: Evidence) -> bytes | None:
     """The report as a page, None for what this version of the portal cannot show."""
     try:
         found = json.loads(storage.read(evidence.artifact))
-        parts = explanation_parts(found) if evidence.kind == services.EXPLANATION else bias_parts(evidence, found)
+        parts = parts_of(evidence, found)
     except (ValueError, KeyError, TypeError):
         return None
     context: dict[str, Any] = about(evidence.version) | parts | {
         "evidence": evidence, "report": found, "lead": lead(evidence), "job": None, "may_ask": False,
-        "body": f"fairness/_{'explanation' if evidence.kind == services.EXPLANATION else 'bias'}.html",
+        "body": f"fairness/_{body_of(evidence)}.html",
     }  # fmt: skip
     return standing_alone(render_to_string("approvals/pack/report.html", context)).encode()
 

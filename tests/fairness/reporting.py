@@ -20,6 +20,7 @@ def done(job: Any) -> Any:
     task = {
         services.COMPUTE_BIAS: tasks.compute_bias_report,
         services.COMPUTE_EXPLANATION: tasks.compute_explanation_report,
+        services.COMPUTE_LL144: tasks.compute_ll144_audit,
     }[job.kind]
     task(job.pk)
     return Job.objects.get(pk=job.pk)

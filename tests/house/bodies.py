@@ -9,6 +9,7 @@ from typing import Any
 from tests import worlds
 from tests.approvals import policies, standing
 from tests.cast import PASSWORD
+from tests.fairness import auditing
 from tests.house.world import World, judged_day
 from tests.inference import world as serving
 from tests.notifications import hooks
@@ -98,6 +99,7 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-proposal-withdrawal", "POST"): None,
     ("api-bias-reports", "POST"): lambda w, by: {"dataset": w.datasets.pk, "source": "model"},
     ("api-explanation-reports", "POST"): lambda w, by: {"dataset": w.datasets.pk},
+    ("api-ll144-audits", "POST"): lambda w, by: {**auditing.ASKED, "dataset": w.applicants.pk},
     ("api-job-cancellation", "POST"): lambda w, by: {"reason": "Wrong data."},
     ("api-job-retry", "POST"): None,
     ("api-imports", "POST"): lambda w, by: {
