@@ -30,16 +30,17 @@ from registry.services.evidence import facts_of
 from registry.storage import Stored
 
 BIAS, EXPLANATION = "bias_report", "explanation_report"
-LL144 = "ll144_audit"
-KINDS = (BIAS, EXPLANATION, LL144)
+LL144, TRADE_OFF = "ll144_audit", "trade_off_report"
+KINDS = (BIAS, EXPLANATION, LL144, TRADE_OFF)
 KIND_WORDS = {
     BIAS: "Bias report", EXPLANATION: "Explanation report", LL144: "Local Law 144 calculations",
+    TRADE_OFF: "Trade-off report",
 }  # fmt: skip
 COMPUTE_BIAS, COMPUTE_EXPLANATION = "fairness.compute_bias_report", "fairness.compute_explanation_report"
-COMPUTE_LL144 = "fairness.compute_ll144_audit"
-JOBS = (COMPUTE_BIAS, COMPUTE_EXPLANATION, COMPUTE_LL144)
+COMPUTE_LL144, COMPUTE_TRADE_OFF = "fairness.compute_ll144_audit", "fairness.compute_trade_off_report"
+JOBS = (COMPUTE_BIAS, COMPUTE_EXPLANATION, COMPUTE_LL144, COMPUTE_TRADE_OFF)
 TITLES = {
-    EXPLANATION: "Explanation report with", LL144: "Local Law 144 calculations on",
+    EXPLANATION: "Explanation report with", LL144: "Local Law 144 calculations on", TRADE_OFF: "Trade-offs on",
 }  # fmt: skip
 SOURCES = {
     "model": "the model's own decisions, made here",

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fairness.ll144 import presenting as ll144
+from fairness.tradeoff import presenting as tradeoff
 
 Report = Mapping[str, Any]
 # What a spreadsheet takes for the beginning of a formula.
@@ -22,6 +23,8 @@ def as_csv(report: Report) -> str:
     """UTF-8 text with a head line; text that a spreadsheet would run gets an apostrophe before it."""
     if report["schema"].startswith("countersign.ll144/"):
         return written(ll144.HEAD, ll144.csv_rows(report))
+    if report["schema"].startswith("countersign.tradeoff/"):
+        return written(tradeoff.HEAD, tradeoff.csv_rows(report))
     bias = report["schema"].startswith("countersign.bias/")
     head, rows = (BIAS_HEAD, bias_rows(report)) if bias else (EXPLANATION_HEAD, explanation_rows(report))
     return written(head, rows)

@@ -38,3 +38,10 @@ def compute_ll144_audit(job_id: int) -> None:
     from fairness.ll144.computing import compute_ll144
 
     run(job_id, compute=compute_ll144, publish=publish, expected=FORESEEN)
+
+
+@shared_task(name=services.COMPUTE_TRADE_OFF, **PATIENCE)  # type: ignore[untyped-decorator]
+def compute_trade_off_report(job_id: int) -> None:
+    from fairness.tradeoff.computing import compute_trade_off
+
+    run(job_id, compute=compute_trade_off, publish=publish, expected=FORESEEN)

@@ -2,6 +2,7 @@ from django.urls import path
 
 from fairness import views
 from fairness.ll144 import views as ll144
+from fairness.tradeoff import views as tradeoff
 
 urlpatterns = [
     path("reports/", views.reports, name="reports"),
@@ -10,4 +11,5 @@ urlpatterns = [
     path("reports/<int:pk>/report.csv", views.table, name="report-csv"),
     path("versions/<int:pk>/reports/new/", views.ask, name="report-new"),
     *ll144.urlpatterns,
+    *tradeoff.urlpatterns,
 ]

@@ -14,6 +14,7 @@ from fairness.ll144 import presenting as ll144
 from fairness.reports import beside, content_of, visible_report
 from fairness.reports import reports as all_reports
 from fairness.tabling import as_csv
+from fairness.tradeoff import presenting as tradeoff
 from jobs.models import Job
 from ledger.refusals import Refusal
 from registry.downloads import attachment
@@ -45,7 +46,7 @@ def report(request: HttpRequest, pk: int) -> HttpResponse:
 
 def body_of(evidence: Evidence) -> str:
     """The name of a report's templates: one of its page, and with `_` before it of its parts."""
-    bodies = {services.EXPLANATION: "explanation", services.LL144: "ll144"}
+    bodies = {services.EXPLANATION: "explanation", services.LL144: "ll144", services.TRADE_OFF: "tradeoff"}
     return bodies.get(evidence.kind, "bias")
 
 
@@ -55,6 +56,9 @@ def parts_of(evidence: Evidence, found: dict[str, Any]) -> dict[str, Any]:
         return explanation_parts(found)
     if evidence.kind == services.LL144:
         return ll144.parts(found)
+    if evidence.kind == services.TRADE_OFF:
+        words = presenting.decision_in_words(found["provenance"]["parameters"]["decision"])
+        return tradeoff.parts(found) | {"decision_words": words}
     return bias_parts(evidence, found)
 
 
@@ -67,6 +71,8 @@ def lead(evidence: Evidence) -> str:
         return f"What moves the score of {evidence.version}, and whether it does so in the same way for all groups"
     if evidence.kind == services.LL144:
         return f"Rates and impact ratios of {evidence.version} for a bias audit; the audit is the independent auditor's"
+    if evidence.kind == services.TRADE_OFF:
+        return f"What less disparity between groups would cost {evidence.version} in accuracy; never applied here"
     return f"{evidence.version}: {services.SOURCES[evidence.summary['source']]}"
 
 

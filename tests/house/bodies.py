@@ -99,6 +99,9 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-proposal-withdrawal", "POST"): None,
     ("api-bias-reports", "POST"): lambda w, by: {"dataset": w.datasets.pk, "source": "model"},
     ("api-explanation-reports", "POST"): lambda w, by: {"dataset": w.datasets.pk},
+    ("api-trade-off-reports", "POST"): lambda w, by: {
+        "dataset": w.datasets.pk, "sensitive": "group", "us_employment": False,
+    },
     ("api-ll144-audits", "POST"): lambda w, by: {**auditing.ASKED, "dataset": w.applicants.pk},
     ("api-job-cancellation", "POST"): lambda w, by: {"reason": "Wrong data."},
     ("api-job-retry", "POST"): None,
