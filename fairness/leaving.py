@@ -29,6 +29,8 @@ def abridged(report: Report, least: int) -> dict[str, Any]:
     found: dict[str, Any] = copy.deepcopy(dict(report))
     if least <= 1 or report["schema"].startswith(EXEMPT):
         return found
+    if report["schema"].startswith("countersign.tradeoff/"):
+        return of_counts(found, least)
     names = set[str]()
     for table in found.get("attributes", ()):
         names |= of_table(table, least)
@@ -41,6 +43,18 @@ def abridged(report: Report, least: int) -> dict[str, Any]:
     blank(found, frozenset(names))
     if names or gone:
         found[WITHHELD] = {"least": least, "tables": gone, "sentence": sentence(least)}
+    return found
+
+
+def of_counts(found: dict[str, Any], least: int) -> dict[str, Any]:
+    """A trade-off report, which tells of single groups only how many rows they have."""
+    groups = [*found["groups"], *found["left_out"]]
+    hidden = pattern({(group["name"],): group["rows"] for group in groups}, least).hidden
+    for group in groups:
+        if (group["name"],) in hidden:
+            group["rows"] = None
+    if hidden:
+        found[WITHHELD] = {"least": least, "tables": [], "sentence": sentence(least)}
     return found
 
 

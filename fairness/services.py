@@ -38,9 +38,19 @@ from registry.storage import Stored
 from registry.training.services import trained_on
 
 BIAS, EXPLANATION, COMPARISON = "bias_report", "explanation_report", "comparison_report"
-KINDS = (BIAS, EXPLANATION, COMPARISON)
+LL144, TRADE_OFF = "ll144_audit", "trade_off_report"
+KIND_WORDS = {
+    BIAS: "Bias report", EXPLANATION: "Explanation report", COMPARISON: "Comparison of versions",
+    LL144: "Local Law 144 calculations", TRADE_OFF: "Trade-off report",
+}  # fmt: skip
+KINDS = tuple(KIND_WORDS)
 COMPUTE_BIAS, COMPUTE_EXPLANATION = "fairness.compute_bias_report", "fairness.compute_explanation_report"
 COMPUTE_COMPARISON = "fairness.compute_comparison_report"
+COMPUTE_LL144, COMPUTE_TRADE_OFF = "fairness.compute_ll144_audit", "fairness.compute_trade_off_report"
+JOBS = (COMPUTE_BIAS, COMPUTE_EXPLANATION, COMPUTE_COMPARISON, COMPUTE_LL144, COMPUTE_TRADE_OFF)
+TITLES = {
+    EXPLANATION: "Explanation report with", LL144: "Local Law 144 calculations on", TRADE_OFF: "Trade-offs on",
+}  # fmt: skip
 SOURCES = {
     "model": "the model's own decisions, made here",
     "historical": "the decisions recorded in the dataset",
@@ -345,7 +355,7 @@ def provenance_of(source: str) -> str:
 
 
 def title_of(kind: str, source: str, dataset: Dataset) -> str:
-    if kind == EXPLANATION:
-        return f"Explanation report with {dataset}"
+    if kind in TITLES:
+        return f"{TITLES[kind]} {dataset}"
     about = {"model": "model on", "historical": "decisions recorded in", SUBMITTED: "predictions submitted for"}
     return f"Bias report: {about[source]} {dataset}"

@@ -7,6 +7,9 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from fairness.ll144 import presenting as ll144
+from fairness.tradeoff import presenting as tradeoff
+
 Report = Mapping[str, Any]
 # What a spreadsheet takes for the beginning of a formula.
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -112,4 +115,6 @@ KINDS: dict[str, tuple[tuple[str, ...], Callable[[Report], Iterator[tuple[Any, .
     "countersign.bias": (BIAS_HEAD, bias_rows),
     "countersign.explanation": (EXPLANATION_HEAD, explanation_rows),
     "countersign.comparison": (COMPARISON_HEAD, comparison_rows),
+    "countersign.ll144": (ll144.HEAD, ll144.csv_rows),
+    "countersign.tradeoff": (tradeoff.HEAD, tradeoff.csv_rows),
 }

@@ -38,3 +38,17 @@ def compute_comparison_report(job_id: int) -> None:
     from fairness.computing import compute_comparison
 
     run(job_id, compute=compute_comparison, publish=publish, expected=FORESEEN)
+
+
+@shared_task(name=services.COMPUTE_LL144, **PATIENCE)  # type: ignore[untyped-decorator]
+def compute_ll144_audit(job_id: int) -> None:
+    from fairness.ll144.computing import compute_ll144
+
+    run(job_id, compute=compute_ll144, publish=publish, expected=FORESEEN)
+
+
+@shared_task(name=services.COMPUTE_TRADE_OFF, **PATIENCE)  # type: ignore[untyped-decorator]
+def compute_trade_off_report(job_id: int) -> None:
+    from fairness.tradeoff.computing import compute_trade_off
+
+    run(job_id, compute=compute_trade_off, publish=publish, expected=FORESEEN)

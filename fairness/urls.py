@@ -1,7 +1,9 @@
 from django.urls import path
 
 from fairness import comparepages, views
+from fairness.ll144 import views as ll144
 from fairness.rows import views as rows
+from fairness.tradeoff import views as tradeoff
 
 urlpatterns = [
     path("reports/", views.reports, name="reports"),
@@ -14,4 +16,6 @@ urlpatterns = [
     path("reports/<int:pk>/rows/", rows.choose, name="report-rows"),
     path("reports/<int:pk>/rows/<int:number>/", rows.row, name="report-row"),
     path("versions/<int:pk>/reports/new/", views.ask, name="report-new"),
+    *ll144.urlpatterns,
+    *tradeoff.urlpatterns,
 ]

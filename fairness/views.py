@@ -11,11 +11,13 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from fairness import explaining, figuring, presenting, services
 from fairness.forms import FIELDS, ReportForm
+from fairness.ll144 import presenting as ll144
 from fairness.papers.making import paper
 from fairness.reports import beside, content_of, leaving, visible_report
 from fairness.reports import reports as all_reports
 from fairness.rows.services import count as rows_count
 from fairness.tabling import as_csv
+from fairness.tradeoff import presenting as tradeoff
 from jobs.models import Job
 from ledger.canonical import canonical
 from ledger.refusals import Refusal
@@ -25,11 +27,11 @@ from registry.services import record_download
 
 PAGE = 100
 Read = Callable[[Evidence], dict[str, Any]]
-PAGES = {
-    services.BIAS: "fairness/bias.html",
-    services.EXPLANATION: "fairness/explanation.html",
-    services.COMPARISON: "fairness/comparison.html",
-}
+# The name of a kind's templates: one of its page, and with `_` before it of its parts.
+BODIES = {
+    services.BIAS: "bias", services.EXPLANATION: "explanation", services.COMPARISON: "comparison",
+    services.LL144: "ll144", services.TRADE_OFF: "tradeoff",
+}  # fmt: skip
 TONES = {"within": "ok", "outside": "no", "inconclusive": "wait", "too_few": "wait"}
 
 
@@ -54,7 +56,7 @@ def report(request: HttpRequest, pk: int) -> HttpResponse:
             "rows_count": rows_count(evidence),
             "may_read": bool(evidence.dataset) and request.user.has_perm("registry.read_rows", evidence.dataset),
         }
-    return render(request, PAGES[evidence.kind], context)
+    return render(request, f"fairness/{BODIES[evidence.kind]}.html", context)
 
 
 def about(version: Version) -> dict[str, Any]:
@@ -66,6 +68,10 @@ def lead(evidence: Evidence) -> str:
         return f"What moves the score of {evidence.version}, and whether it does so in the same way for all groups"
     if evidence.kind == services.COMPARISON:
         return f"How {evidence.version} decides about the same rows as the version before"
+    if evidence.kind == services.LL144:
+        return f"Rates and impact ratios of {evidence.version} for a bias audit; the audit is the independent auditor's"
+    if evidence.kind == services.TRADE_OFF:
+        return f"What less disparity between groups would cost {evidence.version} in accuracy; never applied here"
     return f"{evidence.version}: {services.SAID[evidence.summary['source']]}"
 
 
@@ -73,8 +79,7 @@ def parts_of(evidence: Evidence, found: dict[str, Any], read: Read = content_of)
     """What a report's page, paper and page in a pack are made of. `read` reads the report beside it in the same way."""
     if evidence.kind == services.BIAS:
         return bias_parts(evidence, found, read) | {"report": found}
-    parts = explanation_parts if evidence.kind == services.EXPLANATION else comparison_parts
-    return parts(found) | {"report": found}
+    return PARTS[evidence.kind](found) | {"report": found}
 
 
 def bias_parts(evidence: Evidence, found: dict[str, Any], read: Read = content_of) -> dict[str, Any]:
@@ -109,6 +114,17 @@ def comparison_parts(found: dict[str, Any]) -> dict[str, Any]:
         "moves": presenting.moves(found),
         "decision_words": "; ".join(f"{name}: {presenting.decision_in_words(rule)}" for name, rule in sides),
     }
+
+
+def trade_off_parts(found: dict[str, Any]) -> dict[str, Any]:
+    words = presenting.decision_in_words(found["provenance"]["parameters"]["decision"])
+    return tradeoff.parts(found) | {"decision_words": words}
+
+
+PARTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    services.EXPLANATION: explanation_parts, services.COMPARISON: comparison_parts, services.LL144: ll144.parts,
+    services.TRADE_OFF: trade_off_parts,
+}  # fmt: skip
 
 
 @require_GET

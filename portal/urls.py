@@ -17,6 +17,8 @@ from approvals.reporting import api as reporting_api
 from audits import api as audits_api
 from audits import receipts, tiles
 from fairness import api as fairness_api
+from fairness.ll144 import api as ll144_api
+from fairness.tradeoff import api as tradeoff_api
 from inference import api as inference_api
 from jobs import api as jobs_api
 from notifications import api as notifications_api
@@ -56,6 +58,8 @@ urlpatterns = [
     path("api/v1/", include(audits_api.routes)),
     path("api/v1/", include(receipts.routes)),
     path("api/v1/", include(fairness_api.routes)),
+    path("api/v1/", include(ll144_api.routes)),
+    path("api/v1/", include(tradeoff_api.routes)),
     path("api/v1/", include(inference_api.routes)),
     path("api/v1/", include(jobs_api.routes)),
     path("api/v1/", include(notifications_api.routes)),

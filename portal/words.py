@@ -23,8 +23,8 @@ def _states(tone: str, icon: str, codes: str, **words: str) -> dict[str, State]:
 
 
 def humanise(code: str) -> str:
-    """`in_review` → `In review`."""
-    words = code.replace("_", " ").replace("-", " ").strip()
+    """`in_review` → `In review`, `ll144_audit` → `LL144 audit`."""
+    words = code.replace("_", " ").replace("-", " ").replace("ll144", "LL144").strip()
     return words[:1].upper() + words[1:]
 
 

@@ -15,11 +15,11 @@ from approvals.forms import area
 from approvals.standing_in import SIGNS
 from approvals.workflow import CHANGE_TITLES, CHANGES_FROM
 from approvals.workflow import policy as words
+from fairness.services import KIND_WORDS
 from registry.services.evidence import KINDS
 
 # What comes after the largest.
 FROM_ON = {CHANGES_FROM[-1]: CHANGE_TITLES[CHANGES_FROM[-1]]}
-COMPUTED = {"bias_report": "Bias report", "explanation_report": "Explanation report"}
 
 
 def several(names: tuple[str, ...], label: str, help_text: str = "") -> forms.MultipleChoiceField:
@@ -121,7 +121,7 @@ class PolicyPart(Part):
 class EvidencePart(Applies):
     title = text("What has to be there")
     slug = text("Short name", most=60)
-    kind = one(list({**COMPUTED, **KINDS}.items()), "Kind")
+    kind = one(list({**KIND_WORDS, **KINDS}.items()), "Kind")
     source = one(
         [("", "any"), ("model", "the model's own predictions"), ("historical", "the historical decisions")], "About"
     )

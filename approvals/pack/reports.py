@@ -10,16 +10,10 @@ from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 from django.templatetags.static import static
 
-from fairness import services
 from fairness.reports import leaving
-from fairness.views import about, lead, parts_of
+from fairness.views import BODIES, about, lead, parts_of
 from registry.models import Evidence
 
-BODIES = {
-    services.BIAS: "fairness/_bias.html",
-    services.EXPLANATION: "fairness/_explanation.html",
-    services.COMPARISON: "fairness/_moves.html",
-}
 SHEET = "<!-- sheet -->"
 SYMBOLS = "<!-- symbols -->"
 
@@ -32,7 +26,7 @@ def as_page(evidence: Evidence) -> bytes | None:
         return None
     context: dict[str, Any] = about(evidence.version) | parts | {
         "evidence": evidence, "lead": lead(evidence), "job": None, "may_ask": False,
-        "body": BODIES[evidence.kind],
+        "body": f"fairness/_{BODIES[evidence.kind]}.html",
     }  # fmt: skip
     return standing_alone(render_to_string("approvals/pack/report.html", context)).encode()
 

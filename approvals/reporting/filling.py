@@ -16,7 +16,7 @@ from approvals.frozen import as_item
 from approvals.showing.manifests import approved_words, changes, rule_in_words, since_approved
 from fairness import explaining, presenting
 from fairness.reports import content_of
-from fairness.services import BIAS, EXPLANATION
+from fairness.services import BIAS, EXPLANATION, KIND_WORDS
 from ledger.refusals import Refusal
 from registry.models import Evidence
 from registry.services.evidence import KINDS as DOCUMENTS
@@ -150,7 +150,7 @@ def interval(row: Any, places: int = 3) -> str:
 
 def documents(found: Dossier, at: datetime) -> Iterator[Part]:
     rows = [
-        (each.title, DOCUMENTS.get(each.kind, each.kind.replace("_", " ").capitalize()), origin(each))
+        (each.title, DOCUMENTS.get(each.kind) or KIND_WORDS.get(each.kind, each.kind), origin(each))
         for each in found.evidence
         if each.kind not in (BIAS, EXPLANATION)
     ]

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from approvals.dossier import Dossier, computed
 from approvals.frozen import as_item
-from fairness.services import COMPUTE_BIAS, COMPUTE_COMPARISON, COMPUTE_EXPLANATION
+from fairness.services import JOBS
 from jobs.models import Job
 from ledger.prepared import Prepared
 from registry.models import Version
@@ -47,8 +47,7 @@ class Runs:
 def runs_of(version: Version, frozen: Collection[int], until: datetime | None = None) -> Runs:
     """Reports and jobs without one (until a moment), against the evidence that is frozen. Two queries."""
     reports = [each for each in COMPUTED([version.pk]) if until is None or each.created_at <= until]
-    kinds = (COMPUTE_BIAS, COMPUTE_EXPLANATION, COMPUTE_COMPARISON)
-    without = Job.objects.filter(team_id=version.team_id, kind__in=kinds, inputs__version=str(version.pk)).exclude(
+    without = Job.objects.filter(team_id=version.team_id, kind__in=JOBS, inputs__version=str(version.pk)).exclude(
         state=Job.State.SUCCEEDED
     )
     jobs = list(without.filter(Q() if until is None else Q(finished_at__lte=until)))

@@ -37,6 +37,7 @@ FORMATS = ("countersign-policy/1", "countersign-policy/2", "countersign-policy/3
 FORMAT = FORMATS[-1]
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 ROLE = re.compile(r"[a-z]+(_[a-z]+)*\Z")
+KIND = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\Z")
 # What each format was the first to say; what an older one leaves out has the defaults of the dataclasses.
 NEW: dict[str, dict[type, set[str]]] = {
     FORMATS[1]: {
@@ -209,7 +210,7 @@ def _yes_or_no(value: Any, place: str) -> Any:
 
 _slug = _like(SLUG, "small letters and digits, with hyphens between")
 _role = _like(ROLE, "a role in small letters, with underscores between")
-_kind = _like(ROLE, "a kind of evidence in small letters, with underscores between")
+_kind = _like(KIND, "a kind of evidence in small letters and digits, with underscores between")
 _source = _one_of(("", "model", "historical"))
 _days = _from_one(3650)
 

@@ -8,19 +8,26 @@ from pathlib import Path
 from typing import Any
 
 from audits import typesetting
+from fairness.ll144.paper import summary
 from fairness.papers.bias import bias
 from fairness.papers.blocks import Block, bullets, count, facts, heading
 from fairness.papers.comparison import comparison
 from fairness.papers.explanation import explanation
-from fairness.services import BIAS, COMPARISON, EXPLANATION
+from fairness.papers.tradeoff import tradeoff
+from fairness.services import BIAS, COMPARISON, EXPLANATION, LL144, TRADE_OFF
 from registry.models import Evidence
 
 TEMPLATE = Path(__file__).parent / "report.typ"
-BODIES = {BIAS: bias, EXPLANATION: explanation, COMPARISON: comparison}
+BODIES = {BIAS: bias, EXPLANATION: explanation, COMPARISON: comparison, TRADE_OFF: tradeoff}
 
 
 def paper(evidence: Evidence, parts: Mapping[str, Any], lead: str) -> bytes:
     """PDF bytes, the same for the same report. `parts` are those of its page, with the report itself as `report`."""
+    if evidence.kind == LL144:
+        return summary(
+            parts["report"], title="Bias audit: summary of results", subject=str(evidence.version),
+            dataset=str(evidence.dataset), digest=evidence.artifact.digest,
+        )  # fmt: skip
     return typesetting.typeset(TEMPLATE, told(evidence, parts, lead))
 
 

@@ -21,6 +21,8 @@ def done(job: Any) -> Any:
         services.COMPUTE_BIAS: tasks.compute_bias_report,
         services.COMPUTE_EXPLANATION: tasks.compute_explanation_report,
         services.COMPUTE_COMPARISON: tasks.compute_comparison_report,
+        services.COMPUTE_LL144: tasks.compute_ll144_audit,
+        services.COMPUTE_TRADE_OFF: tasks.compute_trade_off_report,
     }[job.kind]
     task(job.pk)
     return Job.objects.get(pk=job.pk)
@@ -97,4 +99,26 @@ def stored_explanation(cast: Any, version: Any, dataset: Any, rows: int = 60) ->
         version, kind=EXPLANATION, title=title_of(EXPLANATION, "model", dataset), stored=kept,
         filename="explanation.json", media_type="application/json", provenance=Evidence.Provenance.COMPUTED,
         produced_by=cast.developer, dataset=dataset, summary=summary,
+    )  # fmt: skip
+
+
+def stored_trade_off(cast: Any, version: Any, dataset: Any) -> Any:
+    """A trade-off report's real bytes as evidence, without a worker; of few points, because each takes its time."""
+    from fairness.bias import canonical_bytes
+    from fairness.services import TRADE_OFF, roles_of, title_of
+    from fairness.tradeoff.report import trade_off_report
+    from registry import storage
+    from registry.models import Evidence
+    from registry.services import add_evidence
+
+    with storage.local(dataset.artifact) as data, storage.local(version.artifact) as model:
+        report = trade_off_report(
+            data, roles_of(version, dataset, None), positive=dataset.positive_class, model=model,
+            decision=version.decision_rule, tolerances=(0.05,),
+        )  # fmt: skip
+    kept = storage.put([canonical_bytes(report)], limit=10**8)
+    return add_evidence(
+        version, kind=TRADE_OFF, title=title_of(TRADE_OFF, "model", dataset), stored=kept, filename="trade-offs.json",
+        media_type="application/json", provenance=Evidence.Provenance.COMPUTED, produced_by=cast.developer,
+        dataset=dataset, summary={"source": "model", "verdict": "", "sentence": report["result"]["sentence"]},
     )  # fmt: skip

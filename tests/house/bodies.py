@@ -9,6 +9,7 @@ from typing import Any
 from tests import worlds
 from tests.approvals import policies, standing
 from tests.cast import PASSWORD
+from tests.fairness import auditing
 from tests.house.world import World, judged_day
 from tests.inference import world as serving
 from tests.notifications import hooks
@@ -102,6 +103,10 @@ BODIES: dict[tuple[str, str], Body | None] = {
     },
     ("api-comparison-reports", "POST"): lambda w, by: {"dataset": w.datasets.pk, "other": w.other.pk},
     ("api-explanation-reports", "POST"): lambda w, by: {"dataset": w.datasets.pk},
+    ("api-trade-off-reports", "POST"): lambda w, by: {
+        "dataset": w.datasets.pk, "sensitive": "group", "us_employment": False,
+    },
+    ("api-ll144-audits", "POST"): lambda w, by: {**auditing.ASKED, "dataset": w.applicants.pk},
     ("api-job-cancellation", "POST"): lambda w, by: {"reason": "Wrong data."},
     ("api-job-retry", "POST"): None,
     ("api-imports", "POST"): lambda w, by: {

@@ -52,6 +52,7 @@ def build(cast: Any) -> World:
     from notifications.webhooks.services import pause_webhook
     from registry.feeders.services import record_feeder
     from tests.approvals import findings_world as judged
+    from tests.fairness.auditing import applicants, stored_audit
     from tests.fairness.reporting import stored_explanation, stored_report
 
     version = approvals.a_complete_version(cast)
@@ -106,6 +107,8 @@ def build(cast: Any) -> World:
     hook, _ = hooks.a_webhook(cast)
     paused, _ = hooks.a_webhook(cast, name="Chat", url="https://93.184.215.14/chat")
     pause_webhook(by=cast.platform_admin, webhook=paused, reason="moves house")
+    people = applicants(cast)
+    audit = stored_audit(cast, version, people)
     return World(
         cast,
         {
@@ -128,6 +131,8 @@ def build(cast: Any) -> World:
             "grants": cast.ci_bot.grants.get(),
             "grant-proposals": wanted,
             "robot_token": robot_token,
+            "applicants": people,
+            "audit": audit,
             "endpoints": endpoint,
             "keys": key,
             "key_text": key_text,
@@ -156,6 +161,7 @@ def build(cast: Any) -> World:
                 ("export", waiting.pk),
                 ("pack", unpacked.pk),
                 ("webhook", paused.pk),
+                ("report", audit.pk),
             ],
             "events": Event.objects.sealed().filter(team_id=cast.team.pk).latest("id"),
         },
@@ -228,6 +234,8 @@ def found_by(world: World, name: str, path: str, actor: Any) -> Any:
         return 1
     if name == "pk":
         first = path.removeprefix("api/v1/").partition("/")[0]
+        if path.endswith("/ll144.pdf"):
+            return world.audit.pk
         if path.startswith("account/factors"):
             return own_factor(actor).pk if actor is not None else 1
         if first in ("tokens", "account"):

@@ -1,0 +1,1 @@
+"""What less disparity would cost in accuracy: shown, never applied."""
