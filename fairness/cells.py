@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -131,29 +132,29 @@ def scored_cells(
     raw: Raw = {}
     done = 0
     # While the file is being read its own connection is busy.
-    spill = tempfile.TemporaryDirectory(prefix="countersign-duckdb-")
-    counting = ibis.duckdb.connect(threads=1, memory_limit="1GB", temp_directory=spill.name)
-    for batch in source.batches(wanted, size):
-        given = {name: batch.column(f"n{i}").to_numpy(zero_copy_only=False) for i, name in enumerate(numbers)}
-        given |= {name: np.array(batch.column(f"w{i}").to_pylist(), dtype=object) for i, name in enumerate(words)}
-        chosen = np.asarray(predict(given or {"": np.arange(done, done + batch.num_rows)}), dtype=bool)
-        also({name: batch.column(f"c{i}") for i, name in enumerate(kept)})
-        part = pa.table({f"c{i}": batch.column(f"c{i}") for i in range(len(kept))} | {"p__": pa.array(chosen)})
-        counting.con.register("batch", part)
-        memory = counting.table("batch")
-        columns = {name: memory[f"c{i}"] for i, name in enumerate(kept)}
-        _add(raw, _grouped(counting, memory, columns, roles, memory["p__"], scale))
+    with (
+        tempfile.TemporaryDirectory(prefix="countersign-duckdb-") as spill,
+        closing(ibis.duckdb.connect(threads=1, memory_limit="1GB", temp_directory=spill)) as counting,
+    ):
+        for batch in source.batches(wanted, size):
+            given = {name: batch.column(f"n{i}").to_numpy(zero_copy_only=False) for i, name in enumerate(numbers)}
+            given |= {name: np.array(batch.column(f"w{i}").to_pylist(), dtype=object) for i, name in enumerate(words)}
+            chosen = np.asarray(predict(given or {"": np.arange(done, done + batch.num_rows)}), dtype=bool)
+            also({name: batch.column(f"c{i}") for i, name in enumerate(kept)})
+            part = pa.table({f"c{i}": batch.column(f"c{i}") for i in range(len(kept))} | {"p__": pa.array(chosen)})
+            counting.con.register("batch", part)
+            memory = counting.table("batch")
+            columns = {name: memory[f"c{i}"] for i, name in enumerate(kept)}
+            _add(raw, _grouped(counting, memory, columns, roles, memory["p__"], scale))
+            if roles.cluster:
+                kept_batch(counting, named_rows(memory, columns, roles, memory["p__"], scale), first=not done)
+            counting.con.unregister("batch")
+            done += batch.num_rows
+            step(done)
+        cells = _arranged(source, raw, roles, positive, scale, decided=True)
         if roles.cluster:
-            kept_batch(counting, named_rows(memory, columns, roles, memory["p__"], scale), first=not done)
-        counting.con.unregister("batch")
-        done += batch.num_rows
-        step(done)
-    cells = _arranged(source, raw, roles, positive, scale, decided=True)
-    if roles.cluster:
-        meanings = _meanings(source, raw, roles, positive, decided=True)
-        cells = with_clusters(counting, counting.table("kept"), cells, roles, meanings, scale, depth)
-    counting.disconnect()
-    spill.cleanup()
+            meanings = _meanings(source, raw, roles, positive, decided=True)
+            cells = with_clusters(counting, counting.table("kept"), cells, roles, meanings, scale, depth)
     return cells
 
 

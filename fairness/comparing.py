@@ -84,6 +84,10 @@ def decided(
 ) -> tuple[Cells, Cells, Cells]:
     """Cells by group × label × decision: of the old version, of the new one, and of both saying yes."""
     kept: list[Bits] = []
+    # Pairs are counted row by row; a reason to be left out is one more attribute until they are counted.
+    grouping = replace(
+        roles, cluster=None, sensitive=(*roles.sensitive, *([roles.exclusion] if roles.exclusion else []))
+    )
 
     def step(done: int) -> None:
         progress(0.05 + 0.85 * done / data.rows, "Scoring rows with both versions")
@@ -97,13 +101,17 @@ def decided(
             kept.append(np.stack([was, now]))
             return was
 
-        was = reduce.scored_cells(data, roles, positive, predict, numbers, words, step)
+        was = reduce.scored_cells(data, grouping, positive, predict, numbers, words, step)
     first, second = np.concatenate(kept, axis=1)
-    now, both = (
-        reduce.scored_cells(data, roles, positive, reduce.given_predictions(made), (), ())
-        for made in (second, first & second)
-    )
-    return was, now, both
+    later = (reduce.scored_cells(data, grouping, positive, made(each), (), ()) for each in (second, first & second))
+    cells = (was, *later)
+    counted = [exclusions.kept(each, roles.exclusion) if roles.exclusion else each for each in cells]
+    return counted[0], counted[1], counted[2]
+
+
+def made(decisions: Bits) -> reduce.Predict:
+    """Decisions that are there already, one a row in the file's order."""
+    return lambda batch: np.asarray(decisions[batch[""]])
 
 
 def choice(scorer: Scorer, side: Side, batch: Mapping[str, NDArray[Any]]) -> Bits:
@@ -183,7 +191,14 @@ def sentence(old: Side, new: Side, overall: Mapping[str, Any], attributes: Seque
 
 
 def warnings(roles: Roles) -> list[dict[str, str]]:
-    if not roles.weight:
-        return []
-    said = f"Rows are counted one by one here: the weights in {roles.weight!r} are left out."
-    return [{"code": "unweighted", "sentence": said}]
+    found = []
+    if roles.weight:
+        said = f"Rows are counted one by one here: the weights in {roles.weight!r} are left out."
+        found.append({"code": "unweighted", "sentence": said})
+    if roles.cluster:
+        said = (
+            f"Rows with the same {roles.cluster!r} belong together, and are taken for independent here: intervals are "
+            "narrower than they should be."
+        )
+        found.append({"code": "unclustered", "sentence": said})
+    return found

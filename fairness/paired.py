@@ -85,4 +85,4 @@ def mcnemar(pairs: Pairs) -> float:
     if changed > LARGE:
         return math.erfc(max(abs(pairs.before - pairs.after) - 1, 0) / math.sqrt(2 * changed))
     tail = sum(math.comb(changed, k) for k in range(min(pairs.before, pairs.after) + 1))
-    return min(1.0, 2 * tail / 2**changed)
+    return float(min(1.0, 2 * tail / 2**changed))

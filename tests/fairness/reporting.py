@@ -77,7 +77,8 @@ def stored_explanation(cast: Any, version: Any, dataset: Any, rows: int = 60) ->
     """Evidence with an explanation's real bytes and its rows, without a worker."""
     from fairness.bias import canonical_bytes
     from fairness.explain import explanation
-    from fairness.services import EXPLANATION, common_inputs, dictionary_of, roles_of, title_of
+    from fairness.explanation.reasons import dictionary_of
+    from fairness.services import EXPLANATION, common_inputs, roles_of, title_of
     from registry import storage
     from registry.models import Evidence
     from registry.services import add_evidence

@@ -10,9 +10,10 @@ from django.urls import reverse
 
 from fairness.comparing import Side, comparison_report, sentence, warnings
 from fairness.presenting import rates_by_group
+from fairness.reports import content_of
 from fairness.roles import Roles
 from fairness.services import request_comparison_report
-from fairness.views import content_of, lead, parts_of
+from fairness.views import lead, parts_of
 from jobs.models import Job
 from ledger.models import Event
 from ledger.refusals import Denied, Refusal

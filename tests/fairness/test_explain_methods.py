@@ -180,7 +180,7 @@ def test_trees_are_exact_over_all_coalitions_also_on_long_paths(table: Any) -> N
     """Ten features lie on a path of the deep tree, so that both ways of working a leaf out are gone."""
     from sklearn.ensemble import GradientBoostingClassifier
 
-    x = np.hstack([table[0], np.roll(table[0], 7, axis=0)])[:, :9].astype(np.float32)
+    x: Any = np.hstack([table[0], np.roll(table[0], 7, axis=0)])[:, :9].astype(np.float32)
     y = (np.sin(x).prod(axis=1) > 0).astype(int)
     model = GradientBoostingClassifier(n_estimators=2, max_depth=9, random_state=0)
     form = read(fitted(x, y, model), x[:30])

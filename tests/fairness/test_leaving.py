@@ -14,10 +14,10 @@ from fairness import presenting, tabling
 from fairness.bias import bias_report
 from fairness.leaving import abridged
 from fairness.papers.bias import bias
-from fairness.reports import leaving
+from fairness.reports import content_of, leaving
 from fairness.roles import Roles
 from fairness.rules import DEFAULT_RULE
-from fairness.views import TONES, bias_parts, content_of
+from fairness.views import TONES, bias_parts
 from ledger.models import Event
 from registry import storage
 from tests import worlds

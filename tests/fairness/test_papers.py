@@ -11,7 +11,8 @@ from fairness import explaining
 from fairness.papers import bias, blocks
 from fairness.papers.explanation import explanation
 from fairness.papers.making import TEMPLATE, told
-from fairness.views import content_of, lead, parts_of
+from fairness.reports import content_of
+from fairness.views import lead, parts_of
 from ledger.models import Event
 from tests import worlds
 from tests.fairness.reporting import stored_report

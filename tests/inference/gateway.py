@@ -173,15 +173,15 @@ def infer(inside: Inside, world: Any, *, secret: Any = None, path: str = "", jso
 def swap(inside: Inside, **changes: Any) -> None:
     """Put a changed endpoint on the board."""
     snapshot = inside.board.snapshot
+    assert snapshot is not None
     name, served = next(iter(snapshot.endpoints.items()))
     inside.board.snapshot = replace(snapshot, endpoints={name: replace(served, **changes)})
 
 
 def put(inside: Inside, **methods: Any) -> None:
     """Put another model in the place of the approved one."""
-    digest = next(iter(inside.board.runners))
-    runner = {"quick": lambda rows: True, **methods}
-    inside.board.runners[digest] = SimpleNamespace(**runner)
+    runners: dict[str, Any] = inside.board.runners
+    runners[next(iter(runners))] = SimpleNamespace(**{"quick": lambda rows: True, **methods})
 
 
 def code(answer: httpx.Response, status: int) -> Any:

@@ -24,7 +24,7 @@ from tests.fairness.reporting import stored_report
 from tests.registry.test_pages import text_of
 
 SAID = {"basis": "6.1.f", "condition": "none", "keep_days": 30, "note": "The credit archive's schedule."}
-PLAIN = {
+PLAIN: dict[str, Any] = {
     "basis": "6.1.f", "condition": "none", "keep_until": None, "keep_days": 30, "phi": False, "open_to": "team",
     "readers": [],
 }  # fmt: skip
