@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairness import cells as reduce
-from fairness import intervals, tables
+from fairness import exclusions, intervals, tables
 from fairness.bias import Progress, canonical_bytes, file_digest, libraries, quiet
 from fairness.dataset import Source, opened
 from fairness.metrics import UNKNOWN, Cells
@@ -64,7 +64,8 @@ def comparison_report(
         rows, kind = data.rows, data.kind
     progress(0.95, "Computing intervals")
     attributes = [table([name], *(part.by([name]) for part in (was, now, both))) for name in roles.sensitive]
-    overall = row("all rows", *(int(part.n[:, :, 1].sum()) for part in (was, now, both)), rows)
+    yes = [int(part.n[:, :, 1].sum()) for part in (was, now, both)]
+    overall = row("all rows", yes[0], yes[1], yes[2], was.rows)
     report = {
         "schema": SCHEMA,
         "result": {"sentence": sentence(old, new, overall, attributes), "changed": changed(overall)},
@@ -85,9 +86,8 @@ def decided(
     """Cells by group × label × decision: of the old version, of the new one, and of both saying yes."""
     kept: list[Bits] = []
     # Pairs are counted row by row; a reason to be left out is one more attribute until they are counted.
-    grouping = replace(
-        roles, cluster=None, sensitive=(*roles.sensitive, *([roles.exclusion] if roles.exclusion else []))
-    )
+    more = [roles.exclusion] if roles.exclusion else []
+    grouping = replace(roles, cluster=None, sensitive=(*roles.sensitive, *more))
 
     def step(done: int) -> None:
         progress(0.05 + 0.85 * done / data.rows, "Scoring rows with both versions")
@@ -136,7 +136,7 @@ def columns_of(
 def table(attributes: Sequence[str], was: Cells, now: Cells, both: Cells) -> dict[str, Any]:
     yes = [part.n[:, :, 1].sum(axis=1) for part in (was, now, both)]
     groups = [
-        row(tables.group_name(attributes, group), *(int(part[i]) for part in yes), int(was.sizes[i]))
+        row(tables.group_name(attributes, group), int(yes[0][i]), int(yes[1][i]), int(yes[2][i]), int(was.sizes[i]))
         | {"unknown": UNKNOWN in group}
         for i, group in enumerate(was.groups)
     ]
