@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -132,10 +132,10 @@ def scored_cells(
     raw: Raw = {}
     done = 0
     # While the file is being read its own connection is busy.
-    with (
-        tempfile.TemporaryDirectory(prefix="countersign-duckdb-") as spill,
-        closing(ibis.duckdb.connect(threads=1, memory_limit="1GB", temp_directory=spill)) as counting,
-    ):
+    with ExitStack() as ending:
+        spill = ending.enter_context(tempfile.TemporaryDirectory(prefix="countersign-duckdb-"))
+        counting = ibis.duckdb.connect(threads=1, memory_limit="1GB", temp_directory=spill)
+        ending.callback(counting.disconnect)
         for batch in source.batches(wanted, size):
             given = {name: batch.column(f"n{i}").to_numpy(zero_copy_only=False) for i, name in enumerate(numbers)}
             given |= {name: np.array(batch.column(f"w{i}").to_pylist(), dtype=object) for i, name in enumerate(words)}

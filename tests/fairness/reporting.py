@@ -29,7 +29,7 @@ def done(job: Any) -> Any:
 
 
 def a_slow_world(cast: Any) -> tuple[Any, Any]:
-    """A version and a dataset with so many features that explaining them takes seconds."""
+    """A version and a dataset with so many features that explaining them takes seconds: of labels no form is known."""
     dice = random.Random(3)  # noqa: S311
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -41,7 +41,8 @@ def a_slow_world(cast: Any) -> tuple[Any, Any]:
     from registry.services import register_version
 
     version = register_version(
-        by=cast.developer, model=model, upload=upload, features=list(MANY), decision_rule=worlds.RULE,
+        by=cast.developer, model=model, upload=upload, features=list(MANY),
+        decision_rule={"kind": "label", "output": "label", "equals": 1},
         contributors=[cast.developer],
     )  # fmt: skip
     roles = {"approved": "label", "group": "sensitive"} | dict.fromkeys(MANY, "feature")

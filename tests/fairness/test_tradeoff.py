@@ -130,9 +130,11 @@ def test_where_it_is_about_employment_in_the_united_states_it_is_refused(cast, a
     with pytest.raises(Refusal) as caught:
         request_trade_off_report(**asked, us_employment=True)
     assert caught.value.code == "group_cut_offs_unlawful"
+    head, *rows = worlds.csv_bytes().decode().splitlines()
     weighted = worlds.a_dataset(
-        cast, roles={"approved": "label", "group": "sensitive", "income": "feature", "debt": "weight"}
-    )
+        cast, data="\n".join([f"{head},w", *(f"{row},2" for row in rows), ""]).encode(),
+        roles={"approved": "label", "group": "sensitive", "income": "feature", "debt": "feature", "w": "weight"},
+    )  # fmt: skip
     with pytest.raises(Refusal) as caught:
         request_trade_off_report(**asked | {"dataset": weighted}, us_employment=False)
     assert caught.value.code == "weights_not_taken"

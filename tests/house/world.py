@@ -108,7 +108,7 @@ def build(cast: Any) -> World:
     paused, _ = hooks.a_webhook(cast, name="Chat", url="https://93.184.215.14/chat")
     pause_webhook(by=cast.platform_admin, webhook=paused, reason="moves house")
     people = applicants(cast)
-    audit = stored_audit(cast, version, people)
+    audit, bias = stored_audit(cast, version, people), stored_report(cast, version, dataset)
     return World(
         cast,
         {
@@ -133,6 +133,7 @@ def build(cast: Any) -> World:
             "robot_token": robot_token,
             "applicants": people,
             "audit": audit,
+            "bias": bias,
             "endpoints": endpoint,
             "keys": key,
             "key_text": key_text,
@@ -150,7 +151,7 @@ def build(cast: Any) -> World:
             "size": size,
             "more": [
                 ("job", cancelled.pk),
-                ("report", stored_report(cast, version, dataset).pk),
+                ("report", bias.pk),
                 ("person", newcomer.pk),
                 ("person", cast.second_approver.pk),
                 ("person", cast.risk_officer.pk),
@@ -236,6 +237,8 @@ def found_by(world: World, name: str, path: str, actor: Any) -> Any:
         first = path.removeprefix("api/v1/").partition("/")[0]
         if path.endswith("/ll144.pdf"):
             return world.audit.pk
+        if first == "reports" and path.endswith("/compare/"):
+            return world.bias.pk
         if path.startswith("account/factors"):
             return own_factor(actor).pk if actor is not None else 1
         if first in ("tokens", "account"):
