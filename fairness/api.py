@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.asking import asker
+from fairness.declared import SCALES, TASKS
 from fairness.explanation.reasons import BASELINES
 from fairness.presenting import TESTABLE
 from fairness.reports import content_of, reports, visible_report
@@ -29,7 +30,6 @@ from fairness.services import (
     request_explanation_report,
     submit_predictions,
 )
-from fairness.submitting import SCALES, TASKS
 from fairness.views import as_pdf
 from jobs.api import JobSerializer
 from registry.api.answers import BYTES, NOT_MODIFIED, EvidenceOut, with_etag

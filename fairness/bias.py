@@ -22,11 +22,13 @@ from fairness import exclusions, overlap, sections, suitability, tables
 from fairness.clusters import grouped
 from fairness.collecting import Collector
 from fairness.dataset import Source, opened
+from fairness.declared import Scale, Task
 from fairness.metrics import NAMES, UNKNOWN, Cells
+from fairness.naming import canonical
 from fairness.problems import DataProblem
 from fairness.roles import Roles
 from fairness.rules import DEFAULT_RULE, Rule
-from fairness.submitting import Beside, Scale, Task, joined, submitted_cells
+from fairness.submitting import Beside, joined, submitted_cells
 from registry.onnx.decision import DecisionRule
 from registry.onnx.facts import Limits
 from registry.onnx.feeding import wanted_columns
@@ -96,7 +98,7 @@ def bias_report(
     parameters: dict[str, Any] = {
         "source": source,
         "roles": roles.as_dict(),
-        "positive": reduce.canonical(positive),
+        "positive": canonical(positive),
         "rule": rule.as_dict(),
         "decision": DecisionRule.from_mapping(decision).as_dict() if decision and source == "model" else None,
         "at_least": at_least,
@@ -267,7 +269,7 @@ def _assemble(
 def _reference(cells: Cells, name: str, wanted: Mapping[str, str]) -> int:
     if name not in wanted:
         return tables.largest_known(cells)
-    group = (reduce.canonical(wanted[name]),)
+    group = (canonical(wanted[name]),)
     if group not in cells.groups:
         have = ", ".join(g[0] for g in cells.groups[:12])
         raise DataProblem(

@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairness.classes import canonical as canonical
 from fairness.classes import check_classes, positive_class, same_classes
-from fairness.classes import same_class as same_class
 from fairness.clustered import Meanings, kept_batch, named_rows, with_clusters
 from fairness.dataset import Source
 from fairness.metrics import Cells, Ints
 from fairness.multiclass import ClassCells
+from fairness.naming import canonical
 from fairness.problems import DataProblem
 from fairness.roles import Roles
 

@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import re
-from decimal import Decimal
-
 from fairness.dataset import Source
 from fairness.metrics import UNKNOWN
 from fairness.multiclass import MAX_CLASSES
+from fairness.naming import canonical, same_class
 from fairness.problems import DataProblem
 from fairness.roles import Roles
-
-WHOLE = re.compile(r"^([+-]?\d+)\.0+$")
-
-
-def canonical(value: object) -> str:
-    """A value as the text by which groups and classes are named: 1, 1.0 and "1.0" are all "1"; missing is unknown."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return UNKNOWN
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    text = str(value).strip()
-    if isinstance(value, float | Decimal):
-        text = format(Decimal(text), "f")
-    whole = WHOLE.match(text)
-    text = whole.group(1) if whole else text
-    return text or UNKNOWN
 
 
 def positive_class(source: Source, column: str, levels: set[str], positive: object) -> str:
@@ -83,11 +64,6 @@ def check_classes(source: Source, column: str, levels: set[str], positive: objec
             column=column,
         )
     return wanted
-
-
-def same_class(text: str) -> str:
-    """A class as it is compared: true and 1, false and 0 are the same."""
-    return {"true": "1", "false": "0"}.get(text.lower(), text)
 
 
 def same_classes(source: Source, roles: Roles, labels: set[str], chosen: set[str]) -> dict[str, str]:

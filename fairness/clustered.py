@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from fairness.classes import canonical
 from fairness.clusters import CountedCells, moments
 from fairness.metrics import UNKNOWN, Cells
+from fairness.naming import canonical
 from fairness.roles import Roles
 
 # The positive class as the label has it, and the label's class of each decision.

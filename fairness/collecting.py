@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairness.classes import canonical, same_class
 from fairness.dataset import Source
 from fairness.metrics import UNKNOWN, Floats, Ints
+from fairness.naming import canonical, same_class
 from fairness.regression import LARGEST, Totals
 from fairness.roles import Roles
 from fairness.tallying import Counter, Table

@@ -17,6 +17,7 @@ from fairness import exclusions, intervals, tables
 from fairness.bias import Progress, canonical_bytes, file_digest, libraries, quiet
 from fairness.dataset import Source, opened
 from fairness.metrics import UNKNOWN, Cells
+from fairness.naming import canonical
 from fairness.paired import Pairs, difference, mcnemar
 from fairness.roles import Roles
 from registry.onnx.decision import DecisionRule
@@ -56,7 +57,7 @@ def comparison_report(
         "new": new.digest or file_digest(new.model),
     }
     parameters = {
-        "roles": roles.as_dict(), "positive": reduce.canonical(positive), "old": old.as_dict(), "new": new.as_dict(),
+        "roles": roles.as_dict(), "positive": canonical(positive), "old": old.as_dict(), "new": new.as_dict(),
         "confidence": CONFIDENCE,
     }  # fmt: skip
     with opened(dataset) as data:

@@ -12,11 +12,11 @@ from django.urls import reverse
 from django.utils.text import slugify
 
 from accounts.models import User
+from fairness.declared import SCALES, TASKS
 from fairness.explanation.reasons import BASELINES, dictionary_of
 from fairness.problems import DataProblem
 from fairness.roles import Roles
 from fairness.rules import DEFAULT_RULE, Rule
-from fairness.submitting import SCALES, TASKS
 from jobs.claims import Claim
 from jobs.models import Job
 from jobs.services import enqueue

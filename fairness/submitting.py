@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,20 +11,14 @@ from numpy.typing import NDArray
 from fairness import cells as reduce
 from fairness.collecting import Collector, collected, too_large
 from fairness.dataset import Source
+from fairness.declared import Scale, Task
 from fairness.metrics import Cells
 from fairness.multiclass import ClassCells
+from fairness.naming import canonical, same_class
 from fairness.problems import DataProblem
 from fairness.regression import LARGEST
 from fairness.roles import Roles
 
-Task = Literal["binary", "regression", "multiclass"]
-TASKS = {
-    "binary": "yes or no",
-    "regression": "numbers, of which those from a threshold on count as yes",
-    "multiclass": "one of several classes, of which the positive one counts as yes",
-}
-Scale = Literal["probability", "score"]
-SCALES = {"probability": "probabilities, between 0 and 1", "score": "scores, on any scale"}
 NAME = "predictions"
 
 
@@ -86,8 +80,8 @@ def submitted_cells(
 
 
 def _class(found: ClassCells, positive: object) -> str:
-    wanted = reduce.same_class(reduce.canonical(positive))
-    return next(name for name in found.classes if reduce.same_class(name) == wanted)
+    wanted = same_class(canonical(positive))
+    return next(name for name in found.classes if same_class(name) == wanted)
 
 
 def _numeric(source: Source, roles: Roles, at_least: float | None, beside: Beside, depth: int) -> Cells:
@@ -126,4 +120,4 @@ def as_array(values: list[Any]) -> NDArray[Any]:
     plain = [str(value).lower() if isinstance(value, bool) else value for value in values]
     if all(isinstance(value, int | float) for value in plain):
         return np.array(plain, dtype=np.float64)
-    return np.array([reduce.canonical(value) for value in plain], dtype=object)
+    return np.array([canonical(value) for value in plain], dtype=object)

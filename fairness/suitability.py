@@ -10,9 +10,9 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-from fairness.cells import canonical
 from fairness.dataset import Source
 from fairness.metrics import UNKNOWN, Cells
+from fairness.naming import canonical
 from fairness.problems import DataProblem
 from fairness.roles import Roles
 

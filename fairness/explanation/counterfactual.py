@@ -151,5 +151,5 @@ def _shorten(
             for (n, changes), answer in zip(tried, yes, strict=True):
                 if answer != answers[n] and changes[at[n]] != rows[n, at[n]]:
                     found[n] = changes
-                elif changes[at[n]] != (found[n] or {})[at[n]]:
+                else:
                     lows[n] = changes[at[n]]

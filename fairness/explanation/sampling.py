@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairness.cells import canonical
 from fairness.dataset import Source
 from fairness.metrics import Floats
+from fairness.naming import canonical
 from fairness.roles import Roles
 
 ASSOCIATED = 5000

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from fairness.cells import canonical
 from fairness.ll144.problems import Wrong
 from fairness.ll144.rules import RACE, SEX, TABLES
 from fairness.ll144.schedule import DAYS
 from fairness.metrics import UNKNOWN
+from fairness.naming import canonical
 
 KINDS = {
     "selection": "It selects people: who moves forward and who does not",

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from fairness.cells import canonical
 from fairness.dataset import Source
 from fairness.ll144.asking import Ask
 from fairness.ll144.rules import NOBODY, Count, Known
+from fairness.naming import canonical
 from fairness.problems import DataProblem
 from registry.onnx.decision import DecisionRule
 from registry.onnx.facts import Limits

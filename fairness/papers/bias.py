@@ -124,6 +124,28 @@ def tested(parts: Parts) -> Iterator[Block]:
             )
 
 
+def other_rules(parts: Parts) -> Iterator[Block]:
+    if parts["further"]:
+        yield heading("The other rules of this test")
+        yield words("Fixed with the first before the run; the worst verdict counts.", quiet=True)
+        yield bullets(
+            f"{VERDICTS[each['verdict']]}: {each['words']}. {each['sentence']}" for each in parts["further"]
+        )  # fmt: skip
+
+
+def left_out(parts: Parts) -> Iterator[Block]:
+    found = parts["report"].get("exclusions")
+    if not found:
+        return
+    reasons = ", ".join(f"{each['reason']} ({count(each['rows'])})" for each in found["reasons"])
+    without = found["without"]
+    yield heading("Rows left out")
+    yield words(f"{count(found['rows'])} rows have a reason in “{found['column']}” and are not tested: {reasons}.")
+    yield words(f"With them the result would be: {VERDICTS[without['verdict']]}. {without['sentence']}")
+    rows = [(each["group"], count(each["rows"]), count(each["excluded"])) for each in found["groups"]]
+    yield table("Rows left out by group", ("Group", "Rows", "Left out"), rows)
+
+
 def beside(parts: Parts) -> Iterator[Block]:
     if not parts["pairs"]:
         return
@@ -174,6 +196,21 @@ def comparisons(detail: Mapping[str, Any]) -> Iterator[Block]:
         yield table(f"Compared with {detail['reference']}", head, rows, texts=(0, 1))
 
 
+def figures(parts: Parts) -> Iterator[Block]:
+    """Scores, errors and classes. Calibration by bin is on the page and in the CSV."""
+    for section in parts["figures"]:
+        yield heading(section["heading"])
+        if section["plot"]:
+            yield drawing(section["plot"])
+        for part in section["parts"]:
+            names = [group["name"] + (" (reference)" if group["reference"] else "") for group in part["groups"]]
+            sizes = [count(group["count"]) for group in part["groups"]]
+            rows = [(figure, *map(estimate, cells)) for figure, cells in part["rows"]]
+            yield table(section["heading"], ("Figure", *names), [("Rows", *sizes), *rows])
+        note = f" {sentence_case(section['note'])}." if section["note"] else ""
+        yield words(section["said"] + note, quiet=True)
+
+
 def crossings(parts: Parts) -> Iterator[Block]:
     for found in parts["crossed"]:
         yield heading(f"Intersection: {found['name']}")
@@ -186,4 +223,6 @@ def crossings(parts: Parts) -> Iterator[Block]:
         yield table(f"Selection rate by {found['name']}", head, rows)
 
 
-SECTIONS: tuple[Section, ...] = (in_a_minute, tested, beside, limits, all_metrics, crossings)
+SECTIONS: tuple[Section, ...] = (
+    in_a_minute, tested, other_rules, left_out, beside, limits, all_metrics, figures, crossings,
+)  # fmt: skip

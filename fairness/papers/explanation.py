@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from fairness.papers.blocks import Block, bullets, count, drawing, estimate, heading, number, summary, table, words
+from fairness.papers.blocks import (
+    NONE,
+    Block,
+    bullets,
+    count,
+    drawing,
+    estimate,
+    heading,
+    number,
+    summary,
+    table,
+    words,
+)  # fmt: skip
 
 Parts = Mapping[str, Any]
 Section = Callable[[Parts], Iterator[Block]]
@@ -86,6 +98,55 @@ def apart(group: Mapping[str, Any]) -> str:
     return ", ".join(f"{row['feature']} {number(row['difference'], 4, sign=True)}" for row in group["told"]) or "–"
 
 
+def why_no(parts: Parts) -> Iterator[Block]:
+    found = parts["reasons"]
+    if not found:
+        return
+    yield heading("Why the answer was no")
+    if not found["refused"]:
+        yield words("None of the explained rows got a no.")
+        return
+    rows = [
+        (
+            group["group"],
+            count(group["refused"]),
+            "too few refused rows to say"
+            if group["too_few"]
+            else "; ".join(
+                f"{row['words']}: {part(row['share_first'])}, {part(row['share_any'])}" for row in group["told"]
+            ),
+        )
+        for group in found["groups"]
+    ]
+    head = ("Group", "Refused", f"First reason of, and among the first {found['most']} of")
+    yield table("Reasons of refused rows", head, rows, texts=(0, 2))
+    yield words(
+        f"A feature is a reason as far as its attribution lies below {found['baseline_words']} "
+        f"({count(found['baseline_rows'])} rows). {found['justification']}",
+        quiet=True,
+    )
+
+
+def part(share: float | None) -> str:
+    return NONE if share is None else f"{share * 100:.0f} %"
+
+
+def telling(parts: Parts) -> Iterator[Block]:
+    for found in parts["proxies"]:
+        yield heading(f"Features that tell groups apart by {found['attribute']}")
+        yield words(found["sentence"])
+        rows = [
+            (
+                row["feature"], row["tells"], f"{row['measure']} {number(row['value'])}", number(row["by_chance"]),
+                part(row["share"]),
+            )
+            for row in found["features"]
+        ]  # fmt: skip
+        if rows:
+            head = ("Feature", "Tells by itself", "Measure", "By chance", "Share of attribution")
+            yield table(f"Features and {found['attribute']}", head, rows, texts=(0, 1, 2))
+
+
 def limits(parts: Parts) -> Iterator[Block]:
     method, residual = parts["report"]["method"], parts["residual"]
     yield heading("What these numbers can and cannot show")
@@ -100,4 +161,4 @@ def limits(parts: Parts) -> Iterator[Block]:
     ])  # fmt: skip
 
 
-SECTIONS: tuple[Section, ...] = (in_a_minute, features, by_group, limits)
+SECTIONS: tuple[Section, ...] = (in_a_minute, features, by_group, why_no, telling, limits)

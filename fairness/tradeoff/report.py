@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from fairness.bias import LIBRARIES, Progress, canonical_bytes, file_digest, quiet
-from fairness.cells import canonical
 from fairness.dataset import Source, opened
 from fairness.metrics import UNKNOWN
+from fairness.naming import canonical
 from fairness.problems import DataProblem
 from fairness.roles import Roles
 from fairness.tables import number

@@ -14,6 +14,7 @@ import pytest
 from fairness import cells as reduce
 from fairness.dataset import opened
 from fairness.metrics import UNKNOWN, Cells
+from fairness.naming import canonical
 from fairness.problems import DataProblem
 from fairness.roles import Roles
 from tests.fairness.files import csv
@@ -74,7 +75,7 @@ def test_the_same_values_in_other_types_are_the_same_groups(tmp_path: Path) -> N
     ],
 )  # fmt: skip
 def test_values_have_one_name(value: object, text: str) -> None:
-    assert reduce.canonical(value) == text
+    assert canonical(value) == text
 
 
 def test_decisions_may_stand_in_a_column_or_follow_from_a_score(tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ def test_a_paper_goes_from_one_minute_to_how_to_check_it(cast, world):
     found = told(evidence, parts_of(evidence, report), lead(evidence))
     assert headings(found) == [
         "In one minute", "Groups by group", "Recorded decisions beside the model's own",
-        "What these numbers can and cannot show", "All metrics by group", "Where it comes from", "How to check it",
+        "What these numbers can and cannot show", "All metrics by group", "Scores by group", "Where it comes from",
+        "How to check it",
     ]  # fmt: skip
     minute = next(one for one in found["blocks"] if one["kind"] == "summary")
     (what, sentence, _), (_, whom, lines), (_, sure, _), (_, untested, _) = minute["rows"]
@@ -87,23 +88,73 @@ EXPLANATION = {
         {"attribute": "sex", "group": "sex = x", "rows": 2, "mean_output": 0.5, "too_few": True, "features": []},
     ],
     "base_value": 0.41, "additivity": {"largest": 1e-9, "mean": 1e-10}, "warnings": [],
+    "reasons": {
+        "refused": 40, "most": 4, "baseline": "all", "baseline_asked": "all", "baseline_words": "the mean of all rows",
+        "baseline_rows": 300, "justification": "Comment 5.",
+        "dictionary": [{"feature": "debt", "words": "monthly debts"}],
+        "groups": [
+            {
+                "group": "all", "refused": 40, "too_few": False,
+                "features": [{"feature": "debt", "share_first": 0.75, "share_any": 1.0}],
+            },
+            {"group": "sex = x", "refused": 1, "too_few": True, "features": []},
+        ],
+    },
+    "proxies": [
+        {
+            "attribute": "sex", "rows": 148, "left_out": 2,
+            "features": [
+                {
+                    "feature": "debt", "tells": "much", "measure": "η²", "value": 0.2, "by_chance": 0.01, "auc": 0.8,
+                    "group": "sex = f",
+                }
+            ],
+        },
+        {"attribute": "age", "rows": 4, "left_out": 296, "features": []},
+    ],
 }  # fmt: skip
 
 
 def test_an_explanation_has_the_same_order():
-    parts = {
-        "report": EXPLANATION, "plot": explaining.importance(EXPLANATION), "features": explaining.features(EXPLANATION),
-        "groups": explaining.by_group(EXPLANATION), "residual": explaining.residual(EXPLANATION),
-    }  # fmt: skip
-    found = list(explanation(parts))
+    found = list(explanation({"report": EXPLANATION, **explaining.parts(EXPLANATION)}))
     assert headings({"blocks": found}) == [
-        "In one minute", "How strongly each feature moves the score", "Groups by sex",
+        "In one minute", "How strongly each feature moves the score", "Groups by sex", "Why the answer was no",
+        "Features that tell groups apart by sex", "Features that tell groups apart by age",
         "What these numbers can and cannot show",
     ]  # fmt: skip
     text = json.dumps(found, ensure_ascii=False)
-    for words in ("debt: higher values lower it.", "Too few rows to say anything about: sex = x.", "debt −0.0200"):
+    for words in (
+        "debt: higher values lower it.", "Too few rows to say anything about: sex = x.", "debt −0.0200",
+        "monthly debts: 75 %, 100 %", "too few refused rows to say", "The score uses debt", "η² 0.200",
+    ):  # fmt: skip
         assert words in text
     assert "age: –" not in text, "what moves nothing does not lead"
+
+
+@pytest.mark.parametrize("reasons", [pytest.param(None, id="before"), pytest.param({"refused": 0}, id="none refused")])
+def test_an_explanation_without_reasons(reasons):
+    parts = {"report": EXPLANATION, **explaining.parts(EXPLANATION), "reasons": reasons}
+    found = list(explanation(parts))
+    assert ("Why the answer was no" in headings({"blocks": found})) is (reasons is not None)
+
+
+def test_other_rules_and_rows_left_out_are_in_the_paper():
+    further = [
+        {"words": "the accuracy of every group is at least 0.80", "verdict": "outside", "sentence": "It is not."}
+    ]
+    (_, _, rules) = bias.other_rules({"further": further})
+    assert rules["items"] == ["Outside the rule: the accuracy of every group is at least 0.80. It is not."]
+    without = {"verdict": "within", "sentence": "Every group is."}
+    exclusions = {
+        "column": "why", "rows": 3, "reasons": [{"reason": "test", "rows": 3}], "without": without,
+        "groups": [{"group": "sex = f", "rows": 9, "excluded": None}],
+    }  # fmt: skip
+    _, why, told, table = bias.left_out({"report": {"exclusions": exclusions}})
+    assert why["text"] == "3 rows have a reason in “why” and are not tested: test (3)."
+    assert told["text"] == "With them the result would be: Within the rule. Every group is."
+    assert table["rows"] == [["sex = f", "9", "withheld"]]
+    assert not list(bias.other_rules({"further": []}))
+    assert not list(bias.left_out({"report": {}}))
 
 
 def test_many_gaps_are_counted_at_the_top_and_listed_below():

@@ -1,0 +1,14 @@
+"""What somebody who submits predictions declares of them: nothing is guessed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Task = Literal["binary", "regression", "multiclass"]
+TASKS = {
+    "binary": "yes or no",
+    "regression": "numbers, of which those from a threshold on count as yes",
+    "multiclass": "one of several classes, of which the positive one counts as yes",
+}
+Scale = Literal["probability", "score"]
+SCALES = {"probability": "probabilities, between 0 and 1", "score": "scores, on any scale"}
