@@ -74,8 +74,7 @@ def features(parts: Parts) -> Iterator[Block]:
     head = ("Feature", "Mean absolute attribution", "Mean attribution", "Which way")
     yield table("Attribution by feature", head, rows, texts=(0, 3))
     yield words(
-        f"In units of the output “{report['method']['output']}”, whose mean over the background is "
-        f"{number(report['base_value'], 4)}.",
+        f"In units of {parts['scale']}, whose mean over the background is {number(report['base_value'], 4)}.",
         quiet=True,
     )
 
