@@ -121,7 +121,7 @@ class Postgres:
             "unix_socket_permissions": "0700",
             "port": str(PORT),
             "max_connections": "200",
-            "shared_buffers": "64MB",
+            "shared_buffers": "256MB",
             "log_checkpoints": "off",
             "log_line_prefix": "%m [%p] %u@%d ",
             "log_timezone": "UTC",
