@@ -10,6 +10,7 @@ from ledger.door import Done, governed
 from ledger.refusals import Refusal
 from registry import storage
 from registry.models import Artifact, Dataset, Evidence
+from registry.processing.opening import check_open
 
 
 def count(evidence: Evidence) -> int:
@@ -20,7 +21,7 @@ def count(evidence: Evidence) -> int:
 def open_row(*, by: Actor, evidence: Evidence, number: int) -> dict[str, Any]:
     """The row with its base value, after it was recorded who opened it; rows count from 1.
 
-    Raises Denied, Refusal `row_unknown`, `artifact_missing` or `artifact_damaged`.
+    Raises Denied, Refusal `rows_closed`, `data_deleted`, `row_unknown`, `artifact_missing` or `artifact_damaged`.
     """
     assert evidence.dataset is not None, "an explanation is made with a dataset"
     artifact = record_row_opened(by=by, dataset=evidence.dataset, evidence=evidence, number=number)
@@ -30,6 +31,7 @@ def open_row(*, by: Actor, evidence: Evidence, number: int) -> dict[str, Any]:
 
 @governed(permission="registry.read_rows", event="explained_row.opened", on="dataset", lock=False)
 def record_row_opened(*, by: Actor, dataset: Dataset, evidence: Evidence, number: int) -> Done[Artifact]:
+    check_open(by, dataset)
     if not 1 <= number <= count(evidence):
         raise Refusal("row_unknown", f"This report has rows 1 to {count(evidence)}.", "number")
     rows = evidence.summary["rows"]

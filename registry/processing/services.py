@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
+from django.db.models.fields.json import KT
 
 from accounts.models import User
 from audits.erasing.holding import LOCK, covering
@@ -137,8 +138,18 @@ def remove_bytes(deletion: DataDeletion) -> bool:
         if referred_to(artifact):
             return False
         storage.remove(artifact)
+        for kept in rows_kept_of(deletion.dataset):
+            storage.remove(kept)
         DataDeletion.objects.filter(dataset__artifact=artifact, removed_at=None).update(removed_at=database_time())
     return True
+
+
+def rows_kept_of(dataset: Dataset) -> list[Artifact]:
+    """The files in which reports on a dataset keep single rows of it, where no other dataset's report has the same."""
+    kept = Evidence.objects.annotate(rows_digest=KT("summary__rows__digest")).filter(rows_digest__isnull=False)
+    elsewhere = kept.exclude(dataset=dataset).filter(dataset__deletion=None).values("rows_digest")
+    wanted = kept.filter(dataset=dataset).exclude(rows_digest__in=elsewhere).values("rows_digest")
+    return list(Artifact.objects.filter(digest__in=wanted))
 
 
 def referred_to(artifact: Artifact) -> bool:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.urls import reverse
 
 from fairness.services import request_explanation_report
 from jobs.models import Job
+from ledger.events import database_time
 from ledger.models import Event
 from ledger.refusals import Refusal
 from registry import storage
+from registry.processing.services import record_processing
+from registry.tasks import delete_expired_data
 from tests import worlds
 from tests.fairness.reporting import stored_explanation
 
@@ -87,6 +91,29 @@ def rows_are_closed_to_others(cast, evidence, signed_in, api):
         answer = client.get(reverse("report-rows", args=[evidence.pk]), {"number": wrong})
         assert answer.headers["Location"] == reverse("report", args=[evidence.pk])
     assert "from 1 to 60" in text_of(client.get(reverse("report", args=[evidence.pk])))
+
+
+def test_who_may_open_rows_and_their_deletion_go_for_explained_rows_too(cast, api):
+    version, dataset = worlds.a_version(cast), worlds.a_dataset(cast)
+    evidence, owner = stored_explanation(cast, version, dataset), cast.model_owner
+    said = {"basis": "6.1.f", "condition": "none", "keep_days": 30, "note": "The archive's schedule."}
+    record_processing(by=owner, dataset=dataset, **said, open_to="named", readers=[cast.validator])
+    path = f"/api/v1/reports/{evidence.pk}/rows/1/"
+    assert api(cast.validator).get(path).status_code == 200
+    refused = api(cast.developer).get(path)
+    assert (refused.status_code, refused.json()["code"]) == (409, "rows_closed")
+    assert Event.objects.filter(event="explained_row.opened", outcome="done").count() == 1
+    assert Event.objects.filter(event="explained_row.opened.refused").count() == 1
+
+    kept = storage.Stored(evidence.summary["rows"]["digest"], 0)
+    type(dataset).objects.filter(pk=dataset.pk).update(registered_at=database_time() - timedelta(days=40))
+    assert storage.read(kept)
+    assert delete_expired_data()["removed"] == 1
+    with pytest.raises(Refusal) as caught:
+        storage.read(kept)
+    assert caught.value.code == "artifact_missing"
+    assert api(cast.validator).get(path).json()["code"] == "data_deleted"
+    assert storage.read(evidence.artifact), "the report itself holds nobody's row, and stays"
 
 
 def test_the_baseline_and_the_cards_words_are_part_of_what_is_asked(cast, api):
