@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import random
 import signal
 import threading
 import time
@@ -250,6 +251,40 @@ def test_a_worker_killed_in_mid_report_still_yields_one_report(committing_db, ca
     wait_for(lambda: Job.objects.filter(pk=job.pk, attempt=2).exists(), each=workers.tick, seconds=30)
     assert time.monotonic() - killed < 30
     stands_once(wait_for(succeeded(job), each=workers.tick, seconds=30))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("moment", range(5))
+def test_a_worker_killed_at_a_random_moment_leaves_one_report_and_a_page_that_told_the_truth(
+    committing_db, cast, workers, moment, signed_in
+):
+    chance = random.Random(moment)  # noqa: S311
+    worker = workers.start()
+    version, dataset = a_slow_world(cast)
+    job = request_explanation_report(by=cast.developer, version=version, dataset=dataset)
+    client, page, told = signed_in(cast.developer), f"/jobs/{job.pk}/", []
+
+    def look():
+        workers.tick()
+        text = client.get(page).content.decode()
+        now = Job.objects.get(pk=job.pk)
+        told.append(now.state)
+        assert ("Read the result" in text) <= (now.state == "succeeded" and Evidence.objects.count() == 1)
+
+    begun = time.monotonic()
+    first = chance.uniform(0.0, 6.0)
+    wait_for(lambda: time.monotonic() - begun > first, each=look)
+    orphans = children(worker)
+    signal_all(worker, signal.SIGKILL)
+    worker.wait()
+    wait_for(lambda: not any(one.is_running() for one in orphans))
+    workers.start()
+    ended = wait_for(succeeded(job), each=look, seconds=60)
+    (evidence,) = Evidence.objects.all()
+    assert ended.result_url == f"/reports/{evidence.pk}/"
+    assert Event.objects.filter(event="report.published").count() == 1
+    assert set(told) <= {"queued", "running", "succeeded"}
+    look()
 
 
 def test_a_worker_paused_in_mid_report_cannot_publish_when_it_wakes(committing_db, cast, workers):
