@@ -74,6 +74,7 @@ def submit(
         raise Refusal("answer_needed", sentence, "note")
     request = ReviewRequest.objects.create(
         version=version,
+        model_id=version.model_id,
         environment=environment,
         use=use,
         policy_version=policy_for(version, use),

@@ -44,9 +44,10 @@ def copies(count: int) -> list[tuple[str, str, dict[str, str], str]]:
             "artifact_id": moved("artifact_id")}, every),
         ("registry_version_contributors", "version_id = %(version)s", {
             "id": moved("id"), "version_id": moved("version_id")}, every),
-        ("registry_evidence", "version_id = %(version)s", {"id": moved("id"), "version_id": moved("version_id")},
-            every),
-        ("approvals_reviewrequest", "id = %(request)s", {"id": moved("id"), "version_id": moved("version_id")}, asked),
+        ("registry_evidence", "version_id = %(version)s", {
+            "id": moved("id"), "version_id": moved("version_id"), "model_id": model}, every),
+        ("approvals_reviewrequest", "id = %(request)s", {
+            "id": moved("id"), "version_id": moved("version_id"), "model_id": model}, asked),
         ("approvals_revision", "request_id = %(request)s", {
             "id": moved("id"), "request_id": moved("request_id"), "digest": DIGEST,
             "evidence_ids": EVIDENCE}, asked),

@@ -100,7 +100,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "portal.context.shell",
             ],
-            "builtins": ["portal.templatetags.countersign"],
+            "builtins": ["portal.templatetags.countersign", "portal.templatetags.rows"],
         },
     }
 ]

@@ -327,6 +327,8 @@ class Evidence(models.Model):
         SUBMITTED = "submitted", "Submitted"
 
     version = models.ForeignKey(Version, models.PROTECT, related_name="evidence")
+    # The version's, which the database sees to: what is the newest of a model is asked of thousands of versions.
+    model = models.ForeignKey(Model, models.PROTECT, related_name="+", editable=False)
     kind = models.CharField(max_length=40)  # bias_report, explanation_report, or one of services.evidence.KINDS
     title = models.CharField(max_length=200)
     artifact = models.ForeignKey(Artifact, models.PROTECT, related_name="evidence")
@@ -349,9 +351,8 @@ class Evidence(models.Model):
             models.CheckConstraint(condition=Q(provenance__in=["computed", "submitted"]), name="evidence_provenance")
         ]
         indexes = [
-            # The newest test of a model is looked for in each of its versions.
             models.Index(
-                "version", "id", name="evidence_newest_test",
+                "model", "id", name="evidence_newest_test",
                 condition=Q(kind="bias_report", provenance="computed", withdrawn_at=None),
             )
         ]  # fmt: skip

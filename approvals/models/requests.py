@@ -52,6 +52,8 @@ class ReviewRequest(models.Model):
         WITHDRAWN = "withdrawn", "Withdrawn"
 
     version = models.ForeignKey("registry.Version", models.PROTECT, related_name="requests")
+    # The version's, which the database sees to: where a model stands is asked of all its versions.
+    model = models.ForeignKey("registry.Model", models.PROTECT, related_name="+", editable=False)
     environment = models.CharField(max_length=20, choices=[(name, name.capitalize()) for name in workflow.ENVIRONMENTS])
     use = models.SlugField(max_length=60)
     policy_version = models.ForeignKey(PolicyVersion, models.PROTECT, related_name="requests")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Max, OuterRef, Subquery
+from django.db.models import OuterRef, Subquery
 
 from accounts.models import User
 from approvals import workflow
@@ -77,25 +77,19 @@ def rows_of(models: Iterable[Model], viewer: User) -> list[Row]:
 
 def last_tests(models: Iterable[int]) -> dict[int, Evidence]:
     """The newest bias report that was computed here, for each model."""
-    newest = [pk for pk in NEWEST_TESTS(list(models)) if pk is not None]
-    return {row.version.model_id: row for row in TESTS(newest)} if newest else {}
+    return {row.model_id: row for row in TESTS(list(models))}
 
 
 def newest_tests(models: Iterable[int]) -> Any:
-    """Of each of these models the id of its newest report, or None; version by version through the index on those."""
     rows = Evidence.objects.standing().filter(
-        version=OuterRef("pk"), kind="bias_report", provenance=Evidence.Provenance.COMPUTED
+        model=OuterRef("pk"), kind="bias_report", provenance=Evidence.Provenance.COMPUTED
     )
     newest = Subquery(rows.order_by("-id").values("pk")[:1])
-    versions = Version.objects.filter(model__in=models).order_by().values("model")
-    return versions.annotate(newest=Max(newest)).values_list("newest", flat=True)
+    tested = Model.objects.filter(pk__in=models).order_by().annotate(newest=newest)
+    return Evidence.objects.filter(pk__in=tested.values("newest"))
 
 
-NEWEST_TESTS = Prepared(lambda model: newest_tests([model]), int)
-TESTS: Prepared[Evidence] = Prepared(
-    lambda pk: Evidence.objects.filter(pk__in=[pk]).select_related("version").defer("version__card", "version__notes"),
-    int,
-)
+TESTS: Prepared[Evidence] = Prepared(lambda model: newest_tests([model]), int)
 
 
 def review_of(stands: Iterable[Stand], at: datetime) -> tuple[datetime | None, str]:

@@ -69,17 +69,24 @@ def placed(requests: Any, models: Collection[int]) -> Any:
     )
     newest = Window(
         RowNumber(),
-        partition_by=[F("version__model"), F("environment"), F("use"), F("kind")],
+        partition_by=[F("model"), F("environment"), F("use"), F("kind")],
         order_by=[F("version__number").desc(), F("id").desc()],
     )
-    rows = requests.filter(version__model__in=models).order_by()
+    rows = requests.filter(model__in=models).order_by()
     chosen = rows.annotate(kind=kind).annotate(newest=newest).filter(Q(newest=1) | Q(kind__lt=3, newest__lte=WEIGHED))
-    return chosen.values_list("version__model", "version", "environment", "use", "newest")
+    return chosen.values_list("model", "version", "environment", "use", "newest")
 
 
-ASKED = Within(ReviewRequest.objects, ReviewRequest.TEAM, lambda rows, model: placed(rows, [model]), int)
+ASKED = Within(ReviewRequest.objects, "model__team", lambda rows, model: placed(rows, [model]), int)
 
 
 def bound(models: Collection[int], viewer: User) -> Any:
-    rows = Endpoint.objects.visible_to(viewer).filter(model__in=models, version__isnull=False).order_by()
+    return BOUND(viewer.scope("inference.view_endpoint"), list(models))
+
+
+def serving(endpoints: Any, models: Collection[int]) -> Any:
+    rows = endpoints.filter(model__in=models, version__isnull=False).order_by()
     return rows.values_list("model", "version", "environment", "use")
+
+
+BOUND = Within(Endpoint.objects, "model__team", lambda rows, model: serving(rows, [model]), int)

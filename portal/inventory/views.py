@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET
 
 from accounts.asking import asker
 from accounts.models import Team, User
+from accounts.within import Within
 from ledger.events import database_time
 from portal.inventory import saved
 from portal.inventory.calendar import calendar
@@ -32,19 +33,23 @@ def chosen(request: HttpRequest) -> InventoryFilter:
 def models(request: HttpRequest) -> HttpResponse:
     viewer, found = asker(request), chosen(request)
     page = page_of(found.qs, request.GET, LINES)
-    seen = Model.objects.visible_to(viewer).order_by()
+    seen = viewer.scope("registry.view_model")
     context = {
         "page": page,
         "rows": rows_of(page.rows, viewer),
         "filter": found,
-        "teams": Team.objects.filter(pk__in=seen.values("team")),
-        "owners": User.objects.filter(pk__in=seen.values("owner")),
+        "teams": TEAMS(seen),
+        "owners": OWNERS(seen),
         "used": [key for key in request.GET if key not in PLACE and request.GET[key]],
         "saved": saved.at_hand(viewer),
         "kept": urlencode(saved.parameters(request.GET)),
         "may_add": viewer.may_somewhere("registry.register_model"),
     }
     return render(request, "portal/models.html", context)
+
+
+TEAMS = Within(Model.objects, "team", lambda rows: Team.objects.filter(pk__in=rows.order_by().values("team")))
+OWNERS = Within(Model.objects, "team", lambda rows: User.objects.filter(pk__in=rows.order_by().values("owner")))
 
 
 @require_GET

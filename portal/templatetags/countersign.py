@@ -1,7 +1,6 @@
 """The tags pages are built from; docs/pages.md shows each. All are builtins of the template engine: no `load`."""
 
-import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -11,11 +10,10 @@ from django import template
 from django.template.context import Context
 from django.template.loader import render_to_string
 from django.templatetags.static import static
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
 from portal import glossary, words
 
@@ -209,33 +207,6 @@ def query(context: Context, **changes: Any) -> str:
         if value not in (None, ""):
             parameters[name] = [str(value)]
     return f"?{urlencode(parameters, doseq=True)}"
-
-
-# A table of fifty rows is most of a page's time where the template engine looks up each cell's parts.
-LOG_ROW = (
-    '<tr data-row><th scope="row"><a href="{}">{}</a></th><td>{}</td><td>{}</td><td class="nowrap">{}</td><td>{}</td>'
-    '<td class="nowrap">{}</td></tr>\n'
-)
-
-
-@register.simple_tag(takes_context=True)
-def log_rows(context: Context, entries: Iterable[Any]) -> SafeString:
-    """A row of the audit log for each `audits.reading.Entry`; its object leads to all events about that."""
-    unlike = query(context, object_type=None, object_id=None, before=None, after=None)
-    join = "" if unlike == "?" else "&"
-    page = reverse("audit-entry", args=[uuid.UUID(int=0)]).replace(str(uuid.UUID(int=0)), "{}")
-    waits = state("pending", "waits for its seal")
-    rows = []
-    for entry in entries:
-        event, about = entry.event, SafeString("")
-        if event.object_type:
-            asked = urlencode({"object_type": event.object_type, "object_id": event.object_id})
-            name = f"{event.object_type} {event.object_id}"
-            about = format_html('<a href="{}">{}</a>', f"{unlike}{join}{asked}", name)
-        seal = waits if entry.entry is None else format_html("entry {}", number(entry.entry))
-        cells = (person(entry.who), about, when(entry.at), state(event.outcome), seal)
-        rows.append(format_html(LOG_ROW, page.format(event.pk), entry.text, *cells))
-    return mark_safe("".join(rows))  # noqa: S308  # each row was escaped
 
 
 @register.simple_tag(takes_context=True)

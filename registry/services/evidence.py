@@ -44,9 +44,9 @@ def add_evidence(
 ) -> Evidence:  # fmt: skip
     """The change beneath every act that yields evidence; the act around it has the permission and the event."""
     return Evidence.objects.create(
-        version=version, kind=kind, title=title, artifact=artifact_of(stored), filename=plain_filename(filename),
-        media_type=media_type, provenance=provenance, produced_by=produced_by, dataset=dataset,
-        summary=dict(summary or {}),
+        version=version, model_id=version.model_id, kind=kind, title=title, artifact=artifact_of(stored),
+        filename=plain_filename(filename), media_type=media_type, provenance=provenance, produced_by=produced_by,
+        dataset=dataset, summary=dict(summary or {}),
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import pickle
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 
 from accounts.models import User
 from ledger.actors import SystemActor
@@ -340,6 +340,14 @@ def test_the_database_keeps_what_approvals_rest_on(cast, model, change):
     a_dataset(cast)
     with pytest.raises(DatabaseError, match="frozen"), transaction.atomic():
         model.objects.update(**change)
+
+
+def test_the_database_lets_evidence_name_no_other_model_than_its_versions(cast):
+    evidence = a_document(cast, a_version(cast))
+    assert evidence.model == evidence.version.model
+    other = a_model(cast, name="Another")
+    with pytest.raises(IntegrityError, match="registry_evidence_of_model"), transaction.atomic():
+        Evidence.objects.update(model=other)
 
 
 def test_damaged_bytes_register_nothing(cast):
