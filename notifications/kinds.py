@@ -44,6 +44,10 @@ KINDS = {
         Kind("finding_assigned", "A finding to answer", "You were named as the one who answers for a finding."),
         Kind("finding_overdue", "A finding is overdue", "A finding that you answer for was not settled in time."),
         Kind(
+            "attestation_due", "A model to attest",
+            "30 days, 7 days and 1 day before the year ends, where you have not attested a model that you own.",
+        ),
+        Kind(
             "reminder", "What still waits for you",
             "Once a day: what waits for you, findings that are overdue, and what expires. Nothing where nothing waits.",
             (DIGEST, OFF), DIGEST,

@@ -22,6 +22,7 @@ from notifications import services
 from notifications.kinds import DIGEST, KINDS
 from notifications.models import Notification
 from notifications.texts import written
+from registry.attesting import owing
 
 
 def send_digests(at: datetime | None = None) -> int:
@@ -59,17 +60,17 @@ def with_a_part(person: User, rows: list[Listed]) -> list[Listed]:
 def send_one(person: User, today: str, collected: list[Notification], at: datetime, *, remind: bool) -> bool:
     person.keep_scopes()
     page = inbox(person) if remind else Inbox([], [], [], [])
-    answers, access = (waiting(person), duties(person)) if remind else ([], [])
+    answers, others = (waiting(person), [*owing.duty(person, at), *duties(person)]) if remind else ([], [])
     mine = page.mine
     # What runs out is told when there is something else, not each day for a month: it has mails of its own.
-    if not any((collected, mine, answers, access)):
+    if not any((collected, mine, answers, others)):
         return False
     expiring = with_a_part(person, page.expiring)
     late = [row for row in answers if overdue(row.step.due, at)]
     subject, body = written(
-        "digest", person=person, collected=collected, mine=mine, duties=access, expiring=expiring,
+        "digest", person=person, collected=collected, mine=mine, duties=others, expiring=expiring,
         overdue=late, answers=[row for row in answers if row not in late], at=at,
-        count=len(mine) + len(answers) + len(access),
+        count=len(mine) + len(answers) + len(others),
     )  # fmt: skip
     row = message(person, "digest", today, subject=subject, body=body, path="/")
     return services.put_digest(row, [each.pk for each in collected])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -24,6 +24,7 @@ from ledger.door import mechanical
 from ledger.events import database_time
 from notifications.models import Webhook
 from notifications.services import forget
+from registry.attesting import owing
 
 AHEAD = (1, 7, 30)  # days
 AT_ONCE = 100
@@ -35,7 +36,7 @@ LATELY = timedelta(days=3)
 def watch(at: datetime | None = None) -> dict[str, int]:
     """Approvals that run out or hold no longer, and overdue findings. Nobody is told twice of the same."""
     at = at or database_time()
-    told = {"approvals": 0, "findings": 0}
+    told = {"approvals": 0, "findings": 0, "attestations": 0}
     if not settings.MAIL_ON and not Webhook.objects.active().exists():
         return told
     for chunk in chunks(speaking()):
@@ -54,7 +55,18 @@ def watch(at: datetime | None = None) -> dict[str, int]:
         path = finding.get_absolute_url()
         tell([step.owner], "finding_overdue", about, path=path, team=finding.team_id, finding=finding, step=step)
         told["findings"] += 1
+    told["attestations"] = remind_owners(at)
     return told
+
+
+def remind_owners(at: datetime) -> int:
+    """Tell owners what they have not attested when the year has 30 days, 7 days and 1 day left; how many owners."""
+    year, days = at.astimezone(UTC).year, ahead(owing.end_of_year(at), at)
+    found = owing.by_owner(year) if days else {}
+    for owner, models in found.items():
+        about, path = f"attestations of {year}, {days}", owing.address(year)
+        tell([owner], "attestation_due", about, path=path, models=models, year=year, days=days)
+    return len(found)
 
 
 def chunks(rows: QuerySet[ReviewRequest]) -> Iterator[list[ReviewRequest]]:

@@ -10,13 +10,16 @@ from accounts.asking import asker
 from accounts.granting.duties import duties
 from approvals.findings.listing import waiting
 from approvals.listing import inbox
+from ledger.events import database_time
+from registry.attesting import owing
 
 
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
     user = asker(request)
-    found, findings, access = inbox(user), waiting(user), duties(user)
-    count = len(found.mine) + len(findings) + len(access)
+    found, findings = inbox(user), waiting(user)
+    others = [*owing.duty(user, database_time()), *duties(user)]
+    count = len(found.mine) + len(findings) + len(others)
     lead = f"{count} {'thing waits' if count == 1 else 'things wait'} for you" if count else "Nothing waits for you"
-    context = {"inbox": found, "findings": findings, "duties": access, "lead": lead, "inbox_count": count}
+    context = {"inbox": found, "findings": findings, "duties": others, "lead": lead, "inbox_count": count}
     return render(request, "portal/inbox.html", context)

@@ -109,5 +109,5 @@ def test_many_approvals_cost_as_many_queries_as_one(cast, django_assert_num_quer
 def test_without_a_mail_server_nobody_looks(cast, settings):
     an_approval(cast, valid_days=5)
     settings.MAIL_ON = False
-    assert watch_approvals() == {"approvals": 0, "findings": 0}
+    assert watch_approvals() == {"approvals": 0, "findings": 0, "attestations": 0}
     assert told() == {}
