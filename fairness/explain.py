@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fairness.bias import Progress, canonical_bytes, file_digest, quiet
 from fairness.dataset import opened
-from fairness.explanation import proxies, reasons, summing
+from fairness.explanation import pairs, proxies, reasons, summing
 from fairness.explanation.choosing import AGREES, RAW, RAW_WORDS, Explained, explained_by
 from fairness.explanation.counterfactual import counterfactuals
 from fairness.explanation.sampling import Sample, drawn
@@ -96,12 +96,13 @@ def explanation(
         made = explained_by(scorer, rule, roles, sample, names, number_, progress)
         values = made.found.values
         explained = sample.matrix[sample.explained]
+        additivity = _additivity(made)
+        joint = _interactions(names, made, explained, additivity["tolerance"], number_, progress)
         progress(0.7, "Shuffling features as a check")
         check = summing.shuffled(names, made.score, lambda s: s >= _least(rule), explained, values, number_)
         told = _rows(roles, names, sample, made, rule, words, baseline, progress)
     progress(0.95, "Summing up")
     again = summing.resampled(values, number_)
-    additivity = _additivity(made)
     report = {
         "schema": SCHEMA,
         "result": {"sentence": _sentence(names, values) + _doubt(additivity)},
@@ -122,6 +123,7 @@ def explanation(
         "shuffled": check,
         "swarm": summing.swarm(names, values, explained),
         "dependence": summing.dependence(names, values, explained, sample.levels),
+        "interactions": joint,
         "additivity": additivity,
         "groups": summing.groups(roles.sensitive, sample.groups(), names, values, made.outputs),
         "proxies": [
@@ -227,6 +229,17 @@ def _rows(
             }
         )
     return _Told(summary, rows)
+
+
+def _interactions(
+    names: Sequence[str], made: Explained, explained: Floats, tolerance: float, seed: int, progress: Progress
+) -> dict[str, Any]:
+    if made.forest is None:
+        return pairs.none(pairs.LINEAR if made.linear else pairs.NO_TREES)
+    return pairs.found(
+        names, made.forest, explained, made.found.values, tolerance, seed,
+        lambda share: progress(0.6 + 0.1 * share, "Working out which features act together"),
+    )  # fmt: skip
 
 
 def _additivity(made: Explained) -> dict[str, Any]:

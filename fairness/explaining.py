@@ -31,6 +31,7 @@ def parts(report: Report) -> dict[str, Any]:
         "scale": scale(report),
         "swarm": drawing.swarm(report["swarm"]) if report.get("swarm") else None,
         "dependence": [{**found, "plot": drawing.dependence(found)} for found in report.get("dependence", ())],
+        "interactions": interactions(report),
         "checks": checks(report),
         "proxies": proxies(report),
         "reasons": reasons(report),
@@ -82,6 +83,19 @@ def checks(report: Report) -> dict[str, Any] | None:
     moved = {row["feature"]: row for row in report["shuffled"]["features"]}
     rows = [{**row, **moved[row["feature"]]} for row in report["features"]]
     return {**report["stability"], "shuffle_agreement": report["shuffled"]["rank_agreement"], "rows": rows}
+
+
+def interactions(report: Report) -> dict[str, Any] | None:
+    """The pairs of features that act together most strongly, drawn and in numbers; or why there are none."""
+    found = report.get("interactions")
+    if not found or found["why"]:
+        return found or None
+    return {
+        **found,
+        "plot": drawing.pairs(found["pairs"]),
+        "residual": {name: nothing_or(value) for name, value in found["residual"].items() if name != "holds"},
+        "holds": found["residual"]["holds"],
+    }
 
 
 def proxies(report: Report) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fairness.bias import Progress
+from fairness.explanation.interactions import Forest
 from fairness.explanation.reading import Columns, Form, Sum, Unreadable, form_of
 from fairness.explanation.sampling import Sample
 from fairness.explanation.trees import interventional
@@ -34,7 +35,8 @@ class Explained:
     """Attributions on a `scale` ("log-odds" or "output"), with what the rule reads of the explained rows (`outputs`).
 
     `cut` is where a yes begins on that scale; `score` asks the model; `agreement` is how far the closed form is from
-    the model's own outputs, None where there is none.
+    the model's own outputs, None where there is none; `forest` is there where the score is one, `linear` where it is a
+    weighted sum.
     """
 
     found: Attribution
@@ -44,6 +46,8 @@ class Explained:
     scale: str
     cut: float | None
     agreement: float | None = None
+    forest: Forest | None = None
+    linear: bool = False
 
 
 def explained_by(
@@ -61,7 +65,7 @@ def explained_by(
         return rule.scores(scorer.run(sample.columns(names, table), rule.output, roles.features))
 
     def step(done: float) -> None:
-        progress(0.1 + 0.6 * done / len(explained), f"Explaining row {round(done)} of {len(explained)}")
+        progress(0.1 + 0.5 * done / len(explained), f"Explaining row {round(done)} of {len(explained)}")
 
     step(0)
     try:
@@ -90,6 +94,7 @@ def _closed(
     """Raises Unreadable where the model's score has no form that is known here, or does not behave like it."""
     rows = np.concatenate([explained, background])
     form = _form(scorer, rule, roles, names, rows)
+    forest = None
     count, width = len(explained), len(names)
     if isinstance(form.raw, Sum):
         parts = form.raw.parts[:, 0, :]
@@ -97,9 +102,10 @@ def _closed(
         values = parts[:count] - parts[count:].mean(axis=0)
         step(count)
     else:
-        trees, seen = form.raw.trees(), form.raw.values
+        seen = form.raw.values
+        forest = Forest(form.raw.trees(), form.raw.owner, seen[:count], seen[count:])
         values, sums, ground = interventional(
-            trees, form.raw.owner, seen[:count], seen[count:], width, lambda share: step(share * count)
+            forest.trees, forest.owner, forest.rows, forest.background, width, lambda share: step(share * count)
         )
         raw = np.concatenate([sums, ground]) + form.raw.base[0]
     outputs = score(rows)
@@ -115,7 +121,9 @@ def _closed(
     }
     scale = "output" if form.link == "none" else RAW
     method = {"name": name[form.kind], "why": why[form.kind]}
-    return Explained(found, outputs[:count], score, method, scale, _cut(rule, form), float(apart.max()))
+    return Explained(
+        found, outputs[:count], score, method, scale, _cut(rule, form), float(apart.max()), forest, forest is None
+    )
 
 
 def _cut(rule: DecisionRule, form: Form) -> float | None:

@@ -98,3 +98,16 @@ def dependence(found: Mapping[str, Any]) -> dict[str, Any]:
         f"Attribution of {found['feature']} along its values, mean and middle 80 % of rows; the table has the numbers"
     )
     return dot_whisker(title, rows)
+
+
+def pairs(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean absolute interaction of pairs of features, with intervals."""
+    rows = [Row(pair_name(p["first"], p["second"]), None, p["strength"], p["low"], p["high"]) for p in found]
+    title = "Mean absolute interaction of two features with 95 % intervals; the table has the numbers"
+    return dot_whisker(title, rows)
+
+
+def pair_name(first: str, second: str) -> str:
+    """Both names in the room of one."""
+    most = (NAME_LENGTH - 3) // 2
+    return " × ".join(name if len(name) <= most else name[: most - 1] + "…" for name in (first, second))

@@ -72,7 +72,7 @@ def interventional(
         passes, owners = tree.passes(together), owner[tree.column].tolist()
         for leaf, path in leaves(tree):
             weight = float(tree.value[leaf])
-            patterns, features = _patterns(passes, path, owners)
+            patterns, features = patterns_of(passes, path, owners)
             sums += weight * (patterns == (1 << len(features)) - 1)
             if features and weight:
                 _add_leaf(values, weight, patterns[:count], patterns[count:], features)
@@ -80,7 +80,7 @@ def interventional(
     return values, sums[:count], sums[count:]
 
 
-def _patterns(passes: NDArray[np.bool_], path: Path, owners: list[int]) -> tuple[Bits, list[int]]:
+def patterns_of(passes: NDArray[np.bool_], path: Path, owners: list[int]) -> tuple[Bits, list[int]]:
     """For each row a bit for each feature on the path: whether the row passes all of that feature's tests."""
     held: dict[int, NDArray[np.bool_]] = {}
     for node, wanted in path:

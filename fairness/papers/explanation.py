@@ -97,6 +97,45 @@ def apart(group: Mapping[str, Any]) -> str:
     return ", ".join(f"{row['feature']} {number(row['difference'], 4, sign=True)}" for row in group["told"]) or "–"
 
 
+def together(parts: Parts) -> Iterator[Block]:
+    found = parts["interactions"]
+    if not found:
+        return
+    yield heading("Which features act together")
+    if found["why"]:
+        yield words(found["why"])
+        return
+    yield drawing(found["plot"])
+    names = [f"{row['first']} × {row['second']}" for row in found["pairs"]]
+    rows = [
+        (
+            name, estimate({**row, "value": row["strength"]}, 4), number(row["mean"], 4, sign=True),
+            number(row["along_paths"], 4), str(row["rank_along_paths"]),
+        )
+        for name, row in zip(names, found["pairs"], strict=True)
+    ]  # fmt: skip
+    head = ("Features", "Mean absolute interaction", "Mean", "Along paths", "Rank there")
+    yield table("Interaction of two features", head, rows)
+    corners = [
+        (
+            name,
+            *("too few rows" if c["mean"] is None else number(c["mean"], 4, sign=True) for c in row["corners"]),
+        )
+        for name, row in zip(names, found["pairs"], strict=True)
+    ]
+    head = ("Features", "Both low", "First low, second high", "First high, second low", "Both high")
+    yield table("Mean interaction where both values are low, one is, or neither", head, corners)
+    doubt = "" if found["holds"] else " That is over the tolerance: do not rely on them."
+    yield words(
+        f"What two features add to the score together, beyond what each adds by itself, for {count(found['rows'])} of "
+        f"the {count(found['of_rows'])} explained rows. Absent features take the values of the background rows: with "
+        "the main effect of a feature, its interactions add up to its attribution, with a largest error of "
+        f"{found['residual']['largest']}.{doubt} Along paths, absent features follow both branches of a test, weighed "
+        "by the sample’s rows. Low is up to the median, or below it where no value lies above.",
+        quiet=True,
+    )
+
+
 def why_no(parts: Parts) -> Iterator[Block]:
     found = parts["reasons"]
     if not found:
@@ -160,4 +199,4 @@ def limits(parts: Parts) -> Iterator[Block]:
     ])  # fmt: skip
 
 
-SECTIONS: tuple[Section, ...] = (in_a_minute, features, by_group, why_no, telling, limits)
+SECTIONS: tuple[Section, ...] = (in_a_minute, features, together, by_group, why_no, telling, limits)

@@ -65,3 +65,24 @@ def loan_model(folder: Path) -> Path:
     path = folder / "loans.onnx"
     path.write_bytes(loan_bytes())
     return path
+
+
+def xor_bytes(least: tuple[float, float] = (0.0, 0.0)) -> bytes:
+    """ONNX bytes of a tree over two features: `y` is 1 where just one of them lies over its least, else 0."""
+    from onnx import TensorProto, helper
+
+    node = helper.make_node(
+        "TreeEnsembleRegressor", ["X"], ["y"], domain="ai.onnx.ml", n_targets=1, post_transform="NONE",
+        nodes_treeids=[0] * 7, nodes_nodeids=list(range(7)),
+        nodes_modes=["BRANCH_LEQ", "BRANCH_LEQ", "LEAF", "LEAF", "BRANCH_LEQ", "LEAF", "LEAF"],
+        nodes_featureids=[0, 1, 0, 0, 1, 0, 0],
+        nodes_values=[least[0], least[1], 0.0, 0.0, least[1], 0.0, 0.0],
+        nodes_truenodeids=[1, 2, 0, 0, 5, 0, 0], nodes_falsenodeids=[4, 3, 0, 0, 6, 0, 0],
+        target_treeids=[0] * 4, target_nodeids=[2, 3, 5, 6], target_ids=[0] * 4, target_weights=[0.0, 1.0, 1.0, 0.0],
+    )  # fmt: skip
+    graph = helper.make_graph(
+        [node], "xor", [helper.make_tensor_value_info("X", TensorProto.FLOAT, [None, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])],
+    )  # fmt: skip
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fairness.explanation.ensembles import Trees, classifier
+from fairness.explanation.interactions import along_paths, with_background
 from fairness.explanation.reading import Columns, Form, Sum, Unreadable, form_of
 from fairness.explanation.trees import interventional
 from fairness.shapley import by_permutations, exact
@@ -174,6 +175,37 @@ def test_trees_have_the_values_of_shaps_tree_explainer(table: Any, kind: str) ->
         theirs, expected = theirs[:, :, 1], expected[1:]
     assert np.abs(ours - theirs).max() < 2e-6
     assert base == pytest.approx(float(expected[0]), abs=2e-6)
+
+
+@pytest.mark.parametrize("kind", ["boosting", "deep", "forest"])
+def test_interactions_along_paths_are_those_of_shaps_tree_explainer(table: Any, kind: str) -> None:
+    """A tree that was fitted to all rows has been passed by as many as are counted here."""
+    import shap
+    from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+
+    x, y = table
+    model = {
+        "boosting": GradientBoostingClassifier(random_state=0, max_depth=4, n_estimators=6),
+        "deep": GradientBoostingClassifier(random_state=0, max_depth=9, n_estimators=2),
+        "forest": RandomForestClassifier(3, random_state=0, bootstrap=False),
+    }[kind]
+    form = read(fitted(x, y, model), x)
+    assert isinstance(form.raw, Trees)
+    trees, owner, seen = form.raw.trees(), form.raw.owner, form.raw.values
+    ours = along_paths(trees, owner, seen[:30], seen, WIDTH)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        explainer = shap.TreeExplainer(model, feature_perturbation="tree_path_dependent", model_output="raw")
+        theirs = np.asarray(explainer.shap_interaction_values(x[:30]))
+        alone = np.asarray(explainer.shap_values(x[:30], check_additivity=False))
+    if theirs.ndim == 4:
+        theirs, alone = theirs[..., 1], alone[..., 1]
+    assert np.abs(theirs).max() > 0.1
+    assert np.abs(ours - theirs).max() < 2e-6
+    assert np.abs(ours.sum(axis=2) - alone).max() < 2e-6
+    joint = with_background(trees, owner, seen[:30], seen[30:60], WIDTH)
+    values, _, _ = interventional(trees, owner, seen[:30], seen[30:60], WIDTH)
+    assert np.abs(joint.sum(axis=2) - values).max() < 1e-12
 
 
 def test_trees_are_exact_over_all_coalitions_also_on_long_paths(table: Any) -> None:

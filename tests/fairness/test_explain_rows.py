@@ -40,7 +40,8 @@ def the_report_says_why_for_whom_and_how_sure(cast, evidence, signed_in):
     order = [
         "Result</h2>", "exact Shapley values of a linear model", "log-odds", "Why the answer was no", "Yearly income:",
         "How reasons are found", "12 CFR 1002.9(b)(2)", "Features that tell groups apart", "How attributions spread",
-        "How attribution follows the value", "Would other rows or another method say the same?", "tolerance 0.0000",
+        "How attribution follows the value", "Which features act together", "A weighted sum of features has no",
+        "Would other rows or another method say the same?", "tolerance 0.0000",
         "its own bytes answer", "Where it comes from",
     ]  # fmt: skip
     places = [page.lower().index(words.lower()) for words in order]
