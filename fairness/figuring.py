@@ -67,7 +67,7 @@ def score_section(table: Part, scores: Part, confidence: float) -> dict[str, Any
 def _bins(groups: Sequence[Part]) -> Iterator[dict[str, Any]]:
     for group in groups:
         if bins := group.get("calibration", {}).get("bins"):
-            yield {"group": group["name"], "rows": [row for row in bins if row["count"]]}
+            yield {"group": group["name"], "rows": [row for row in bins if row["count"] != 0]}
 
 
 def error_section(table: Part, confidence: float) -> dict[str, Any]:

@@ -39,9 +39,10 @@ def abridged(report: Report, least: int) -> dict[str, Any]:
     gone = of_crossings(found, least, names)
     if names:
         gone += [words for part, words in FURTHER.items() if found.pop(part, None)]
+    thinned = of_bins(found.get("scores", {}).get("tables", ()), least)
     of_result(found, names, least)
     blank(found, frozenset(names))
-    if names or gone:
+    if names or gone or thinned:
         found[WITHHELD] = {"least": least, "tables": gone, "sentence": sentence(least)}
     return found
 
@@ -122,6 +123,23 @@ def of_crossings(report: dict[str, Any], least: int, names: set[str]) -> list[st
     if "intersections" in report:
         report["intersections"] = kept
     return gone
+
+
+def of_bins(tables: Sequence[Report], least: int) -> bool:
+    """Take the numbers out of bins of calibration with few rows, and of as many others as it takes; whether any."""
+    any_hidden = False
+    for table in tables:
+        bins: dict[Group, dict[str, Any]] = {
+            (group["name"], str(row["up_to"])): row
+            for group in table["groups"]
+            for row in group.get("calibration", {}).get("bins", ())
+            if row["count"]
+        }
+        hidden = pattern({key: row["count"] for key, row in bins.items()}, least).hidden if bins else frozenset()
+        for key in hidden:
+            bins[key].update(dict.fromkeys(("count", "predicted", "observed", "low", "high")))
+        any_hidden |= bool(hidden)
+    return any_hidden
 
 
 def of_result(report: dict[str, Any], names: set[str], least: int) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from fairness.papers.blocks import (
+    NONE,
     Block,
     bullets,
     count,
@@ -40,6 +41,7 @@ MEANINGS = {
     "too_few": "Some group has fewer rows than the rule asks for, so nothing is said about it. That does not pass.",
 }
 MOST_GAPS = 4
+BINS_ABREAST = 2
 LIMITS = (
     "A disparity is a difference between groups. Whether it is justified, lawful or fair, no number says.",
     "Differences smaller than the intervals allow stay unseen: “within” is a statement about these rows, not about "
@@ -197,7 +199,7 @@ def comparisons(detail: Mapping[str, Any]) -> Iterator[Block]:
 
 
 def figures(parts: Parts) -> Iterator[Block]:
-    """Scores, errors and classes. Calibration by bin is on the page and in the CSV."""
+    """Scores, errors and classes."""
     for section in parts["figures"]:
         yield heading(section["heading"])
         if section["plot"]:
@@ -209,6 +211,38 @@ def figures(parts: Parts) -> Iterator[Block]:
             yield table(section["heading"], ("Figure", *names), [("Rows", *sizes), *rows])
         note = f" {sentence_case(section['note'])}." if section["note"] else ""
         yield words(section["said"] + note, quiet=True)
+        if section["to_reference"]:
+            differences = [(row["words"], row["group"], estimate(row["difference"])) for row in section["to_reference"]]
+            what = section["heading"].partition(" by ")[0].lower()
+            title = f"Differences of {what} to {section['reference']}"
+            yield table(title, ("Figure", "Group", "Difference"), differences, texts=(0, 1))
+        yield from calibration(section)
+
+
+def calibration(section: Mapping[str, Any]) -> Iterator[Block]:
+    """Bins are the same for every group, so that groups stand side by side; two, for the width of a page."""
+    found = section.get("bins", ())
+    for start in range(0, len(found), BINS_ABREAST):
+        shown = found[start : start + BINS_ABREAST]
+        ends = sorted({row["up_to"] for group in shown for row in group["rows"]})
+        by_end = [{row["up_to"]: row for row in group["rows"]} for group in shown]
+        head = ["Up to", *(f"{group['group']}: {what}" for group in shown for what in ("rows", "expected", "observed"))]
+        rows = [(number(end), *(cell for bins in by_end for cell in of_bin(bins.get(end)))) for end in ends]
+        yield table("Calibration by bin of probabilities: what was expected, and what happened", head, rows)
+    if found:
+        yield words(
+            "Expected is the mean probability of a group’s rows in the bin, observed the share of them with a positive "
+            "outcome; where the interval of what was observed does not hold what was expected, the probabilities of "
+            "that bin are too low or too high for the group. Now and then a bin does so by chance. The calibration "
+            "error (ECE) is shown beside what chance alone gives groups of these sizes; no rule rests on it.",
+            quiet=True,
+        )
+
+
+def of_bin(row: Mapping[str, Any] | None) -> tuple[str, str, str]:
+    if row is None:
+        return "0", NONE, NONE
+    return count(row["count"]), number(row["predicted"]), estimate({**row, "value": row["observed"]})
 
 
 def crossings(parts: Parts) -> Iterator[Block]:

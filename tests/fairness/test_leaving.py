@@ -181,3 +181,24 @@ def test_no_cell_of_any_report_runs_in_a_spreadsheet(cell, tmp_path):
     names = {row["group"] for row in read if row["metric"] == "selection_rate"}
     assert f"'{cell}" in names
     assert not any(value.startswith(("=", "+", "@", "\t", "\r")) for row in read for value in row.values())
+
+
+def test_bins_of_few_rows_leave_without_numbers_and_cannot_be_computed(tmp_path):
+    def of(name, counts):
+        row = {"predicted": 0.4, "observed": 0.5, "low": 0.3, "high": 0.6}
+        bins = [row | {"up_to": (at + 1) / 4, "count": count} for at, count in enumerate(counts)]
+        return {"name": name, "count": sum(counts), "calibration": {"bins": bins}}
+
+    table = {"groups": [of("race = a", (40, 50, 60, 30)), of("race = b", (3, 20, 30, 0))]}
+    whole = made(tmp_path, {("a", "f"): 120, ("b", "m"): 80}) | {"scores": {"tables": [table, {"groups": [{}]}]}}
+    found = abridged(whole, 10)
+    counts = [
+        [row["count"] for row in group["calibration"]["bins"]] for group in found["scores"]["tables"][0]["groups"]
+    ]
+    assert counts == [[None, None, 60, 30], [None, None, 30, 0]], "one hidden bin follows from the group's sum"
+    assert [row["observed"] for row in found["scores"]["tables"][0]["groups"][1]["calibration"]["bins"]][:3] == [
+        None, None, 0.5,
+    ]  # fmt: skip
+    assert found["withheld"]["least"] == 10
+    table["groups"].pop()
+    assert "withheld" not in abridged(whole, 10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from django.urls import reverse
@@ -54,6 +55,12 @@ def test_a_paper_goes_from_one_minute_to_how_to_check_it(cast, world):
         "What these numbers can and cannot show", "All metrics by group", "Scores by group", "Where it comes from",
         "How to check it",
     ]  # fmt: skip
+    scores = next(one for one in found["blocks"] if one.get("title") == "Scores by group")
+    figures = {row[0]: row[1:] for row in scores["rows"]}
+    assert {"Calibration intercept (0 if calibrated)", "Calibration error by chance alone"} <= set(figures)
+    assert all(re.fullmatch(r"−?\d+\.\d{3} \[.*\]", cell) for cell in figures["Calibration slope (1 if calibrated)"])
+    differences = next(one for one in found["blocks"] if one.get("title") == "Differences of scores to group = a")
+    assert {row[1] for row in differences["rows"]} == {"group = b"}
     minute = next(one for one in found["blocks"] if one["kind"] == "summary")
     (what, sentence, _), (_, whom, lines), (_, sure, _), (_, untested, _) = minute["rows"]
     assert (what, sentence) == ("What was found", report["result"]["sentence"])
@@ -155,6 +162,24 @@ def test_other_rules_and_rows_left_out_are_in_the_paper():
     assert table["rows"] == [["sex = f", "9", "withheld"]]
     assert not list(bias.other_rules({"further": []}))
     assert not list(bias.left_out({"report": {}}))
+
+
+def test_calibration_stands_in_the_paper_bin_by_bin():
+    def of(up_to, count):
+        return {"up_to": up_to, "count": count, "predicted": up_to / 2, "observed": 0.5, "low": 0.4, "high": 0.6}
+
+    rows = {"a": [of(0.2, 1000), of(0.8, 9)], "b": [of(0.8, 7)], "c": [of(0.2, 5)]}
+    section = {"bins": [{"group": name, "rows": found} for name, found in rows.items()]}
+    two, one, note = bias.calibration(section)
+    assert two["head"][1:4] == ["a: rows", "a: expected", "a: observed"]
+    assert [row[0] for row in two["rows"]] == ["0.200", "0.800"]
+    assert two["rows"][0][1:3] == ["1,000", "0.100"]
+    assert two["rows"][0][4:] == ["0", "–", "–"], "a bin in which a group has no rows"
+    rows["b"][0].update(dict.fromkeys(("count", "predicted", "observed", "low", "high")))
+    assert next(iter(bias.calibration(section)))["rows"][1][4:] == ["withheld", "–", "–"]
+    assert (len(one["head"]), len(one["rows"])) == (4, 1)
+    assert "by chance" in note["text"]
+    assert list(bias.calibration({})) == []
 
 
 def test_many_gaps_are_counted_at_the_top_and_listed_below():
