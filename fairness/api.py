@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.asking import asker
+from fairness.checking import MAX_PREDICTIONS, TOO_MANY
 from fairness.declared import SCALES, TASKS
 from fairness.explanation.reasons import BASELINES
 from fairness.presenting import TESTABLE
@@ -23,7 +24,6 @@ from fairness.reports import content_of, reports, visible_report
 from fairness.rows import api as rows
 from fairness.rules import COMPARISONS, DEFAULT_RULE
 from fairness.services import (
-    MAX_PREDICTIONS,
     SOURCES,
     request_bias_report,
     request_comparison_report,
@@ -85,7 +85,7 @@ class PredictionsField(serializers.Field[Any, Any, Any, Any]):
 
     default_error_messages = {
         "no_list": "Send a list with one value a row.",
-        "too_long": f"At most {MAX_PREDICTIONS:,} predictions are taken here. Register more as a column of a dataset.",
+        "too_long": TOO_MANY,
     }
 
     def to_internal_value(self, data: Any) -> Any:

@@ -12,3 +12,9 @@ TASKS = {
 }
 Scale = Literal["probability", "score"]
 SCALES = {"probability": "probabilities, between 0 and 1", "score": "scores, on any scale"}
+# Kinds of outcome, as datasets name them, that such predictions can be compared with.
+OUTCOMES_OF: dict[str, tuple[str, ...]] = {
+    "binary": ("label",),
+    "regression": ("label_number", "label"),
+    "multiclass": ("label_classes", "label"),
+}

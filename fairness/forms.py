@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 
+from fairness.declared import OUTCOMES_OF, SCALES, TASKS
 from fairness.explanation.reasons import BASELINES
 from fairness.presenting import COMPARISON_WORDS, TESTABLE, sentence_case
 from fairness.rules import DEFAULT_RULE
+from registry.forms import RefusableForm
 from registry.models import Dataset
+from registry.roles import OUTCOMES
 
 WHAT = (
     ("model", "Bias in the model's own decisions: the portal runs the model on the data and compares groups"),
@@ -16,14 +20,14 @@ WHAT = (
 )
 METRICS = [(name, sentence_case(words)) for name, words in TESTABLE.items()]
 COMPARISONS = [(name, sentence_case(words)) for name, words in COMPARISON_WORDS.items()]
+RULE_FIELDS = ("metric", "comparison", "bound", "confidence", "minimum_group_size", "test_unknown")
 # Where a refusal's field is shown.
 FIELDS = {"source": "what", "rule": "bound", "rule.metric": "metric", "sensitive": "sensitive"}
 
 
-class ReportForm(forms.Form):
-    """What to report on one dataset. The test is for bias reports; its first values are the four-fifths guideline's."""
+class RuleForm(RefusableForm):
+    """Groups to compare, and the test; its first values are the four-fifths guideline's."""
 
-    what = forms.ChoiceField(choices=WHAT, widget=forms.RadioSelect, label="What to report", initial="model")
     sensitive = forms.MultipleChoiceField(
         widget=forms.CheckboxSelectMultiple, label="Compare groups by",
         help_text="Columns of this dataset that are marked as sensitive.",
@@ -51,13 +55,6 @@ class ReportForm(forms.Form):
         required=False, label="Also test people whose attribute is missing, as a group of their own"
     )
 
-    baseline = forms.ChoiceField(
-        choices=[(name, sentence_case(words)) for name, words in BASELINES.items()], required=False,
-        initial="just_passed", label="Baseline of reasons",
-        help_text="For explanations: what refused rows are compared with when their reasons are named. The official "
-        "interpretation of 12 CFR 1002.9(b)(2) describes both.",
-    )  # fmt: skip
-
     def __init__(self, *given: Any, dataset: Dataset, **named: Any) -> None:
         super().__init__(*given, **named)
         marked = dataset.with_role("sensitive")
@@ -67,5 +64,86 @@ class ReportForm(forms.Form):
         field.initial = marked
 
     def rule(self) -> dict[str, Any]:
-        names = ("metric", "comparison", "bound", "confidence", "minimum_group_size", "test_unknown")
-        return {name: self.cleaned_data[name] for name in names}
+        return {name: self.cleaned_data[name] for name in RULE_FIELDS}
+
+
+class ReportForm(RuleForm):
+    """What to report on one dataset. The test is for bias reports, which need an outcome of two values."""
+
+    field_order = ("what",)
+    what = forms.ChoiceField(choices=WHAT, widget=forms.RadioSelect, label="What to report", initial="model")
+    baseline = forms.ChoiceField(
+        choices=[(name, sentence_case(words)) for name, words in BASELINES.items()], required=False,
+        initial="just_passed", label="Baseline of reasons",
+        help_text="For explanations: what refused rows are compared with when their reasons are named. The official "
+        "interpretation of 12 CFR 1002.9(b)(2) describes both.",
+    )  # fmt: skip
+
+    def __init__(self, *given: Any, dataset: Dataset, **named: Any) -> None:
+        super().__init__(*given, dataset=dataset, **named)
+        if not dataset.with_role("label"):
+            what = self.fields["what"]
+            assert isinstance(what, forms.ChoiceField)
+            what.choices, what.initial = WHAT[2:], WHAT[2][0]
+            for name in ("sensitive", *RULE_FIELDS):
+                del self.fields[name]
+
+
+class SubmittedForm(RuleForm):
+    """Predictions made elsewhere, in a file or in the dataset, what they are, and what they are compared with."""
+
+    paths: Mapping[str, str] = {"rule": "bound", "rule.metric": "metric", "predictions": "file"}
+    field_order = ("where", "file", "column", "task", "at_least", "scale", "outcome", "positive")
+    where = forms.ChoiceField(
+        choices=[("file", "In a file"), ("dataset", "In the dataset, as its column of decisions or scores")],
+        widget=forms.RadioSelect, label="Where the predictions are", initial="file",
+    )  # fmt: skip
+    file = forms.FileField(
+        max_length=200, required=False, label="File",
+        help_text="CSV in UTF-8 with the column’s name in its first line, or Parquet: one value a row, in the "
+        "dataset’s order. Choose it again when something had to be corrected.",
+    )  # fmt: skip
+    column = forms.CharField(
+        max_length=200, required=False, label="Column of the file",
+        help_text="Its name, where the file has more than one.",
+    )  # fmt: skip
+    task = forms.ChoiceField(
+        choices=[(name, sentence_case(words)) for name, words in TASKS.items()], widget=forms.RadioSelect,
+        label="What they are",
+    )  # fmt: skip
+    at_least = forms.FloatField(
+        required=False, label="Yes from", widget=forms.NumberInput(attrs={"step": "any"}),
+        help_text="For scores and numbers: the threshold. Empty for decisions and classes.",
+    )  # fmt: skip
+    scale = forms.ChoiceField(
+        choices=[("", "Not said"), *((name, sentence_case(words)) for name, words in SCALES.items())], required=False,
+        label="Scale of scores", help_text="Probabilities are checked to lie between 0 and 1.",
+    )  # fmt: skip
+    outcome = forms.ChoiceField(required=False, label="Outcome to compare with")
+    positive = forms.CharField(
+        max_length=80, required=False, label="Positive class",
+        help_text="The outcome’s value that counts as yes; the dataset’s when empty. Numbers have none.",
+    )  # fmt: skip
+
+    def __init__(self, *given: Any, dataset: Dataset, **named: Any) -> None:
+        super().__init__(*given, dataset=dataset, **named)
+        parts = {column["name"]: column["role"] for column in dataset.columns}
+        task = self.fields["task"]
+        task.initial = next((name for name, fit in OUTCOMES_OF.items() if fit[0] in parts.values()), "binary")
+        outcome = self.fields["outcome"]
+        assert isinstance(outcome, forms.ChoiceField)
+        first = f"The dataset’s: {', '.join(dataset.labels)}" if dataset.labels else "The dataset has none: choose one"
+        others = [name for name, part in parts.items() if part not in ("sensitive", "weight", *OUTCOMES)]
+        outcome.choices = [("", first), *((name, name) for name in others)]
+
+    def clean(self) -> dict[str, Any]:
+        given = self.cleaned_data
+        if given.get("where") == "file" and not given.get("file") and "file" not in self.errors:
+            self.add_error("file", "Choose the file.")
+        return given
+
+    def values(self) -> dict[str, Any]:
+        """What the service takes, besides the predictions."""
+        names = ("task", "at_least", "sensitive")
+        optional = {name: self.cleaned_data[name] or None for name in ("scale", "outcome", "positive")}
+        return {name: self.cleaned_data[name] for name in names} | optional | {"rule": self.rule()}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairness.problems import DataProblem
+from registry.roles import OUTCOMES
 
 ONE = ("prediction", "score", "weight", "cluster", "exclusion")
 
@@ -40,15 +41,16 @@ class Roles:
         )
 
     @classmethod
-    def from_columns(cls, parts: Mapping[str, str], features: Sequence[str] = ()) -> Roles:
+    def from_columns(cls, parts: Mapping[str, str], features: Sequence[str] = (), *, labelled: bool = True) -> Roles:
         """From {column: part}; `features` is the order in which the model was trained, else that of the columns.
 
-        Raises DataProblem when there is no label or more than one.
+        The label is the outcome, of whatever kind. Raises DataProblem when there is more than one, or none while one is
+        needed (`labelled`); else the label is then "".
         """
         by_part: dict[str, list[str]] = {}
         for column, part in parts.items():
             # A score that is declared as a probability was checked for that when the dataset was registered.
-            part = "score" if part == "probability" else part
+            part = "score" if part == "probability" else "label" if part in OUTCOMES else part
             by_part.setdefault(part, []).append(column)
         for part in ("label", *ONE):
             if len(by_part.get(part, [])) > 1:
@@ -57,11 +59,16 @@ class Roles:
                     f"Two columns are marked as {part}: {', '.join(by_part[part])}. Mark one.",
                     by_part[part][1],
                 )
-        if "label" not in by_part:
+        if labelled and "label" not in by_part:
             raise DataProblem("label_missing", "No column is marked as the label. Mark the one that holds the outcome.")
         one = {part: by_part.get(part, [None])[0] for part in ("label", *ONE)}
         return cls.from_mapping(
-            {**one, "sensitive": by_part.get("sensitive"), "features": features or by_part.get("feature")}
+            {
+                **one,
+                "label": one["label"] or "",
+                "sensitive": by_part.get("sensitive"),
+                "features": features or by_part.get("feature"),
+            }
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +11,8 @@ from django.urls import reverse
 from django.utils.text import slugify
 
 from accounts.models import User
-from fairness.declared import SCALES, TASKS
+from fairness.checking import MAX_WHOLE, check_outcome, check_task, is_class, usable_column, with_outcome
+from fairness.declared import OUTCOMES_OF
 from fairness.explanation.reasons import BASELINES, dictionary_of
 from fairness.problems import DataProblem
 from fairness.roles import Roles
@@ -57,9 +57,6 @@ SOURCES = {
 }
 SUBMITTED = "submitted"
 SAID = SOURCES | {SUBMITTED: "predictions made elsewhere and submitted"}
-MAX_PREDICTIONS = 500_000
-# Beyond it JSON does not say which whole number is meant.
-MAX_WHOLE = 2**53
 WORKER = SystemActor("worker", frozenset({"fairness.publish_report"}))
 
 
@@ -73,7 +70,8 @@ def request_bias_report(
     `sensitive` names columns of the dataset (default: all that are marked so), `rule` the test (default: impact ratio
     of selection rates at least 0.8), and `further_rules` what is judged with it as one family. Raises Refusal
     `source_unknown`, `rule_invalid`, `rule_twice`, `metric_needs_predictions`, `not_sensitive`,
-    `no_sensitive_attribute`, `inputs_differ` and the others that a dataset can be at fault for.
+    `no_sensitive_attribute`, `label_missing`, `outcome_differs`, `inputs_differ` and the others that a dataset can be
+    at fault for.
     """
     if source not in SOURCES:
         raise Refusal("source_unknown", f"The decisions are those of: {', '.join(SOURCES)}.", "source")
@@ -112,14 +110,19 @@ def submit_predictions(
     `predictions` has one value a row in the dataset's order, else they are the dataset's prediction or score column:
     decisions as classes or, with `at_least`, scores that are positive from there on. `outcome` names the column to
     compare them with (default: the label), `positive` its positive class (default: the dataset's). Raises Refusal as
-    `request_bias_report`, and `task_unknown`, `scale_unknown`, `threshold_invalid`, `threshold_missing`,
-    `threshold_unused`, `predictions_missing`, `predictions_differ`, `prediction_invalid` or `column_missing`.
+    `request_bias_report`, and `positive_class_missing`, `task_unknown`, `scale_unknown`, `threshold_invalid`,
+    `threshold_missing`, `threshold_unused`, `predictions_missing`, `predictions_differ`, `prediction_invalid` or
+    `column_missing`.
     """
     test = rule_of(rule)
     check_task(task, scale, at_least)
-    roles = roles_of(version, dataset, sensitive)
-    if outcome is not None:
-        roles = with_outcome(roles, dataset, outcome)
+    if outcome is not None and outcome not in dataset.labels:
+        roles = with_outcome(roles_of(version, dataset, sensitive, outcomes=None), dataset, outcome)
+    else:
+        roles = roles_of(version, dataset, sensitive, outcomes=OUTCOMES_OF[task], field="outcome")
+    if task != "regression" and not (positive or dataset.positive_class):
+        sentence = f"The dataset has no positive class. Say which value of “{roles.label}” counts as yes."
+        raise Refusal("positive_class_missing", sentence, "positive")
     digest = None
     if predictions is not None:
         roles = replace(roles, prediction=None, score=None)
@@ -140,36 +143,6 @@ def submit_predictions(
     return requested(
         by, version, COMPUTE_BIAS, inputs, f"Bias report on {version}: predictions submitted for {dataset}"
     )
-
-
-def check_task(task: str, scale: str | None, at_least: float | None) -> None:
-    if task not in TASKS:
-        raise Refusal("task_unknown", f"The task is one of: {', '.join(TASKS)}.", "task")
-    if scale is not None and scale not in SCALES:
-        raise Refusal("scale_unknown", f"The scale is one of: {', '.join(SCALES)}.", "scale")
-    if at_least is not None and not math.isfinite(at_least):
-        raise Refusal("threshold_invalid", "The threshold is a finite number.", "at_least")
-    if task == "regression" and at_least is None:
-        sentence = "Say from which number on a prediction and an outcome count as positive."
-        raise Refusal("threshold_missing", sentence, "at_least")
-    if task == "multiclass" and at_least is not None:
-        raise Refusal("threshold_unused", "Classes have no threshold. Leave it out, or send scores.", "at_least")
-
-
-def with_outcome(roles: Roles, dataset: Dataset, outcome: str) -> Roles:
-    """The same roles with another column as the label. Raises Refusal `column_missing` or `role_twice`."""
-    if outcome not in {column["name"] for column in dataset.columns}:
-        raise Refusal("column_missing", f"The dataset has no column “{outcome}”.", "outcome")
-    if outcome in (*roles.sensitive, roles.weight):
-        raise Refusal("role_twice", f"“{outcome}” is a sensitive attribute or the weight. Choose another.", "outcome")
-    return replace(roles, label=outcome)
-
-
-def usable_column(roles: Roles, task: str, at_least: float | None) -> bool:
-    """Whether the dataset itself holds what is to be judged."""
-    if task == "regression":
-        return bool(roles.score or roles.prediction)
-    return bool(roles.prediction if at_least is None else roles.score)
 
 
 def kept(predictions: Sequence[Any], dataset: Dataset, *, numeric: bool) -> Artifact:
@@ -193,12 +166,6 @@ def kept(predictions: Sequence[Any], dataset: Dataset, *, numeric: bool) -> Arti
     return artifact_of(storage.put([canonical(list(predictions))], limit=settings.MAX_UPLOAD_BYTES))
 
 
-def is_class(value: Any) -> bool:
-    if isinstance(value, str):
-        return 0 < len(value.strip()) <= 200
-    return isinstance(value, int | float) and abs(value) <= MAX_WHOLE
-
-
 @governed(permission="fairness.request_report", event="report.requested", on="version", lock=False)
 def request_explanation_report(
     *, by: Actor, version: Version, dataset: Dataset, baseline: str = "just_passed"
@@ -210,7 +177,7 @@ def request_explanation_report(
     """
     if baseline not in BASELINES:
         raise Refusal("baseline_unknown", f"The baseline is one of: {', '.join(BASELINES)}.", "baseline")
-    roles = roles_of(version, dataset, None)
+    roles = roles_of(version, dataset, None, outcomes=None)
     check_fit(version, dataset)
     inputs = common_inputs(version, dataset, roles) | {
         "source": "model", "baseline": baseline, "dictionary": dictionary_of(version.card, version.features)
@@ -261,8 +228,14 @@ def rule_of(given: Mapping[str, Any] | None, field: str = "rule") -> Rule:
         raise Refusal("rule_invalid", str(error), field) from error
 
 
-def roles_of(version: Version, dataset: Dataset, sensitive: Sequence[str] | None) -> Roles:
-    """The parts that the dataset's columns play for this version, with the attributes to look at."""
+def roles_of(
+    version: Version, dataset: Dataset, sensitive: Sequence[str] | None, *,
+    outcomes: Sequence[str] | None = ("label",), field: str = "dataset",
+) -> Roles:  # fmt: skip
+    """The parts that the dataset's columns play for this version, with the attributes to look at.
+
+    `outcomes` are the kinds of outcome that fit, None where none is needed; `field` is where that is at fault.
+    """
     if dataset.team_id != version.team_id:
         sentence = "This dataset belongs to another team. Choose one of the version's own."
         raise Refusal("dataset_of_another_team", sentence, "dataset")
@@ -284,8 +257,10 @@ def roles_of(version: Version, dataset: Dataset, sensitive: Sequence[str] | None
     if not chosen:
         raise Refusal("no_sensitive_attribute", "Choose at least one sensitive attribute to look at.", "sensitive")
     parts = {column["name"]: column["role"] for column in dataset.columns}
+    if outcomes is not None:
+        check_outcome(parts, outcomes, field)
     try:
-        roles = Roles.from_columns(parts, features=version.features)
+        roles = Roles.from_columns(parts, features=version.features, labelled=outcomes is not None)
     except DataProblem as problem:
         raise Refusal(problem.code, problem.sentence, "dataset") from problem
     return Roles.from_mapping({**roles.as_dict(), "sensitive": chosen})

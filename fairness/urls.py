@@ -1,6 +1,6 @@
 from django.urls import path
 
-from fairness import comparepages, views
+from fairness import comparepages, submitpages, views
 from fairness.ll144 import views as ll144
 from fairness.rows import views as rows
 from fairness.tradeoff import views as tradeoff
@@ -16,6 +16,7 @@ urlpatterns = [
     path("reports/<int:pk>/rows/", rows.choose, name="report-rows"),
     path("reports/<int:pk>/rows/<int:number>/", rows.row, name="report-row"),
     path("versions/<int:pk>/reports/new/", views.ask, name="report-new"),
+    path("versions/<int:pk>/predictions/new/", submitpages.submit, name="predictions-new"),
     *ll144.urlpatterns,
     *tradeoff.urlpatterns,
 ]

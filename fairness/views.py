@@ -176,6 +176,7 @@ def ask(request: HttpRequest, pk: int) -> HttpResponse:
     context = about(version) | {"datasets": datasets, "dataset": dataset, "lead": str(version)}
     if dataset is None:
         return render(request, "fairness/ask.html", context)
+    context["binary"] = bool(dataset.with_role("label"))
     form = ReportForm(request.POST if request.method == "POST" else None, dataset=dataset, initial=wanted(request))
     if form.is_valid() and (job := asked(request, form, version, dataset)):
         return redirect(job)

@@ -11,7 +11,7 @@ from accounts.models import Team, User
 from ledger.refusals import Refusal
 from registry.models import Dataset, Model
 from registry.people import of_team
-from registry.roles import ROLES
+from registry.roles import ROLES, has_classes
 from registry.services.evidence import KINDS
 
 # A browser sends one field a column; Django takes at most 1,000 fields.
@@ -186,7 +186,12 @@ class DatasetForm(RefusableForm):
         required=False,
         help_text="On what ground personal data is processed, such as Art. 6(1)(f) GDPR.",
     )
-    positive_class = forms.CharField(max_length=80, help_text="The outcome's value that counts as yes, such as 1.")
+    positive_class = forms.CharField(
+        max_length=80,
+        required=False,
+        help_text="The outcome's value that counts as yes, such as 1. Not used where the outcome is a number or there "
+        "is none.",
+    )
 
     def __init__(
         self, *args: Any, columns: Iterable[Mapping[str, Any]], likely: Iterable[str] = (), **kwargs: Any
@@ -214,7 +219,9 @@ class DatasetForm(RefusableForm):
         """What the service takes."""
         names = ("name", "purpose", "source", "lawful_basis", "positive_class")
         roles = {column["name"]: self.cleaned_data[f"role_{place}"] for place, column in enumerate(self.columns)}
-        return {**{name: self.cleaned_data[name] for name in names}, "roles": roles}
+        given = {name: self.cleaned_data[name] for name in names} | {"roles": roles}
+        # The form begins with a positive class, which not every outcome has.
+        return given if has_classes(roles) else given | {"positive_class": ""}
 
 
 class EvidenceForm(RefusableForm):

@@ -20,6 +20,7 @@ from registry.pinned.models import Pins
 from registry.pinned.rules import UPSTREAM
 from registry.processing.models import DataDeletion as DataDeletion
 from registry.processing.models import Processing as Processing
+from registry.roles import OUTCOMES
 from registry.saved.models import SavedFilter as SavedFilter
 from registry.training.models import TrainingRecord as TrainingRecord
 
@@ -238,10 +239,11 @@ class Dataset(models.Model):
     format = models.CharField(max_length=10, choices=[("csv", "CSV"), ("parquet", "Parquet")])
     purpose = models.CharField(max_length=20, choices=Purpose)
     rows = models.BigIntegerField()
-    # [{"name", "type", "role": label|score|prediction|sensitive|feature|weight|excluded|other, "missing": n,
-    #   "distinct": n, "lowest": x, "highest": x, "groups": [{"value", "rows"}]}], the last three where they are known.
+    # [{"name", "type", "role": one of registry.roles.ROLES, "missing": n, "distinct": n, "lowest": x, "highest": x,
+    #   "groups": [{"value", "rows"}]}], the last three where they are known.
     columns = models.JSONField()
-    positive_class = models.CharField(max_length=80)
+    # Empty where the outcome is a number, or there is none.
+    positive_class = models.CharField(max_length=80, blank=True)
     source = models.TextField(help_text="Where the rows come from, and who confirms it")
     lawful_basis = models.CharField(max_length=200, blank=True)
     registered_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
@@ -281,7 +283,8 @@ class Dataset(models.Model):
 
     @property
     def labels(self) -> list[str]:
-        return self.with_role("label")
+        """Name of the outcome, of whatever kind; empty where there is none."""
+        return [column["name"] for column in self.columns if column["role"] in OUTCOMES]
 
     @property
     def sensitive(self) -> list[str]:

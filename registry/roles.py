@@ -9,6 +9,8 @@ from typing import Any
 
 ROLES: dict[str, str] = {
     "label": "Outcome: what the decision is about, with two values",
+    "label_classes": "Outcome of several classes: what the decision is about, with up to twenty values",
+    "label_number": "Outcome that is a number: what the decision is about, such as an amount",
     "score": "Score that an earlier model gave",
     "probability": "Score that is a probability, from 0 to 1",
     "prediction": "Decision that was taken or predicted",
@@ -20,10 +22,16 @@ ROLES: dict[str, str] = {
     "excluded": "Left out on purpose",
     "other": "Other",
 }
-ONCE = ("label", "score", "probability", "prediction", "weight", "cluster", "exclusion")
-GROUPED = ("label", "prediction", "sensitive")
-# Groups of one attribute that a report compares.
+# A dataset has one outcome, of one of these kinds, or none.
+OUTCOMES = ("label", "label_classes", "label_number")
+# Of these the positive class is a value.
+CLASSED = ("label", "label_classes")
+ONCE = (*OUTCOMES, "score", "probability", "prediction", "weight", "cluster", "exclusion")
+GROUPED = (*CLASSED, "prediction", "sensitive")
+# Groups of one attribute that a report compares, and classes of an outcome that it tells apart.
 MOST_LEVELS = 100
+MOST_CLASSES = 20
+NUMERIC = {"score": "score", "probability": "probability", "weight": "weight", "label_number": "outcome"}
 WHOLE = re.compile(r"^([+-]?\d+)\.0*$")
 
 
@@ -66,28 +74,41 @@ def names_at_fault(columns: Sequence[str], roles: Mapping[str, str]) -> Fault | 
     if len(scores) > 1:
         sentence = f"A score and a probability are one part; {' and '.join(scores)} were named. Keep one of them."
         return Fault("role_twice", sentence, f"roles.{scores[1]}")
-    if "label" not in roles.values():
-        sentence = "No column is the outcome (role label). Say which column holds what was decided or what happened."
-        return Fault("label_missing", sentence, "roles")
+    outcomes = [column for column, given in roles.items() if given in OUTCOMES]
+    if len(outcomes) > 1:
+        sentence = f"A dataset has one outcome at most; {' and '.join(outcomes)} were named. Keep one of them."
+        return Fault("role_twice", sentence, f"roles.{outcomes[1]}")
     return None
+
+
+def has_classes(roles: Mapping[str, str]) -> bool:
+    """Whether the outcome has classes, one of which counts as yes."""
+    return any(role in CLASSED for role in roles.values())
 
 
 def values_at_fault(columns: Sequence[Mapping[str, Any]], positive_class: str) -> Fault | None:
     """The first fault of described columns, each with its `role`; see `registry.tables.reader.profile`."""
+    if positive_class and not any(column["role"] in CLASSED for column in columns):
+        sentence = (
+            f"No column is an outcome of classes, so no value counts as yes. Leave the positive class "
+            f"{positive_class!r} out, or say which column it is a value of."
+        )
+        return Fault("positive_class_unused", sentence, "positive_class")
     for column in columns:
         name, role = column["name"], column["role"]
         at = f"roles.{name}"
         numeric = column["type"] in ("integer", "number", "boolean") and not column["missing"]
-        if role in ("score", "probability", "weight") and not numeric:
+        if role in NUMERIC and not numeric:
             sentence = (
-                f"Column {name!r} is the {role}, so each row needs a number there. Fill the gaps, or change its role."
+                f"Column {name!r} is the {NUMERIC[role]}, so each row needs a number there. Fill the gaps, or change "
+                "its role."
             )
             return Fault("not_numeric", sentence, at)
-        if role in ("score", "probability", "weight") and (fault := bounds_at_fault(column)):
+        if role in NUMERIC and (fault := bounds_at_fault(column)):
             return fault
         if role == "sensitive" and (fault := groups_at_fault(column)):
             return fault
-        if role == "label" and (fault := label_at_fault(column, positive_class)):
+        if role in CLASSED and (fault := label_at_fault(column, positive_class)):
             return fault
     return None
 
@@ -113,6 +134,12 @@ def bounds_at_fault(column: Mapping[str, Any]) -> Fault | None:
             "percentages by 100, or make the column a score."
         )
         return Fault("not_probability", sentence, at)
+    if role == "label_number" and low == high:
+        sentence = (
+            f"The outcome {name!r} is {low:g} in every row, so there is nothing to compare. Register data in which it "
+            "differs."
+        )
+        return Fault("one_class", sentence, at)
     return None
 
 
@@ -140,18 +167,22 @@ def label_at_fault(column: Mapping[str, Any], positive_class: str) -> Fault | No
         return Fault("value_missing", sentence, at)
     values = [str(group["value"]) for group in column["groups"]]
     shown = ", ".join(values[:6])
-    if column["distinct"] > 2:
+    if column["role"] == "label" and column["distinct"] > 2:
         sentence = (
-            f"The outcome {name!r} has {column['distinct']:,} different values ({shown} …), where two are "
-            f"wanted. Choose "
-            "another column, or turn it into two classes."
+            f"The outcome {name!r} has {column['distinct']:,} different values ({shown} …), where two are wanted. "
+            "Choose another column or another kind of outcome, or turn it into two classes."
         )
         return Fault("not_binary", sentence, at)
+    if column["distinct"] > MOST_CLASSES:
+        sentence = (
+            f"The outcome {name!r} has {column['distinct']:,} different values ({shown} …); at most {MOST_CLASSES} "
+            "classes can be told apart. Choose another column or another kind of outcome, or join classes."
+        )
+        return Fault("too_many_classes", sentence, at)
     if column["distinct"] < 2:
         sentence = (
             f"The outcome {name!r} holds only {shown} in every row, so there is nothing to compare. Register "
-            f"data in which "
-            "both outcomes occur."
+            "data in which several outcomes occur."
         )
         return Fault("one_class", sentence, at)
     if same_class(positive_class) not in {same_class(value) for value in values}:

@@ -31,7 +31,10 @@ class DatasetInput(serializers.Serializer[Any]):
     roles = serializers.DictField(
         child=serializers.CharField(max_length=20), help_text="Role by column; others are `other`"
     )
-    positive_class = serializers.CharField(max_length=80)
+    positive_class = serializers.CharField(
+        max_length=80, required=False, allow_blank=True, default="",
+        help_text="The outcome's value that counts as yes; none where the outcome is a number or there is none",
+    )  # fmt: skip
     source = serializers.CharField(  # type: ignore[assignment]
         max_length=4000, help_text="Where the rows come from, and who confirms it"
     )

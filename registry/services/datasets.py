@@ -34,8 +34,8 @@ def profile_upload(upload: Upload, groups: Sequence[str] = ()) -> dict[str, Any]
 
 
 def register_dataset(
-    *, by: Actor, team: Team, upload: Upload, name: str, purpose: str, roles: Mapping[str, str], positive_class: str,
-    source: str, lawful_basis: str = "",
+    *, by: Actor, team: Team, upload: Upload, name: str, purpose: str, roles: Mapping[str, str], source: str,
+    positive_class: str = "", lawful_basis: str = "",
 ) -> Dataset:  # fmt: skip
     """Read the table in the sandbox, if `by` may register datasets, then register it. See `add_dataset`."""
     described: Mapping[str, Any] | Refusal | None = None
@@ -57,7 +57,8 @@ def add_dataset(
 ) -> Done[Dataset]:  # fmt: skip
     """A team's dataset under a name of its own. A refusal by the sandbox is recorded as one.
 
-    Raises Refusal `dataset_exists`, `column_missing`, `label_missing`, `one_class` and the others of `registry.roles`.
+    The positive class is a value of the outcome, and empty where that is a number or there is none. Raises Refusal
+    `dataset_exists`, `column_missing`, `role_twice`, `one_class` and the others of `registry.roles`.
     """
     artifact = usable_upload(upload, team.pk)
     if not isinstance(described, Mapping):
@@ -69,7 +70,7 @@ def add_dataset(
         raise Refusal("purpose_unknown", f"The purpose is one of: {', '.join(Dataset.Purpose.values)}.", "purpose")
     if too_many := rows_at_fault(described["rows"]):
         raise Refusal("too_many_rows", too_many, "upload")
-    wanted = words(positive_class, "positive_class", most=80)
+    wanted = words(positive_class, "positive_class", most=80, least=int(parts.has_classes(roles)))
     columns = with_roles(described["columns"], roles, wanted)
     dataset = Dataset.objects.create(
         name=plain, team=team, artifact=artifact, filename=upload.filename, format=described["format"], purpose=purpose,

@@ -24,6 +24,8 @@ GROUPED_UNASKED = 12
 MOST_GROUPED_UNASKED = 40
 MEASURED_AT_ONCE = 50
 SHOWN = 200
+# Of a column whose values are asked for.
+MOST_TEXT = 16_000_000
 
 
 def main() -> None:
@@ -36,7 +38,7 @@ def main() -> None:
         con = connect(given["path"], given["memory_bytes"])
         confine(given["address_bytes"], given["cpu_seconds"], given["parent"])
         table = open_table(con, given["path"], kind)
-        work = rows_of if given["do"] == "rows" else profile_of
+        work = {"rows": rows_of, "values": values_of, "profile": profile_of}[given["do"]]
         said = {"format": kind, **work(con, table, kind, given)}
     except TableProblem as problem:
         said = {"problem": problem.code, "sentence": problem.sentence}
@@ -160,6 +162,34 @@ def rows_of(con: Any, table: str, kind: str, given: dict[str, Any]) -> dict[str,
     shown = ", ".join(f"left(CAST({name(column)} AS VARCHAR), {SHOWN})" for column in names)
     rows = ask(con, f"SELECT {shown} FROM {table} LIMIT {int(given['limit'])}", kind)  # noqa: S608
     return {"columns": names, "rows": [list(row) for row in rows]}
+
+
+def values_of(con: Any, table: str, kind: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The first values of one column in the file's order: as numbers where all that are there are numbers, else text.
+
+    A missing value is null. Without a name it is the only column that there is.
+    """
+    columns = dict(columns_of(con, table, kind))
+    wanted = given["column"] or next(iter(columns))
+    have = ", ".join(list(columns)[:20]) + (" …" if len(columns) > 20 else "")
+    if not given["column"] and len(columns) > 1:
+        raise TableProblem("column_unclear", f"The file has {len(columns):,} columns: {have}. Say which one to take.")
+    if wanted not in columns:
+        raise TableProblem("column_missing", f"The file has no column {wanted!r}. It has: {have}.")
+    column, sort = name(wanted), columns[wanted]
+    measures = ask(con, f"SELECT {', '.join(measured(column, sort))} FROM {table}", kind)  # noqa: S608
+    filled, _, whole, numbers, _, _ = measures[0]
+    if sort == "BOOLEAN":
+        value = column
+    elif numbers == filled:
+        value = f"TRY_CAST({column} AS {'HUGEINT' if whole == filled else 'DOUBLE'})"
+    else:
+        value = f"left(nullif(trim(CAST({column} AS VARCHAR)), ''), {SHOWN + 1})"
+    found = [row[0] for row in ask(con, f"SELECT {value} FROM {table} LIMIT {int(given['limit'])}", kind)]  # noqa: S608
+    if sum(len(each) for each in found if isinstance(each, str)) > MOST_TEXT:
+        sentence = f"Column {wanted!r} holds over {MOST_TEXT:,} characters. Write its classes in fewer."
+        raise TableProblem("too_big", sentence)
+    return {"values": found}
 
 
 def profile_of(con: Any, table: str, kind: str, given: dict[str, Any]) -> dict[str, Any]:

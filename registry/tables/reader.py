@@ -45,6 +45,16 @@ def first_rows(path: Path, limit: int) -> tuple[list[str], list[list[str | None]
     return found["columns"], found["rows"]
 
 
+def values(path: Path, column: str, limit: int) -> list[Any]:
+    """The first values of a column (of the only one with ""), confined; None where one is missing.
+
+    Numbers where all values are numbers, else text. Raises TableProblem, `column_missing` and `column_unclear` among
+    them.
+    """
+    found: list[Any] = read(path, USUAL, do="values", column=column, limit=limit)["values"]
+    return found
+
+
 def read(path: Path, limits: Limits, **asked: Any) -> dict[str, Any]:
     given = {"path": str(path.resolve()), "parent": os.getpid(), **asked}
     given |= {"cpu_seconds": 2 * math.ceil(limits.seconds)}

@@ -51,7 +51,7 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponse:
         {
             "dataset": shared(found),
             "lead": f"{found.rows:,} rows, {len(found.columns)} columns, {found.get_format_display()}",
-            "columns_note": f"yes is {', '.join(found.labels)} = {found.positive_class}",
+            "columns_note": outcome_note(found),
             "groups": [column for column in found.columns if column.get("groups") and column["role"] in GROUPED],
             "reports": reports.select_related("version__model", "produced_by"),
             "may_read": asker(request).has_perm("registry.read_rows", found) and not found.deleted,
@@ -59,6 +59,13 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponse:
             "editions": editions(found.processing.select_related("dataset", "recorded_by")),
         },
     )
+
+
+def outcome_note(dataset: Dataset) -> str:
+    if not dataset.labels:
+        return "no outcome"
+    (name,) = dataset.labels
+    return f"yes is {name} = {dataset.positive_class}" if dataset.positive_class else f"{name} is a number"
 
 
 def shared(dataset: Dataset) -> Dataset:

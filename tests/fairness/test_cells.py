@@ -330,6 +330,8 @@ def test_roles_come_from_a_mapping_or_from_columns() -> None:
     with pytest.raises(DataProblem) as caught:
         Roles.from_columns({"y": "label", "z": "label"})
     assert caught.value.code == "role_twice"
+    assert Roles.from_columns({"y": "label_number", "g": "sensitive"}) == Roles("y", ("g",))
+    assert Roles.from_columns({"g": "sensitive"}, labelled=False) == Roles("", ("g",))
     with pytest.raises(DataProblem) as caught:
         Roles.from_columns({"g": "sensitive"})
     assert caught.value.code == "label_missing"

@@ -139,6 +139,22 @@ def test_a_dataset_goes_through_two_steps(browser, cast):
     assert dataset.artifact.digest in seen
 
 
+def test_a_dataset_may_have_a_number_for_an_outcome_or_none(browser, cast):
+    upload = an_upload(cast, csv_bytes(), "loans.csv")
+    address = f"/datasets/new/?upload={upload.pk}"
+    given = {
+        "name": "Losses", "purpose": "test", "source": "Drawn for tests.", "positive_class": "1", "role_0": "other",
+        "role_1": "sensitive", "role_2": "label_number", "role_3": "label_classes",
+    }  # fmt: skip
+    twice = browser.post(address, given)
+    assert "A dataset has one outcome at most; income and debt were named" in text_of(twice)
+    for name, role, note in (("Losses", "label_number", "income is a number"), ("Rows", "other", "no outcome")):
+        browser.post(address, given | {"name": name, "role_2": role, "role_3": "other"})
+        dataset = Dataset.objects.get(name=name)
+        assert dataset.positive_class == "", "what the form begins with is no class of these"
+        assert note in text_of(browser.get(dataset.get_absolute_url()))
+
+
 @pytest.mark.parametrize(
     ("data", "told"),
     [

@@ -26,12 +26,15 @@ def groups(kind, distinct=3):
 
 def test_columns_within_their_bounds_have_no_fault():
     for column in (numbers("probability", lowest=0.0, highest=1.0), numbers("score", lowest=-9.0, highest=9.0)):
-        assert roles.values_at_fault([column, groups("text", 100)], "1") is None
-    assert roles.values_at_fault([numbers("weight", lowest=0.1, highest=9.0)], "1") is None
+        assert roles.values_at_fault([label(), column, groups("text", 100)], "1") is None
+    assert roles.values_at_fault([label(), numbers("weight", lowest=0.1, highest=9.0)], "1") is None
+    assert roles.values_at_fault([label(role="label_classes", distinct=20)], "1") is None
+    assert roles.values_at_fault([numbers("label_number", lowest=-1.0, highest=9.0)], "") is None
 
 
 def test_good_roles_have_no_fault_and_what_is_not_named_is_other():
     assert roles.names_at_fault(COLUMNS, GOOD) is None
+    assert roles.names_at_fault(COLUMNS, {"g": "sensitive"}) is None, "a dataset needs no outcome"
     assert roles.assigned(COLUMNS, GOOD) == {**GOOD, "w": "other"}
     assert roles.values_at_fault([label(), {"name": "x", "role": "feature", "type": "text", "missing": 3}], "1") is None
 
@@ -43,7 +46,8 @@ def test_good_roles_have_no_fault_and_what_is_not_named_is_other():
         ({**GOOD, "w": "colour"}, "role_unknown", "roles.w"),
         ({**GOOD, "x": "label"}, "role_twice", "roles.x"),
         ({**GOOD, "x": "score", "w": "probability"}, "role_twice", "roles.w"),
-        ({"g": "sensitive"}, "label_missing", "roles"),
+        ({**GOOD, "x": "label_number"}, "role_twice", "roles.x"),
+        ({"y": "label_classes", "w": "label"}, "role_twice", "roles.w"),
     ],
 )
 def test_faults_in_the_names(given_roles, code, field):
@@ -64,6 +68,12 @@ def test_a_long_list_of_columns_is_cut_in_the_sentence():
         (label(distinct=3), "1", "not_binary", "roles.y"),
         (label(distinct=1, groups=[{"value": "1", "rows": 10}]), "1", "one_class", "roles.y"),
         (label(), "yes", "positive_class_missing", "positive_class"),
+        (label(role="label_classes", distinct=21), "1", "too_many_classes", "roles.y"),
+        (label(role="label_classes", distinct=20), "9", "positive_class_missing", "positive_class"),
+        (label(role="other"), "1", "positive_class_unused", "positive_class"),
+        (numbers("label_number"), "", "not_finite", "roles.w"),
+        (numbers("label_number", lowest=1.0, highest=1.0), "", "one_class", "roles.w"),
+        ({"name": "w", "role": "label_number", "type": "text", "missing": 0}, "", "not_numeric", "roles.w"),
         ({"name": "w", "role": "weight", "type": "text", "missing": 0}, "1", "not_numeric", "roles.w"),
         ({"name": "w", "role": "score", "type": "number", "missing": 1}, "1", "not_numeric", "roles.w"),
         (numbers("score"), "1", "not_finite", "roles.w"),
@@ -77,7 +87,8 @@ def test_a_long_list_of_columns_is_cut_in_the_sentence():
     ],
 )
 def test_faults_in_the_values(column, positive, code, field):
-    fault = roles.values_at_fault([column], positive)
+    others = [] if column["role"].startswith("label") or column["role"] == "other" else [label()]
+    fault = roles.values_at_fault([*others, column], positive)
     assert (fault.code, fault.field) == (code, field)
 
 

@@ -194,7 +194,8 @@ PARTS = {"approved": "label", "group": "sensitive"}
     ("data", "changes", "code", "field"),
     [
         (csv_bytes(), {"roles": {**ROLES, "age": "sensitive"}}, "column_missing", "roles.age"),
-        (csv_bytes(), {"roles": {"group": "sensitive"}}, "label_missing", "roles"),
+        (csv_bytes(), {"roles": {"group": "sensitive"}}, "positive_class_unused", "positive_class"),
+        (csv_bytes(), {"roles": {**ROLES, "debt": "label_number"}}, "role_twice", "roles.debt"),
         (csv_bytes(), {"roles": {**ROLES, "debt": "label"}}, "role_twice", "roles.debt"),
         (csv_bytes(), {"roles": {**ROLES, "debt": "friend"}}, "role_unknown", "roles.debt"),
         (csv_bytes(), {"positive_class": "yes"}, "positive_class_missing", "positive_class"),

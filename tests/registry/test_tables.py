@@ -50,6 +50,18 @@ def test_a_csv_is_described(file):
     assert by_name["d"]["type"] == "text"
 
 
+def test_a_column_is_read_in_the_order_of_its_rows(file, tmp_path):
+    path = file(b"a,b,c\n1,x,0.5\n, ,\n9007199254740993,true,1e3\n")
+    assert reader.values(path, "a", 9) == [1, None, 9007199254740993]
+    assert reader.values(path, "b", 9) == ["x", None, "true"]
+    assert reader.values(path, "c", 2) == [0.5, None]
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"only": [True, False] * 30_000}), tmp_path / "t.parquet")
+    assert reader.values(tmp_path / "t.parquet", "", 59_999) == [True, False] * 29_999 + [True]
+
+
 def test_numbers_have_ends(file):
     by_name = columns(reader.profile(file(csv_bytes())))
     assert by_name["income"]["lowest"] < by_name["income"]["highest"]
