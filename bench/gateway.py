@@ -1,8 +1,8 @@
 """What the gateway's controls cost. `python -m bench.gateway [--quick]`.
 
 Asked of two servers in turn, each one uvicorn process on the same core, with the same model, body and client: the
-gateway with key, scope, rate limit, gate result and signed decision rule, beside a renewing lease on a real
-database; and `bench.bare`, a FastAPI application that does nothing but predict.
+gateway with key, scope, rate limit counted in a real Valkey, gate result and signed decision rule, beside a renewing
+lease on a real database; and `bench.bare`, a FastAPI application that does nothing but predict.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -31,6 +32,7 @@ from bench.client import Seen, load
 BENCH = "gateway"
 ROOT = Path(__file__).resolve().parents[1]
 BARE = "bare FastAPI, same session, no controls"
+WRONG_A_MINUTE = 100_000
 CORES = sorted(os.sched_getaffinity(0))
 
 
@@ -65,6 +67,21 @@ def database(top: Path, *, durable: bool = False) -> Iterator[dict[str, str]]:
         )
         subprocess.run([sys.executable, "-m", "tests.cast"], cwd=ROOT, check=True)
         yield dict(os.environ)
+
+
+@contextlib.contextmanager
+def counting(top: Path) -> Iterator[dict[str, str]]:
+    """A Valkey for the limits of keys; yields what leads a gateway to it."""
+    from portal.supervisor.valkey import Valkey
+
+    valkey = Valkey(top / "valkey", runtime=top / "run")
+    valkey.prepare()
+    valkey.start()
+    try:
+        valkey.wait_ready()
+        yield {"REDIS_URL": valkey.url()}
+    finally:
+        valkey.stop()
 
 
 def approved_endpoint(top: Path) -> tuple[str, str]:
@@ -128,6 +145,7 @@ def server(application: str, environment: Mapping[str, str]) -> Iterator[Server]
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
         command = ["uvicorn", application, "--fd", str(listener.fileno()), "--no-access-log", "--log-level", "warning"]
+        command += ["--no-proxy-headers"]
         process = subprocess.Popen(
             [sys.executable, "-m", *command], cwd=ROOT, env=dict(environment), pass_fds=[listener.fileno()],
             start_new_session=True,
@@ -195,6 +213,27 @@ def refusals(sides: Mapping[str, Side], seconds: float) -> None:
     emit(BENCH, "wrong keys refused", detail=detail)
 
 
+def crowded(good: Side, bad: bytes, rounds: int, seconds: float, rate: int) -> None:
+    """What a good key waits alone, and beside 100,000 wrong ones a minute; all its answers must be right."""
+    alone, beside, flood = [], [], []
+    for _ in range(rounds):
+        alone.append(good.load(seconds=seconds, connections=4, rate=rate))
+        with ThreadPoolExecutor(1) as pool:
+            wrong_ones = pool.submit(
+                load, good.server.port, bad, seconds=seconds, connections=8, rate=WRONG_A_MINUTE / 60, status=401
+            )
+            beside.append(good.load(seconds=seconds, connections=4, rate=rate))
+            flood.append(wrong_ones.result())
+    detail: dict[str, Any] = {"wrong_per_second": round(median(one.rate for one in flood))}
+    if any(one.failures for one in flood):
+        raise SystemExit("Some wrong keys were not refused with 401.")
+    for name, side in (("alone", alone), ("beside", beside)):
+        detail[f"{name}_per_second"] = round(median(one.rate for one in side))
+        for part in (50, 99):
+            detail[f"{name}_p{part}_ms"] = round(median(one.quantile(part / 100) for one in side) * 1000, 3)
+    emit(BENCH, f"1 row, {rate} requests a second beside {WRONG_A_MINUTE:,} wrong keys a minute", detail=detail)
+
+
 def wrong(name: str, secret: str) -> dict[str, bytes]:
     """Keys that are well-formed and wrong: a known id with another secret, and an id that nobody has."""
     from inference import keys
@@ -217,7 +256,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cst-bench-") as folder, contextlib.ExitStack() as stack:
         top = Path(folder)
         (top / "model.onnx").write_bytes(onnx_bytes())
-        environment = stack.enter_context(database(top))
+        environment = stack.enter_context(database(top)) | stack.enter_context(counting(top))
         name, secret = approved_endpoint(top)
         gateway = stack.enter_context(server("inference.gateway.app:application", environment))
         bare = stack.enter_context(server("bench.bare:app", {**environment, "BENCH_MODEL": str(top / "model.onnx")}))
@@ -233,6 +272,8 @@ def main() -> None:
         latency(both(1), rounds=3 if quick else 7, seconds=1.5 if quick else 10.0, rate=500)
         refused = {kind: Side(gateway, question) for kind, question in wrong(name, secret).items()}
         refusals(refused, 1.0 if quick else 5.0)
+        guesses = refused["unknown_key"].request
+        crowded(both(1)[0], guesses, rounds=2 if quick else 5, seconds=1.5 if quick else 10.0, rate=200)
 
 
 if __name__ == "__main__":

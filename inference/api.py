@@ -21,6 +21,7 @@ from accounts.models import User
 from approvals import gate
 from inference import serializers as shapes
 from inference import services
+from inference.filters import KeyFilter
 from inference.models import Endpoint, EndpointQuerySet, InferenceKey, InferenceKeyQuerySet
 from inference.overrides import api as overrides
 from inference.reconciling import reconcile
@@ -118,6 +119,7 @@ class KeyListView(ListAPIView[InferenceKey]):
 
     queryset = InferenceKey.objects.none()
     serializer_class = shapes.KeySerializer
+    filterset_class = KeyFilter
 
     def get_queryset(self) -> InferenceKeyQuerySet:
         return InferenceKey.objects.visible_to(self.request.user).with_parts()
@@ -147,10 +149,13 @@ class EndpointKeys(KeyListView):
         """The answer shows the secret, once: asked again with the same Idempotency-Key it shows nothing."""
         found, data = visible(request, pk), given(shapes.KeyInput, request)
         data["holder"] = holder_named(data["holder"])
-        key, secret = services.issue_key(by=request.user, endpoint=found, **data)
-        response = Response(shapes.NewKeySerializer(key, context={"secret": secret}).data, status=201)
-        response.shows_secret = True  # type: ignore[attr-defined]
-        return response
+        return shown_once(*services.issue_key(by=request.user, endpoint=found, **data))
+
+
+def shown_once(key: InferenceKey, secret: str) -> Response:
+    response = Response(shapes.NewKeySerializer(key, context={"secret": secret}).data, status=201)
+    response.shows_secret = True  # type: ignore[attr-defined]
+    return response
 
 
 def holder_named(pk: int | None) -> User | None:
@@ -167,7 +172,6 @@ class KeyList(KeyListView):
     """Keys to the endpoints of your teams."""
 
     permissions = {"GET": "inference.view_endpoint"}
-    filterset_fields = ["name", "key_id", "holder"]
 
     @extend_schema(summary="List keys")
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -191,6 +195,18 @@ class KeyRevocation(APIView):
     def post(self, request: Request, pk: int) -> Response:
         services.revoke_key(by=request.user, key=visible_key(request, pk), **given(shapes.KeyReasonInput, request))
         return Response(shapes.KeySerializer(visible_key(request, pk)).data)
+
+
+class KeyRotation(APIView):
+    """A successor with the same terms. The old key works for so many hours more, then ends."""
+
+    permissions = {"POST": "inference.issue_key"}
+
+    @extend_schema(summary="Rotate a key", request=shapes.KeyRotationInput, responses={201: shapes.NewKeySerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        """The answer shows the successor's secret, once."""
+        found, data = visible_key(request, pk), given(shapes.KeyRotationInput, request)
+        return shown_once(*services.rotate_key(by=request.user, key=found, **data))
 
 
 class LeakReport(APIView):
@@ -231,5 +247,6 @@ routes = [
     path("keys/", KeyList.as_view(), name="api-keys"),
     path("keys/<int:pk>/", KeyDetail.as_view(), name="api-key"),
     path("keys/<int:pk>/revocation/", KeyRevocation.as_view(), name="api-key-revocation"),
+    path("keys/<int:pk>/rotation/", KeyRotation.as_view(), name="api-key-rotation"),
     path("keys/report-leak/", LeakReport.as_view(), name="api-key-leak"),
 ]

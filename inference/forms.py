@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 from django import forms
+from django.conf import settings
 
 from accounts.models import User
 from approvals.workflow import ENVIRONMENTS
@@ -12,8 +13,23 @@ from registry.forms import RefusableForm
 from registry.models import Model
 
 NOTHING = "nothing"
+OVERLAPS = [
+    (0, "no time: it ends now"),
+    (1, "1 hour"),
+    (24, "a day"),
+    (72, "3 days"),
+    (168, "a week"),
+    (336, "2 weeks"),
+]
 LIVES = [(7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "a year")]
+USUAL_DAYS = 90
 PLAIN = {"autocapitalize": "none", "spellcheck": "false", "autocomplete": "off"}
+
+
+def lives() -> list[tuple[int, str]]:
+    """For how many days a key may be issued: the usual spans that are allowed, and the longest."""
+    most = settings.INFERENCE_KEY_DAYS
+    return [*(each for each in LIVES if each[0] < most), (most, dict(LIVES).get(most, f"{most:,} days"))]
 
 
 class EndpointForm(RefusableForm):
@@ -58,18 +74,42 @@ class KeyForm(RefusableForm):
         label="What it may do", choices=KeyScope.Action.choices, widget=forms.CheckboxSelectMultiple,
         initial=KeyScope.Action.values, help_text="At this endpoint alone.",
     )  # fmt: skip
-    days = forms.TypedChoiceField(coerce=int, label="Ends after", choices=LIVES, initial=90)
+    days = forms.TypedChoiceField(
+        coerce=int, label="Ends after", choices=lives, initial=lambda: min(USUAL_DAYS, settings.INFERENCE_KEY_DAYS)
+    )
     rate_per_minute = forms.IntegerField(
         label="Requests a minute", initial=600, help_text="More than these are refused with a time to wait."
     )
+    quota_per_day = forms.IntegerField(
+        label="Requests a day", required=False, help_text="Days of UTC. Left empty, only the minutes count."
+    )
+    networks = forms.CharField(
+        label="May be sent from", required=False, max_length=3000, widget=forms.Textarea(attrs={"rows": 2, **PLAIN}),
+        help_text="Networks such as 192.0.2.0/24, one a line. Left empty, it may be sent from anywhere.",
+    )  # fmt: skip
     reason = forms.CharField(
         max_length=500, label="Why", widget=forms.Textarea(attrs={"rows": 2}), help_text="Kept in the audit log."
     )
     ticket = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
 
+    def clean_networks(self) -> list[str]:
+        given: str = self.cleaned_data["networks"]
+        return given.replace(",", " ").split()
+
     def __init__(self, *args: Any, holders: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["holder"].queryset = holders  # type: ignore[attr-defined]
+
+
+class RotateKeyForm(RefusableForm):
+    hours = forms.TypedChoiceField(
+        coerce=int, label="The old key goes on for", choices=OVERLAPS, initial=24,
+        help_text="Long enough to put the new one everywhere; both work meanwhile.",
+    )  # fmt: skip
+    reason = forms.CharField(
+        max_length=500, label="Why", widget=forms.Textarea(attrs={"rows": 2}), help_text="Kept in the audit log."
+    )
+    ticket = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
 
 
 class RevokeKeyForm(RefusableForm):

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
 
 from inference.overrides.models import DecisionTotal as DecisionTotal
@@ -18,6 +18,8 @@ from ledger.canonical import timestamp
 
 EXPIRING = timedelta(days=14)
 STALE = timedelta(days=30)
+# How a key can stand; the first that holds is its state.
+KEY_STATES = ("revoked", "expired", "inactive", "expiring", "stale", "active")
 
 
 class EndpointQuerySet(models.QuerySet["Endpoint"]):
@@ -78,16 +80,33 @@ class InferenceKeyQuerySet(models.QuerySet["InferenceKey"]):
     def visible_to(self, user: Any) -> InferenceKeyQuerySet:
         return self.filter(user.scope("inference.view_endpoint").q("team"))
 
+    def in_state(self, state: str, now: datetime) -> InferenceKeyQuerySet:
+        """Those of which `state(now)` says this, one of KEY_STATES."""
+        revoked, ended = Q(revoked_at__isnull=False), Q(expires_at__lte=now)
+        inactive, expiring = Q(holder__is_active=False), Q(expires_at__lte=now + EXPIRING)
+        first = dict(zip(KEY_STATES, (revoked, ended, inactive, expiring, Q(seen_at__lte=now - STALE)), strict=False))
+        found = self.alias(seen_at=Coalesce("last_used_at", "created_at"))
+        for name, holds in first.items():
+            if name == state:
+                return found.filter(holds)
+            found = found.exclude(holds)
+        return found
+
     def usable(self) -> InferenceKeyQuerySet:
         """Neither revoked nor expired, by the database's clock, and whoever holds it still has an account."""
         return self.filter(revoked_at=None, expires_at__gt=Now(), holder__is_active=True)
 
     def with_parts(self) -> InferenceKeyQuerySet:
-        return self.select_related("holder", "created_by", "revoked_by", "team").prefetch_related("scopes__endpoint")
+        return self.select_related(
+            "holder", "created_by", "revoked_by", "team", "succeeds", "successor"
+        ).prefetch_related("scopes__endpoint")
 
 
 class InferenceKey(models.Model):
-    """A secret that opens endpoints. Only its digest is kept, it always expires, and its terms never change."""
+    """A secret that opens endpoints. Only its digest is kept, and it always expires.
+
+    Its terms never change, but for one: a key that was given a successor ends earlier.
+    """
 
     key_id = models.CharField(max_length=8, unique=True)
     digest = models.BinaryField(max_length=32)
@@ -95,6 +114,9 @@ class InferenceKey(models.Model):
     team = models.ForeignKey("accounts.Team", models.PROTECT, related_name="inference_keys")
     holder = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="inference_keys")
     rate_per_minute = models.PositiveIntegerField()
+    quota_per_day = models.PositiveIntegerField(null=True)  # days of UTC; none: only the rate limits it
+    networks = ArrayField(models.CharField(max_length=43), default=list)  # none: it may be sent from anywhere
+    succeeds = models.OneToOneField("self", models.PROTECT, null=True, related_name="successor")
     reason = models.CharField(max_length=500)
     # The form that a key was issued by: the same form sent again issues nothing.
     ticket = models.UUIDField(unique=True, null=True, editable=False)
@@ -109,10 +131,22 @@ class InferenceKey(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        constraints = [models.CheckConstraint(condition=Q(rate_per_minute__gte=1), name="key_rate_per_minute")]
+        constraints = [
+            models.CheckConstraint(condition=Q(rate_per_minute__gte=1), name="key_rate_per_minute"),
+            models.CheckConstraint(condition=Q(quota_per_day=None) | Q(quota_per_day__gte=1), name="key_quota_per_day"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} (cs_live_{self.key_id}…)"
+
+    def get_absolute_url(self) -> str:
+        return reverse("key", args=[self.pk])
+
+    @property
+    def replaced_by(self) -> InferenceKey | None:
+        """The key that was issued in its place."""
+        found: InferenceKey | None = getattr(self, "successor", None)
+        return found
 
     def state(self, now: datetime) -> str:
         """revoked, expired, inactive (its holder is), expiring (within 14 days), stale (unused for 30), or active."""

@@ -66,12 +66,20 @@ class KeySerializer(serializers.ModelSerializer[InferenceKey]):
     created_by = PersonSerializer(allow_null=True)
     revoked_by = PersonSerializer(allow_null=True)
     scopes = ScopeSerializer(many=True)
+    networks = serializers.ListField(
+        child=serializers.CharField(), help_text="From where it may be sent; from anywhere where there is none"
+    )
+    succeeds = serializers.IntegerField(source="succeeds_id", allow_null=True, help_text="The key it was issued for")
+    successor = serializers.IntegerField(
+        source="replaced_by.pk", allow_null=True, default=None, help_text="The key that was issued in its place"
+    )
 
     class Meta:
         model = InferenceKey
         fields = [
-            "id", "key_id", "name", "state", "team", "holder", "scopes", "rate_per_minute", "reason", "created_by",
-            "created_at", "expires_at", "last_used_at", "revoked_by", "revoked_at",
+            "id", "key_id", "name", "state", "team", "holder", "scopes", "rate_per_minute", "quota_per_day", "networks",
+            "reason", "created_by", "created_at", "expires_at", "last_used_at", "revoked_by", "revoked_at", "succeeds",
+            "successor",
         ]  # fmt: skip
 
     def get_state(self, key: InferenceKey) -> str:
@@ -112,8 +120,15 @@ class BindingInput(serializers.Serializer[Any]):
 class KeyInput(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=80)
     actions = serializers.ListField(child=serializers.ChoiceField(KeyScope.Action.choices), max_length=10)
-    days = serializers.IntegerField(help_text="How long it lives, a year at most")
+    days = serializers.IntegerField(help_text="How long it lives, a year at most unless the operator says less")
     rate_per_minute = serializers.IntegerField()
+    quota_per_day = serializers.IntegerField(
+        required=False, allow_null=True, default=None, help_text="Requests in a day of UTC; none: only the rate limits"
+    )
+    networks = serializers.ListField(
+        child=serializers.CharField(max_length=100), required=False, default=list, max_length=100,
+        help_text="From where it may be sent, such as 192.0.2.0/24; none: from anywhere",
+    )  # fmt: skip
     reason = serializers.CharField(max_length=500)
     holder = serializers.IntegerField(
         required=False, allow_null=True, default=None,
@@ -122,6 +137,11 @@ class KeyInput(serializers.Serializer[Any]):
 
 
 class KeyReasonInput(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=500)
+
+
+class KeyRotationInput(serializers.Serializer[Any]):
+    hours = serializers.IntegerField(help_text="How long the old key works beside the new one; 0 ends it now")
     reason = serializers.CharField(max_length=500)
 
 

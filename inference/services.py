@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache
@@ -18,6 +19,7 @@ from accounts.services import require_reason
 from approvals import gate
 from approvals.workflow import ENVIRONMENTS
 from inference import keys
+from inference.addresses import network_of
 from inference.models import Endpoint, InferenceKey, KeyScope
 from ledger.actors import ANONYMOUS, Actor, current_origin
 from ledger.door import Done, governed, mechanical
@@ -25,8 +27,11 @@ from ledger.events import database_time
 from ledger.refusals import Refusal
 from registry.models import Model, Version
 
-KEY_MAX_DAYS = 365
 MAX_RATE_PER_MINUTE = 1_000_000
+MAX_QUOTA_PER_DAY = MAX_RATE_PER_MINUTE * 60 * 24
+MOST_NETWORKS = 50
+# How long a key and its successor may both open: long enough for a weekend and a slow rollout.
+MOST_OVERLAP_HOURS = 14 * 24
 LEAK_REPORTS_PER_ADDRESS_AND_MINUTE = 20
 SLUG = re.compile(r"^[a-z0-9]+(?:[-_.][a-z0-9]+)*$")
 TOUCH_EVERY = timedelta(minutes=5)
@@ -94,48 +99,125 @@ def described(version: Version | None) -> dict[str, str] | None:
 @governed(permission="inference.issue_key", event="key.issued", on="endpoint")
 def issue_key(
     *, by: Actor, endpoint: Endpoint, name: str, actions: Iterable[str], days: int, rate_per_minute: int, reason: str,
-    holder: User | None = None, ticket: uuid.UUID | None = None,
+    holder: User | None = None, ticket: uuid.UUID | None = None, quota_per_day: int | None = None,
+    networks: Iterable[str] = (),
 ) -> Done[tuple[InferenceKey, str]]:  # fmt: skip
     """The key's row and its text, which is shown once. `holder` is who will use it: the issuer, or a service account.
 
-    Raises Refusal `key_name_needed`, `unknown_action`, `expiry_invalid`, `rate_invalid`, `reason_needed`,
-    `holder_invalid` or, for a form sent twice, `already_issued`.
+    `networks` are those that it may be sent from (none: all). Raises Refusal `key_name_needed`, `unknown_action`,
+    `expiry_invalid`, `rate_invalid`, `quota_invalid`, `network_invalid`, `reason_needed`, `holder_invalid` or, for a
+    form sent twice, `already_issued`.
     """
     wanted = sorted(set(actions))
     if not name.strip():
         raise Refusal("key_name_needed", "Give the key a name that says where it will be used.", "name")
     if not wanted or set(wanted) - set(KeyScope.Action.values):
         raise Refusal("unknown_action", f"Choose at least one of: {', '.join(KeyScope.Action.values)}.", "actions")
-    if not 1 <= days <= KEY_MAX_DAYS:
-        raise Refusal("expiry_invalid", f"A key lives between 1 and {KEY_MAX_DAYS} days.", "days")
+    if not 1 <= days <= settings.INFERENCE_KEY_DAYS:
+        raise Refusal("expiry_invalid", f"A key lives between 1 and {settings.INFERENCE_KEY_DAYS} days.", "days")
     if not 1 <= rate_per_minute <= MAX_RATE_PER_MINUTE:
         sentence = f"Allow between 1 and {MAX_RATE_PER_MINUTE:,} requests a minute."
         raise Refusal("rate_invalid", sentence, "rate_per_minute")
+    if quota_per_day is not None and not 1 <= quota_per_day <= MAX_QUOTA_PER_DAY:
+        sentence = f"Allow between 1 and {MAX_QUOTA_PER_DAY:,} requests a day, or leave it open."
+        raise Refusal("quota_invalid", sentence, "quota_per_day")
+    allowed = networks_of(networks)
     require_reason(reason)
     holder = holder or (by if isinstance(by, User) else None)
-    if holder is None or not may_hold(holder, by, endpoint):
+    if holder is None or not may_hold(holder, by, endpoint.team_id):
         raise holder_invalid()
-    if ticket and InferenceKey.objects.filter(ticket=ticket).exists():
-        sentence = "This form was sent already; its key was shown then, once. Revoke that key if you did not keep it."
-        raise Refusal("already_issued", sentence)
-    parts = unused_key()
-    key = InferenceKey.objects.create(
-        key_id=parts.id, digest=keys.digest(parts.secret, settings.KEY_PEPPER), name=name.strip(),
-        team_id=endpoint.team_id, holder=holder, rate_per_minute=rate_per_minute, reason=reason.strip(), ticket=ticket,
-        created_by=by if isinstance(by, User) else None, expires_at=database_time() + timedelta(days=days),
+    refuse_twice(ticket)
+    ends = database_time() + timedelta(days=days)
+    key, text = new_key(
+        by, name=name.strip(), team_id=endpoint.team_id, holder=holder, rate_per_minute=rate_per_minute,
+        quota_per_day=quota_per_day, networks=allowed, reason=reason.strip(), ticket=ticket, expires_at=ends,
     )  # fmt: skip
     KeyScope.objects.create(key=key, endpoint=endpoint, actions=wanted)
     facts = {
         "key": key.key_id, "endpoint": endpoint.name, "actions": wanted, "holder": str(holder.opaque_id),
-        "expires": key.expires_at.isoformat(), "rate_per_minute": rate_per_minute,
+        "expires": ends.isoformat(), "rate_per_minute": rate_per_minute, "quota_per_day": quota_per_day,
     }  # fmt: skip
     told = {"key_name": key.name, "reason": key.reason}
-    return Done((key, keys.text_of(parts)), on=key, facts=facts, discloses=told)
+    if allowed:
+        told["networks"] = ", ".join(allowed)
+    return Done((key, text), on=key, facts=facts, discloses=told)
 
 
-def may_hold(holder: User, by: Actor, endpoint: Endpoint) -> bool:
-    """Whether an account can be the holder of a key that `by` issues."""
-    ours = not holder.is_person and holder.team_id == endpoint.team_id
+@governed(permission="inference.issue_key", event="key.rotated", on="key")
+def rotate_key(
+    *, by: Actor, key: InferenceKey, hours: int, reason: str, ticket: uuid.UUID | None = None
+) -> Done[tuple[InferenceKey, str]]:
+    """A successor with the same terms, and its text, which is shown once; the key itself ends after so many hours.
+
+    The successor lives as long as the key was issued for, or as long as a key may by now. Raises Refusal `key_ended`,
+    `already_rotated`, `overlap_invalid`, `reason_needed`, `holder_invalid` or, for a form sent twice, `already_issued`.
+    """
+    if not 0 <= hours <= MOST_OVERLAP_HOURS:
+        sentence = f"Let the old key work for up to {MOST_OVERLAP_HOURS} hours more, or 0 to end it now."
+        raise Refusal("overlap_invalid", sentence, "hours")
+    require_reason(reason)
+    refuse_twice(ticket)
+    if key.replaced_by is not None:
+        sentence = f"This key was replaced by cs_live_{key.replaced_by.key_id}… already. Rotate that one."
+        raise Refusal("already_rotated", sentence)
+    now, longest = database_time(), timedelta(days=settings.INFERENCE_KEY_DAYS)
+    if key.revoked_at is not None or key.expires_at <= now:
+        raise Refusal("key_ended", "This key opens nothing any more. Issue a new one on the endpoint's page.")
+    if not may_hold(key.holder, by, key.team_id):
+        raise Refusal("holder_invalid", "Only its holder can rotate this key, and only while their account is active.")
+    made, text = new_key(
+        by, name=key.name, team_id=key.team_id, holder=key.holder, rate_per_minute=key.rate_per_minute,
+        quota_per_day=key.quota_per_day, networks=key.networks, reason=reason.strip(), ticket=ticket, succeeds=key,
+        expires_at=now + min(longest, key.expires_at - key.created_at),
+    )  # fmt: skip
+    scopes = list(key.scopes.order_by("pk"))
+    KeyScope.objects.bulk_create(
+        KeyScope(key=made, endpoint_id=each.endpoint_id, actions=each.actions) for each in scopes
+    )
+    key.expires_at = min(key.expires_at, now + timedelta(hours=hours))
+    key.save(update_fields=["expires_at"])
+    facts = {
+        "key": key.key_id, "successor": made.key_id, "ends": key.expires_at.isoformat(),
+        "successor_expires": made.expires_at.isoformat(), "holder": str(made.holder.opaque_id),
+    }  # fmt: skip
+    told = {"key_name": key.name, "reason": made.reason}
+    return Done((made, text), on=key, facts=facts, discloses=told, changed=[made])
+
+
+def new_key(by: Actor, **terms: Any) -> tuple[InferenceKey, str]:
+    """A row with a secret that nobody has, and the secret's text."""
+    parts = unused_key()
+    who = by if isinstance(by, User) else None
+    digest = keys.digest(parts.secret, settings.KEY_PEPPER)
+    return InferenceKey.objects.create(key_id=parts.id, digest=digest, created_by=who, **terms), keys.text_of(parts)
+
+
+def networks_of(given: Iterable[str]) -> list[str]:
+    """Networks in their usual writing, each once. Raises Refusal `network_invalid` with the place in the list."""
+    found = []
+    for number, text in enumerate(given):
+        try:
+            found.append(str(network_of(text.strip())))
+        except ValueError:
+            sentence = (
+                f"“{text[:50]}” is no network such as 192.0.2.0/24 or 2001:db8::/32, with zeros after the prefix."
+            )
+            raise Refusal("network_invalid", sentence, f"networks.{number}") from None
+    if len(found) > MOST_NETWORKS:
+        raise Refusal("network_invalid", f"Name up to {MOST_NETWORKS} networks: larger ones, if need be.", "networks")
+    return list(dict.fromkeys(found))
+
+
+def refuse_twice(ticket: uuid.UUID | None) -> None:
+    """Raises Refusal `already_issued` for a form whose key is there."""
+    if ticket and InferenceKey.objects.filter(ticket=ticket).exists():
+        sentence = "This form was sent already; its key was shown then, once. Revoke that key if you did not keep it."
+        raise Refusal("already_issued", sentence)
+
+
+def may_hold(holder: User, by: Actor, team: int) -> bool:
+    """Whether an account can be the holder of a key of a team that `by` issues."""
+    ours = not holder.is_person and holder.team_id == team
     return holder.is_active and (ours or (isinstance(by, User) and holder.pk == by.pk))
 
 

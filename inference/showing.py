@@ -105,10 +105,12 @@ def verdict(result: GateResult) -> str:
     return f"may not serve now. {result.reasons[0].sentence}"
 
 
-def standings(keys: Iterable[InferenceKey]) -> list[dict[str, Any]]:
-    """Each key with its state by the database's clock."""
-    now = database_time()
-    return [{"key": key, "state": key.state(now)} for key in keys]
+def standings(keys: Iterable[InferenceKey], viewer: User) -> list[dict[str, Any]]:
+    """Each key with its state by the database's clock, and whether the viewer may open its page."""
+    now, scope = database_time(), viewer.scope("inference.view_endpoint")
+    return [
+        {"key": key, "state": key.state(now), "open": scope.everywhere or key.team_id in scope.teams} for key in keys
+    ]
 
 
 def holders(endpoint: Endpoint, by: User) -> Any:

@@ -12,5 +12,7 @@ urlpatterns = [
     path("endpoints/<int:pk>/bind/", views.bind, name="endpoint-bind"),
     path("endpoints/<int:pk>/keys/new/", views.new_key, name="key-new"),
     path("keys/", views.keys, name="keys"),
+    path("keys/<int:pk>/", views.key, name="key"),
+    path("keys/<int:pk>/rotate/", views.rotate, name="key-rotate"),
     path("keys/<int:pk>/revoke/", views.revoke, name="key-revoke"),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -15,15 +16,17 @@ from accounts.models import Team
 from audits import timeline
 from inference import services, showing
 from inference.calling import address_of, command_of
-from inference.forms import BindForm, EndpointForm, KeyForm, RevokeKeyForm
+from inference.filters import STATES, KeyFilter
+from inference.forms import BindForm, EndpointForm, KeyForm, RevokeKeyForm, RotateKeyForm
 from inference.models import Endpoint, InferenceKey
 from inference.reconciling import reconcile
 from ledger.refusals import Denied, Refusal
 from registry.models import Model, Version
-from registry.paging import id_of, page_of
+from registry.paging import SIZE, id_of, page_of
 from registry.views.answers import answered, need
 
 form_page = require_http_methods(["GET", "POST"])
+ENDED = ("revoked", "expired", "inactive")
 ACTS = ("bind_endpoint", "issue_key", "revoke_key")
 REVOCATION = (
     "Every gateway refuses the key within a second; programs that still send it get 401.",
@@ -53,14 +56,16 @@ def endpoints(request: HttpRequest) -> HttpResponse:
 @require_GET
 def endpoint(request: HttpRequest, pk: int) -> HttpResponse:
     found, viewer = seen(request, pk), asker(request)
-    keys = list(InferenceKey.objects.visible_to(viewer).filter(scopes__endpoint=found).with_parts())
+    rows = InferenceKey.objects.visible_to(viewer).filter(scopes__endpoint=found)
+    keys = list(rows.with_parts()[:SIZE])
     context = {
         "endpoint": found,
         "serving": showing.serving([found])[0],
         "address": address_of(found),
         "gateway": settings.GATEWAY_URL,
         "command": command_of(found),
-        "keys": showing.standings(keys),
+        "keys": showing.standings(keys, viewer),
+        "more": rows.count() > len(keys),
         "timeline": timeline.of(found, viewer, *keys),
         "may": {act: viewer.has_perm(f"inference.{act}", found) for act in ACTS},
     }
@@ -114,25 +119,65 @@ def bind(request: HttpRequest, pk: int) -> HttpResponse:
 
 @form_page
 def new_key(request: HttpRequest, pk: int) -> HttpResponse:
-    found, by, status = seen(request, pk), asker(request), 200
+    found, by = seen(request, pk), asker(request)
     need(request, "inference.issue_key", found)
     form = KeyForm(request.POST or None, holders=showing.holders(found, by), initial={"holder": by.pk})
+    context = {"endpoint": found, "form": form}
+    return shown_once(
+        request, "inference/key_new.html", context, lambda given: services.issue_key(by=by, endpoint=found, **given)
+    )
+
+
+def shown_once(
+    request: HttpRequest, template: str, context: dict[str, Any],
+    act: Callable[[dict[str, Any]], tuple[InferenceKey, str]],
+) -> HttpResponse:  # fmt: skip
+    """A form's page; when the act is done, the page that shows the new key's text, this once."""
+    form, status = context["form"], 200
     if request.method == "POST":
         status = 422
         if form.is_valid():
             try:
-                key, text = services.issue_key(by=by, endpoint=found, **form.cleaned_data)
-                return render(request, "inference/key_made.html", {"endpoint": found, "key": key, "text": text})
+                key, text = act(form.cleaned_data)
+                return render(request, "inference/key_made.html", {**context, "key": key, "text": text})
             except Refusal as refusal:
                 form.refuse(refusal)
                 status = 422 if refusal.field else 409
-    return render(request, "inference/key_new.html", {"endpoint": found, "form": form}, status=status)
+    return render(request, template, context, status=status)
+
+
+def seen_key(request: HttpRequest, pk: int) -> InferenceKey:
+    return get_object_or_404(InferenceKey.objects.visible_to(request.user).with_parts(), pk=pk)
+
+
+@require_GET
+def key(request: HttpRequest, pk: int) -> HttpResponse:
+    found, viewer = seen_key(request, pk), asker(request)
+    standing = showing.standings([found], viewer)[0]["state"]
+    rotates = standing not in ENDED and found.replaced_by is None and viewer.has_perm("inference.issue_key", found)
+    context = {
+        "key": found,
+        "state": standing,
+        "may_rotate": rotates and services.may_hold(found.holder, viewer, found.team_id),
+        "may_revoke": found.revoked_at is None and viewer.has_perm("inference.revoke_key", found),
+        "timeline": timeline.of(found, viewer, *([found.succeeds] if found.succeeds else [])),
+    }
+    return render(request, "inference/key.html", context)
+
+
+@form_page
+def rotate(request: HttpRequest, pk: int) -> HttpResponse:
+    found, by = seen_key(request, pk), asker(request)
+    need(request, "inference.issue_key", found)
+    context = {"endpoint": found.scopes.all()[0].endpoint, "old": found, "form": RotateKeyForm(request.POST or None)}
+    return shown_once(
+        request, "inference/key_rotate.html", context, lambda given: services.rotate_key(by=by, key=found, **given)
+    )
 
 
 @form_page
 def revoke(request: HttpRequest, pk: int) -> HttpResponse:
-    keys = InferenceKey.objects.visible_to(request.user).with_parts()
-    key: InferenceKey = get_object_or_404(keys, pk=pk)
+    key = seen_key(request, pk)
     need(request, "inference.revoke_key", key)
     back = key.scopes.all()[0].endpoint
 
@@ -150,11 +195,21 @@ def keys(request: HttpRequest) -> HttpResponse:
     viewer = asker(request)
     mine, teams = viewer.inference_keys.all(), InferenceKey.objects.visible_to(viewer)
     tab = "team" if request.GET.get("tab") == "team" else "mine"
-    page = page_of((teams if tab == "team" else mine).with_parts(), request.GET)
+    rows = teams if tab == "team" else mine
+    chosen = KeyFilter({name: request.GET.get(name, "") for name in ("state", "endpoint")}, rows)
+    page = page_of((chosen.qs if chosen.is_valid() else rows.none()).with_parts(), request.GET)
     tabs = [
         {"key": "mine", "label": "Held by you", "url": request.path, "count": mine.count()},
         {"key": "team", "label": "Of your teams", "url": f"{request.path}?tab=team", "count": teams.count()},
     ]
-    may = {"revoke_key": viewer.may_somewhere("inference.revoke_key")}
-    context = {"page": page, "rows": showing.standings(page.rows), "tab": tab, "tabs": tabs, "may": may}
+    context = {
+        "page": page,
+        "rows": showing.standings(page.rows, viewer),
+        "tab": tab,
+        "tabs": tabs,
+        "states": STATES,
+        "endpoints": Endpoint.objects.filter(key_scopes__key__in=rows).distinct(),
+        "filtered": any(request.GET.get(name) for name in ("state", "endpoint")),
+        "may": {"revoke_key": viewer.may_somewhere("inference.revoke_key")},
+    }
     return render(request, "inference/keys.html", context)

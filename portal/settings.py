@@ -250,6 +250,11 @@ RISK_ACCEPTANCE_RENEWALS = env.int("RISK_ACCEPTANCE_RENEWALS", default=2)
 JOB_STALE_SECONDS = env.int("JOB_STALE_SECONDS", default=20)
 WORKER_MEMORY_BYTES = env.int("WORKER_MEMORY_BYTES", default=3 * 1024**3)
 SERVING_LEASE_SECONDS = env.int("SERVING_LEASE_SECONDS", default=30)
+# How many processes the gateway has, at least; the networks of proxies whose word on who sends counts; and how long an
+# inference key lives at most.
+GATEWAY_PROCESSES = max(1, env.int("GATEWAY_PROCESSES", default=1))
+TRUSTED_PROXIES = [each.strip() for each in env.list("TRUSTED_PROXIES", default=[])]
+INFERENCE_KEY_DAYS = env.int("INFERENCE_KEY_DAYS", default=365)
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

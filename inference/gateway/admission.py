@@ -1,22 +1,37 @@
-"""Who may ask what, from the board alone: key, lease, endpoint, scope, rate."""
+"""Who may ask what, from the board and the tokens held: key, address, lease, endpoint, scope, rate and quota."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from inference import keys
+from inference.addresses import Network, sender_of, within
 from inference.gateway.board import Board, KeyTerms, Served, Snapshot, clock
-from inference.gateway.limits import Buckets
+from inference.gateway.limits import Limits
 from inference.gateway.refused import Refused, unavailable
 
 CHALLENGE = ((b"www-authenticate", b'Bearer realm="countersign"'),)
 
 
+@dataclass(slots=True)
+class Caller:
+    """What a request says of who sends it: the key, the other end of the connection, and what proxies add."""
+
+    authorization: bytes = b""
+    peer: str = ""
+    forwarded: Sequence[bytes] = ()
+
+
 class Admission:
-    def __init__(self, board: Board, pepper: str) -> None:
+    def __init__(
+        self, board: Board, pepper: str, limits: Limits | None = None, trusted: Sequence[Network] = ()
+    ) -> None:
         self.board = board
         self.pepper = pepper
-        self.buckets = Buckets()
+        self.limits = limits or Limits()
+        self.trusted = trusted
 
     def snapshot(self) -> Snapshot:
         """What is known, while the lease holds. Raises Refused 503 `starting` or `lease_expired`."""
@@ -31,10 +46,10 @@ class Admission:
             raise unavailable("lease_expired", sentence, 5)
         return snapshot
 
-    def admit(self, authorization: bytes, name: str, version: str | None, action: str) -> tuple[KeyTerms, Served]:
+    def admit(self, caller: Caller, name: str, version: str | None, action: str) -> tuple[KeyTerms, Served]:
         """The key and the endpoint. Raises Refused 401, 403, 404 or 503; never says to strangers what exists."""
         snapshot = self.snapshot()
-        terms = self.key(snapshot, authorization)
+        terms = self.key(snapshot, caller)
         served = snapshot.endpoints.get(name)
         if served is None:
             raise Refused(404, "unknown_endpoint", "There is no endpoint of this name. Look for it under Endpoints.")
@@ -49,36 +64,50 @@ class Admission:
         self.board.used.add(terms.pk)
         return terms, served
 
-    def only_endpoint(self, authorization: bytes) -> str:
-        """The endpoint that the key predicts with. Raises Refused 401, or 404 where there is not exactly one."""
+    def only_endpoint(self, caller: Caller) -> str:
+        """The endpoint that the key predicts with. Raises Refused 401, 403, or 404 where there is not exactly one."""
         snapshot = self.snapshot()
-        opened = self.key(snapshot, authorization).actions
+        opened = self.key(snapshot, caller).actions
         names = [each.name for each in snapshot.endpoints.values() if "infer" in opened.get(each.pk, ())]
         if len(names) != 1:
             sentence = "This key predicts with several endpoints or none. Name one: /endpoints/<name>/invocations."
             raise Refused(404, "endpoint_needed", sentence)
         return names[0]
 
-    def key(self, snapshot: Snapshot, authorization: bytes) -> KeyTerms:
-        """Raises Refused 401, in the same time for a wrong secret and for a key that does not exist."""
-        scheme, _, text = authorization.decode("latin-1").partition(" ")
+    def key(self, snapshot: Snapshot, caller: Caller) -> KeyTerms:
+        """Raises Refused 401, in the same time for a wrong secret and for a key that does not exist, or 403."""
+        scheme, _, text = caller.authorization.decode("latin-1").partition(" ")
         parts = keys.split(text) if scheme in ("Bearer", "bearer") else None
         if parts is not None:
             terms = snapshot.keys.get(parts.id)
             if keys.matches(terms.digest if terms else None, parts.secret, self.pepper):
                 assert terms is not None
                 if clock() < terms.until:
+                    self.address(terms, caller)
                     return terms
         sentence = "Send a key that is valid here: Authorization: Bearer cs_live_… It may be wrong, expired or revoked."
         raise Refused(401, "key_invalid", sentence, headers=CHALLENGE)
 
-    def spend(self, terms: KeyTerms) -> None:
+    def address(self, terms: KeyTerms, caller: Caller) -> None:
+        """Raises Refused 403 where the key may not be sent from there. The answer does not say from where it may."""
+        if terms.networks and not within(sender_of(caller.peer, caller.forwarded, self.trusted), terms.networks):
+            sentence = "This key may not be sent from this network address. Ask whoever issued it from where it may."
+            raise Refused(403, "address_not_allowed", sentence)
+
+    async def spend(self, terms: KeyTerms) -> None:
         """Count one request. Raises Refused 429."""
-        wait = self.buckets.take(terms.pk, terms.rate_per_minute, clock())
-        if wait:
-            after = max(1, math.ceil(wait))
-            sentence = f"This key may ask {terms.rate_per_minute:,} times a minute. Wait {after} s, then go on."
-            raise Refused(429, "rate_limited", sentence, headers=((b"retry-after", str(after).encode()),))
+        if self.limits.take(terms):
+            return
+        over = await self.limits.turn(terms)
+        if over is None:
+            return
+        after = max(1, math.ceil(over.seconds))
+        headers = ((b"retry-after", str(after).encode()),)
+        if over.daily:
+            sentence = f"This key may ask {terms.quota_per_day:,} times a day. Go on after midnight (UTC)."
+            raise Refused(429, "quota_exhausted", sentence, headers=headers)
+        sentence = f"This key may ask {terms.rate_per_minute:,} times a minute. Wait {after} s, then go on."
+        raise Refused(429, "rate_limited", sentence, headers=headers)
 
     def approved(self, served: Served) -> None:
         """Raises Refused 409 `not_approved` with the reasons of the gate."""

@@ -1,27 +1,32 @@
 """The ASGI application: Open Inference Protocol, version 2, and MLflow's /invocations.
 
-`uvicorn inference.gateway.app:application` runs it.
+`uvicorn --no-proxy-headers inference.gateway.app:application` runs it: who sent a request it judges itself.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
 import logging
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from django.conf import settings
 
-from inference.gateway.admission import Admission
+from inference.addresses import Network, network_of
+from inference.gateway.admission import Admission, Caller
 from inference.gateway.binary import HEADER
 from inference.gateway.board import Board, Served, clock
 from inference.gateway.forms import ROWS, TENSORS
 from inference.gateway.infer import Inference
 from inference.gateway.lease import Lease
+from inference.gateway.leasing import Leasing
+from inference.gateway.limits import Limits
 from inference.gateway.refused import Answer, Refused
 
 Message = MutableMapping[str, Any]
@@ -35,18 +40,18 @@ PROCESS, NUMBERS = os.urandom(10).hex(), itertools.count(1)
 
 
 @dataclass(slots=True)
-class Headers:
+class Headers(Caller):
     """The few that matter. A header that is there twice counts as wrong, never as one of the two."""
 
-    authorization: bytes = b""
     length: bytes | None = None
     request_id: bytes = b""
     encoding: bytes = b""
     json_length: bytes | None = None
 
 
-def headers_of(given: Iterable[tuple[bytes, bytes]]) -> Headers:
-    found = Headers()
+def headers_of(given: Iterable[tuple[bytes, bytes]], client: Sequence[Any] | None = None) -> Headers:
+    """`client` is the other end of the connection: its address comes first."""
+    found = Headers(peer=str(client[0]) if client else "")
     for name, value in given:
         if name == b"authorization":
             found.authorization = b"twice" if found.authorization else value
@@ -56,6 +61,8 @@ def headers_of(given: Iterable[tuple[bytes, bytes]]) -> Headers:
             found.request_id = value
         elif name == b"content-encoding":
             found.encoding = value
+        elif name == b"x-forwarded-for":
+            found.forwarded = (*found.forwarded, value)
         elif name == HEADER:
             found.json_length = b"twice" if found.json_length is not None else value
     return found
@@ -66,11 +73,11 @@ class Gateway:
 
     def __init__(self, board: Board, pepper: str) -> None:
         self.board = board
-        self.admission = Admission(board, pepper)
+        self.admission = Admission(board, pepper, Limits(settings.GATEWAY_PROCESSES), trusted_proxies())
         self.inference = Inference(board, self.admission)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        headers = headers_of(scope["headers"])
+        headers = headers_of(scope["headers"], scope.get("client"))
         wanted = headers.request_id
         request_id = wanted.decode() if wanted and REQUEST_ID.fullmatch(wanted) else f"{PROCESS}-{next(NUMBERS):x}"
         try:
@@ -93,7 +100,7 @@ class Gateway:
         parts = path.split("/")
         if parts[-1] == "invocations" and (len(parts) == 2 or (len(parts) == 4 and parts[1] == "endpoints")):
             allow(method, "POST")
-            name = parts[2] if len(parts) == 4 else self.admission.only_endpoint(headers.authorization)
+            name = parts[2] if len(parts) == 4 else self.admission.only_endpoint(headers)
             return await self.inference.answer(name, None, headers, receive, request_id, ROWS)
         if parts[1:3] != ["v2", "models"] or len(parts) < 4:
             return self.about_the_server(method, path)
@@ -105,12 +112,12 @@ class Gateway:
             return await self.inference.answer(name, version, headers, receive, request_id, TENSORS)
         if act == ["ready"]:
             allow(method, "GET", "HEAD")
-            _, served = self.admission.admit(headers.authorization, name, version, "metadata")
+            _, served = self.admission.admit(headers, name, version, "metadata")
             self.inference.runner_of(served)
             return as_json({"name": served.name, "ready": True})
         if not act:
             allow(method, "GET", "HEAD")
-            _, served = self.admission.admit(headers.authorization, name, version, "metadata")
+            _, served = self.admission.admit(headers, name, version, "metadata")
             return as_json(metadata(served))
         raise nothing_here()
 
@@ -122,8 +129,17 @@ class Gateway:
             return as_json({"live": True})
         if path == "/v2/health/ready":
             left = self.admission.snapshot().until - clock()
-            return as_json({"ready": True, "lease_seconds_left": round(left, 1)})
+            limits = "shared" if self.admission.limits.shared else "local"
+            return as_json({"ready": True, "lease_seconds_left": round(left, 1), "limits": limits})
         return as_json({"name": "countersign", "version": settings.VERSION, "extensions": ["binary_tensor_data"]})
+
+
+def trusted_proxies() -> list[Network]:
+    """Raises ValueError with the setting's name where the operator named no network."""
+    try:
+        return [network_of(each) for each in settings.TRUSTED_PROXIES]
+    except ValueError as error:
+        raise ValueError(f"TRUSTED_PROXIES: {error}") from None
 
 
 def allow(method: str, *methods: str) -> None:
@@ -189,8 +205,14 @@ class Application:
             log.exception("the gateway cannot start")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
+        leasing = Leasing(self.gateway.admission.limits, settings.REDIS_URL)
+        keeping = asyncio.create_task(leasing.keep())
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        keeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeping
+        await leasing.close()
         self.lease.stop()
         self.gateway.inference.close()
         await send({"type": "lifespan.shutdown.complete"})

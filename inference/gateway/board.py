@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from inference.addresses import Network
 from inference.gateway.runner import Runner
 from inference.gateway.tensors import Tensor
 from registry.onnx.decision import DecisionRule
@@ -54,13 +55,18 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class KeyTerms:
-    """A usable key: digest of its secret, actions by endpoint (by primary key), and when it ends by `clock`."""
+    """A usable key: digest of its secret, actions by endpoint (by primary key), and when it ends by `clock`.
+
+    Without `networks` it may be sent from anywhere; `quota_per_day` is None where only the rate limits it.
+    """
 
     pk: int
     digest: bytes
     actions: Mapping[int, frozenset[str]]
     rate_per_minute: int
     until: float
+    quota_per_day: int | None = None
+    networks: tuple[Network, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

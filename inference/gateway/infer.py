@@ -45,8 +45,8 @@ class Inference:
     async def answer(
         self, name: str, version: str | None, headers: Headers, receive: Receive, request_id: str, form: Form
     ) -> Answer:
-        terms, served = self.admission.admit(headers.authorization, name, version, "infer")
-        self.admission.spend(terms)
+        terms, served = self.admission.admit(headers, name, version, "infer")
+        await self.admission.spend(terms)
         runner, approved = self.runner_of(served)
         if headers.encoding not in (b"", b"identity"):
             raise Refused(415, "unsupported_media_type", "Nothing compressed is taken here. Send the body as it is.")
@@ -56,7 +56,7 @@ class Inference:
         outputs = await self.run(runner, asked)
         if self.board.snapshot is not before:
             # The world went on meanwhile: an answer leaves only if it would still be given now.
-            _, now = self.admission.admit(headers.authorization, name, version, "infer")
+            _, now = self.admission.admit(headers, name, version, "infer")
             _, still = self.runner_of(now)
             if (still.artifact, still.revision) != (approved.artifact, approved.revision):
                 raise unavailable("endpoint_changed", "The endpoint changed while the model ran. Ask again.")

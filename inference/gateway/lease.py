@@ -20,6 +20,7 @@ from django.apps import apps
 from django.conf import settings
 from django.db import connection
 
+from inference.addresses import network_of
 from inference.gateway.board import Approved, Board, KeyTerms, Served, Snapshot, Unusable, clock
 from inference.gateway.runner import DigestDiffers, RunFailed, Runner
 from inference.gateway.tensors import tensor
@@ -163,6 +164,8 @@ def current(asked: float) -> Snapshot:
             {scope.endpoint_id: frozenset(scope.actions) for scope in key.scopes.all()},
             key.rate_per_minute,
             by_clock(key.expires_at),
+            key.quota_per_day,
+            tuple(network_of(each) for each in key.networks),
         )
         for key in keys
     }

@@ -55,7 +55,11 @@ WORKER = Process(
 SCHEDULER = Process("scheduler", ("celery", "-A", "portal", "beat", "--pidfile=", "--loglevel", "WARNING"))
 GATEWAY = Process(
     "gateway",
-    ("uvicorn", "inference.gateway.app:application", "--no-access-log", "--timeout-graceful-shutdown", "3"),
+    (
+        *("uvicorn", "inference.gateway.app:application", "--no-access-log", "--timeout-graceful-shutdown", "3"),
+        # Whom a proxy has heard from the gateway judges itself: uvicorn believes whoever is on this machine.
+        "--no-proxy-headers",
+    ),
     health="/v2/health/live",
 )
 PROCESSES = (SEQUENCER, WEB, WORKER, SCHEDULER, GATEWAY)

@@ -158,6 +158,7 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-endpoint-binding", "PUT"): lambda w, by: {"version": w.other.pk},
     ("api-endpoint-keys", "POST"): lambda w, by: serving.terms(),
     ("api-key-revocation", "POST"): lambda w, by: {"reason": "Not needed."},
+    ("api-key-rotation", "POST"): lambda w, by: {"hours": 24, "reason": "A quarter is over."},
     ("api-key-leak", "POST"): lambda w, by: {"key": w.key_text},
     ("api-saved-filters", "POST"): lambda w, by: {"name": "High risk", "query": {"tier": "high"}},
     ("api-saved-filter", "PATCH"): lambda w, by: {"name": "High risk"},

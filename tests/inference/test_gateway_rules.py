@@ -1,4 +1,4 @@
-"""The parts of the gateway that need nothing but values: tensors, admission, rates, models."""
+"""The parts of the gateway that need nothing but values: tensors, admission, models."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from inference import keys
-from inference.gateway.admission import Admission
+from inference.gateway.admission import Admission, Caller
 from inference.gateway.board import Board, KeyTerms, Served, Snapshot, clock
 from inference.gateway.lease import free_name, may_loop
-from inference.gateway.limits import Buckets
 from inference.gateway.refused import Refused
 from inference.gateway.runner import DigestDiffers, RunFailed, Runner, as_output
 from inference.gateway.tensors import NUMPY, Tensor, listed, read, tensor, written
@@ -187,23 +186,6 @@ def test_a_model_that_dislikes_zeros_never_runs_in_the_loop():
     assert not runner.quick(1)  # two values do not go into none
 
 
-@given(st.integers(1, 1000), st.lists(st.floats(0, 30), max_size=60))
-def test_no_minute_has_more_than_two_minutes_worth(rate, pauses):
-    """A full bucket and its refill, whatever the rhythm; and whoever waits as told gets in."""
-    buckets, now, admitted = Buckets(), 0.0, []
-    for pause in [*pauses, *[0.0] * 20]:
-        now += pause
-        wait = buckets.take(7, rate, now)
-        if not wait:
-            admitted.append(now)
-        assert 0 <= wait <= 60
-    for start in admitted:
-        assert len([at for at in admitted if start <= at < start + 60]) <= 2 * rate
-    wait = buckets.take(7, rate, now)
-    assert not wait or not buckets.take(7, rate, now + wait + 1e-6)
-    assert buckets.take(8, rate, now) == 0
-
-
 def a_board(**changes):
     parts = keys.new()
     terms = KeyTerms(1, keys.digest(parts.secret, PEPPER), {5: frozenset({"infer"})}, 60, clock() + 60)
@@ -220,7 +202,7 @@ def test_admission_needs_only_the_board():
     """No database is configured for this test: a wrong key could not ask one."""
     board, parts = a_board()
     admission = Admission(board, PEPPER)
-    terms, served = admission.admit(bearer(parts), "loans", "3", "infer")
+    terms, served = admission.admit(Caller(bearer(parts)), "loans", "3", "infer")
     assert (terms.pk, served.pk, board.used) == (1, 5, {1})
     cases = [
         (bearer(keys.new()), "loans", "infer", 401),
@@ -230,10 +212,10 @@ def test_admission_needs_only_the_board():
     ]
     for authorization, name, action, status in cases:
         with pytest.raises(Refused) as found:
-            admission.admit(authorization, name, None, action)
+            admission.admit(Caller(authorization), name, None, action)
         assert found.value.status == status
     with pytest.raises(Refused) as found:
-        Admission(board, "another pepper").admit(bearer(parts), "loans", None, "infer")
+        Admission(board, "another pepper").admit(Caller(bearer(parts)), "loans", None, "infer")
     assert found.value.code == "key_invalid"
 
 
@@ -244,5 +226,5 @@ def test_no_noise_is_a_key(noise):
     for text in (noise, b"Bearer " + noise, b"Bearer cs_live_" + base64.b16encode(noise), bearer(parts) + noise[:1]):
         if text != bearer(parts):
             with pytest.raises(Refused) as found:
-                admission.admit(text, "loans", None, "infer")
+                admission.admit(Caller(text), "loans", None, "infer")
             assert found.value.status == 401
