@@ -2,8 +2,8 @@
 
 import os
 import signal
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ledger import keys
@@ -64,8 +64,22 @@ GATEWAY = Process(
 )
 PROCESSES = (SEQUENCER, WEB, WORKER, SCHEDULER, GATEWAY)
 
+MOST_GATEWAYS = 64
+
 PREPARE = ("manage.py", "prepare_database")
 DEMO = ("manage.py", "demo")
+
+
+def several(processes: Sequence[Process], given: Mapping[str, str]) -> list[Process]:
+    """The same with as many gateways as GATEWAY_PROCESSES says, `gateway-2` and so on. Raises SetupError."""
+    wanted = given.get("GATEWAY_PROCESSES") or "1"
+    if not wanted.isdecimal() or not 1 <= int(wanted) <= MOST_GATEWAYS:
+        raise SetupError(f"GATEWAY_PROCESSES={wanted} is no number of processes; choose one from 1 to {MOST_GATEWAYS}.")
+    found = []
+    for process in processes:
+        more = range(2, int(wanted) + 1) if process.name == "gateway" else ()
+        found += [process, *(replace(process, name=f"{process.name}-{number}") for number in more)]
+    return found
 
 
 def external_databases(given: Mapping[str, str]) -> dict[str, str]:

@@ -23,6 +23,7 @@ from portal.supervisor.processes import (
     preparing,
     rotate,
     serving,
+    several,
 )
 from portal.supervisor.spawn import end_group, spawn
 from portal.supervisor.state import State
@@ -53,7 +54,7 @@ class Supervisor:
     ) -> None:
         self.state = state
         self.given = given
-        self.processes = processes
+        self.processes = several(processes, given)
         self.demo = demo
 
     def run(self, *, once: bool) -> int:
@@ -150,9 +151,11 @@ class Supervisor:
         for process in self.processes:
             log = self.state.logs / f"{process.name}.log"
             rotate(log)
-            listener = listeners.get(process.name)
+            # Gateways accept from one socket: whichever is free takes the next connection.
+            place = process.name.partition("-")[0]
+            listener = listeners.get(place)
             start = partial(self._launch, process, listener, log, told)
-            ready = answers(self.addresses[process.name] + process.health) if process.health else lambda: True
+            ready = answers(self.addresses[place] + process.health) if process.health else lambda: True
             unit = Unit(process.name, start, stop=process.stop, ready=ready, log=log)
             units.append(unit)
             self.watcher.start(unit)

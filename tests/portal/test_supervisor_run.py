@@ -155,11 +155,19 @@ def test_serves_restarts_what_is_killed_and_stops_cleanly(state: State, capfd: p
         started = time.monotonic()
         assert get(note["web"])["pid"] != told["pid"]  # the connection waits meanwhile: the socket is ours
         back["web"] = time.monotonic() - started
+        gateways = {get(note["gateway"])["pid"] for _ in range(100)}
+        assert len(gateways) == 2
+        os.kill(int(gateways.pop()), signal.SIGKILL)
+        started = time.monotonic()
+        while len({get(note["gateway"])["pid"] for _ in range(20)} - gateways) < 1:
+            assert time.monotonic() - started < 20
+        back["gateway"] = time.monotonic() - started
         seen.update(descendants())
         return back
 
     processes = [WEB, WORKER, GATEWAY, marker(state)]
-    back = serve(Supervisor(state, given(), processes=processes, demo=(*DEMO, "3")), visit)
+    wanted = given(GATEWAY_PROCESSES="2")
+    back = serve(Supervisor(state, wanted, processes=processes, demo=(*DEMO, "3")), visit)
     assert isinstance(back, dict)
     assert max(back.values()) < 10, back
     assert left_of(seen - before) == set()

@@ -15,7 +15,16 @@ from ledger.notes import SigningKey
 from portal.supervisor import state as module
 from portal.supervisor.__main__ import main
 from portal.supervisor.faults import SetupError
-from portal.supervisor.processes import PROCESSES, environment, external_databases, preparing, rotate, serving
+from portal.supervisor.processes import (
+    GATEWAY,
+    PROCESSES,
+    environment,
+    external_databases,
+    preparing,
+    rotate,
+    serving,
+    several,
+)
 from portal.supervisor.state import FIRST_PORT, AlreadyRunning, State, listen
 
 
@@ -216,6 +225,18 @@ def test_every_process_can_be_found_by_python() -> None:
 
 def told(state: State, **given: str) -> dict[str, str]:
     return environment(state, web="w", gateway="g", databases={}, redis="r", broker="b", given=given)
+
+
+def test_as_many_gateways_as_wanted() -> None:
+    assert several(PROCESSES, {}) == list(PROCESSES)
+    three = several(PROCESSES, {"GATEWAY_PROCESSES": "3"})
+    assert [each.name for each in three if each.command == GATEWAY.command] == ["gateway", "gateway-2", "gateway-3"]
+    assert [each for each in three if each.command != GATEWAY.command] == [
+        each for each in PROCESSES if each != GATEWAY
+    ]
+    for wrong in ("0", "65", "two", "-1", "1.5"):
+        with pytest.raises(SetupError, match=f"GATEWAY_PROCESSES={wrong} is no number of processes"):
+            several(PROCESSES, {"GATEWAY_PROCESSES": wrong})
 
 
 def test_signing_keys_are_made_once_apart_and_for_their_owner_only(state: State) -> None:
