@@ -25,6 +25,7 @@ from inference.filters import KeyFilter
 from inference.models import Endpoint, EndpointQuerySet, InferenceKey, InferenceKeyQuerySet
 from inference.overrides import api as overrides
 from inference.reconciling import reconcile
+from inference.traffic import api as traffic
 from ledger.canonical import sha256
 from ledger.events import database_time
 from ledger.refusals import Refusal
@@ -239,6 +240,7 @@ class ReconciliationReport(APIView):
 
 routes = [
     *overrides.routes,
+    *traffic.routes,
     path("endpoints/", EndpointList.as_view(), name="api-endpoints"),
     path("endpoints/reconciliation/", ReconciliationReport.as_view(), name="api-reconciliation"),
     path("endpoints/<int:pk>/", EndpointDetail.as_view(), name="api-endpoint"),

@@ -14,6 +14,8 @@ from django.urls import reverse
 
 from inference.overrides.models import DecisionTotal as DecisionTotal
 from inference.overrides.models import Override as Override
+from inference.traffic.models import GatewayProcess as GatewayProcess
+from inference.traffic.models import Tally as Tally
 from ledger.canonical import timestamp
 
 EXPIRING = timedelta(days=14)

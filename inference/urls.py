@@ -2,9 +2,11 @@ from django.urls import path
 
 from inference import views
 from inference.overrides import views as overrides
+from inference.traffic import views as traffic
 
 urlpatterns = [
     *overrides.urlpatterns,
+    *traffic.urlpatterns,
     path("endpoints/", views.endpoints, name="endpoints"),
     path("endpoints/new/", views.new, name="endpoint-new"),
     path("endpoints/reconciliation/", views.reconciliation, name="reconciliation"),

@@ -49,6 +49,7 @@ def endpoints(request: HttpRequest) -> HttpResponse:
         "rows": showing.serving(page.rows),
         "environments": sorted(set(rows.order_by().values_list("environment", flat=True))),
         "may_add": asker(request).may_somewhere("inference.add_endpoint"),
+        "may_see_processes": asker(request).scope("inference.view_endpoint").everywhere,
     }
     return render(request, "inference/endpoints.html", context)
 

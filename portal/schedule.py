@@ -19,6 +19,7 @@ def schedule(digest_hour: int) -> dict[str, dict[str, Any]]:
         "remove-old-packs": every(3600.0, "approvals.remove_old_packs", 3000),
         "ask-upstreams": every(3600.0, "registry.ask_upstreams", 3000),
         "delete-expired-data": every(3600.0, "registry.delete_expired_data", 3000),
+        "remove-old-counts": every(3600.0, "inference.remove_old_counts", 3000),
         "anchor-checkpoints": every(60.0, "ledger.anchor_checkpoints", 50),
         "deliver-notifications": every(10.0, "notifications.deliver", 10),
         "deliver-webhooks": every(10.0, "notifications.deliver_webhooks", 10),

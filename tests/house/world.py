@@ -15,6 +15,7 @@ from tests import worlds
 from tests.approvals import policies, standing
 from tests.approvals import world as approvals
 from tests.cast import PASSWORD
+from tests.inference import counting
 from tests.inference import world as serving
 from tests.notifications import hooks
 from tests.registry import importing
@@ -76,6 +77,7 @@ def build(cast: Any) -> World:
     risk = judged.a_risk(cast, approved, f"finding:{finding.pk}")
     endpoint = serving.an_endpoint(cast, version)
     key, key_text = serving.a_key(cast, endpoint)
+    counting.some(endpoint, key)
     export = request_export(
         by=cast.auditor, account=cast.auditor, team=cast.team, kind="csv", selection=Selection(need="approval")
     )
