@@ -60,6 +60,7 @@ PERMISSIONS: dict[str, str] = {
     "inference.view_endpoint": "see endpoints",
     "inference.add_endpoint": "add an endpoint",
     "inference.bind_endpoint": "bind an endpoint to a version",
+    "inference.roll_back_endpoint": "roll an endpoint back to the version that it served before",
     "inference.issue_key": "issue inference keys",
     "inference.revoke_key": "revoke inference keys",
     "inference.report_leaked_key": "report a leaked key by showing it (anybody)",
@@ -78,6 +79,7 @@ BUILD = (
     "registry.upload_artifact", "registry.download_artifact", "registry.register_dataset", "registry.read_rows",
     "registry.attach_evidence", "fairness.request_report", "jobs.cancel_job", "approvals.submit_request",
     "approvals.withdraw_request", "approvals.comment", "approvals.answer_finding",
+    "inference.roll_back_endpoint",
 )  # fmt: skip
 CHALLENGE = (
     "registry.download_artifact", "registry.read_rows", "registry.attach_evidence", "registry.upload_artifact",
@@ -103,7 +105,7 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
         "Risk officer",
         (
             *READ, *CHALLENGE, *JUDGE, "approvals.accept_risk", "approvals.publish_policy", "registry.set_risk_tier",
-            "registry.govern_dataset",
+            "registry.govern_dataset", "inference.roll_back_endpoint",
             "approvals.revoke_approval", "audits.view_log", "audits.view_erasure", "audits.request_erasure",
             "audits.approve_erasure", "audits.manage_legal_hold", "inference.revoke_key", "accounts.view_people",
             "accounts.recertify_access",

@@ -25,6 +25,7 @@ from inference.filters import KeyFilter
 from inference.models import Endpoint, EndpointQuerySet, InferenceKey, InferenceKeyQuerySet
 from inference.overrides import api as overrides
 from inference.reconciling import reconcile
+from inference.rollouts import api as rollouts
 from inference.traffic import api as traffic
 from ledger.canonical import sha256
 from ledger.events import database_time
@@ -240,6 +241,7 @@ class ReconciliationReport(APIView):
 
 routes = [
     *overrides.routes,
+    *rollouts.routes,
     *traffic.routes,
     path("endpoints/", EndpointList.as_view(), name="api-endpoints"),
     path("endpoints/reconciliation/", ReconciliationReport.as_view(), name="api-reconciliation"),

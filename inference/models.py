@@ -14,6 +14,9 @@ from django.urls import reverse
 
 from inference.overrides.models import DecisionTotal as DecisionTotal
 from inference.overrides.models import Override as Override
+from inference.rollouts.models import Binding as Binding
+from inference.rollouts.models import Comparison as Comparison
+from inference.rollouts.models import Rollout as Rollout
 from inference.traffic.models import GatewayProcess as GatewayProcess
 from inference.traffic.models import Tally as Tally
 from ledger.canonical import timestamp

@@ -21,6 +21,8 @@ from approvals.workflow import ENVIRONMENTS
 from inference import keys
 from inference.addresses import network_of
 from inference.models import Endpoint, InferenceKey, KeyScope
+from inference.rollouts.models import Binding
+from inference.rollouts.services import described, rebind, servable
 from ledger.actors import ANONYMOUS, Actor, current_origin
 from ledger.door import Done, governed, mechanical
 from ledger.events import database_time
@@ -64,22 +66,16 @@ def bind_endpoint(*, by: Actor, endpoint: Endpoint, version: Version | None) -> 
     """Choose the version that an endpoint serves; None lets it serve nothing.
 
     The gate decides whenever a prediction is asked for, so a version that is not approved may be bound: it is refused
-    until it is. What the gate says now is recorded with the act. Raises Refusal `other_model`, `bytes_not_here` or
-    `already_bound`.
+    until it is. What the gate says now is recorded with the act. A version that is tried beside the one before is no
+    longer tried. Raises Refusal `other_model`, `bytes_not_here` or `already_bound`.
     """
-    if version is not None and version.model_id != endpoint.model_id:
-        sentence = f"Choose a version of {endpoint.model}: this one belongs to another model."
-        raise Refusal("other_model", sentence, "version")
-    if version is not None and not version.bytes_here:
-        sentence = "Its bytes are not here, so nothing here can serve it. Ask the gate where it is called instead."
-        raise Refusal("bytes_not_here", sentence, "version")
+    if version is not None:
+        servable(endpoint, version)
     before = endpoint.version
     if before == version:
         sentence = f"The endpoint is bound to {'this version' if version else 'nothing'} already."
         raise Refusal("already_bound", sentence, "version")
-    endpoint.version, endpoint.bound_at = version, database_time()
-    endpoint.bound_by = by if isinstance(by, User) else None
-    endpoint.save(update_fields=["version", "bound_at", "bound_by"])
+    ended = rebind(endpoint, version, Binding.How.BOUND, by)
     said = gate.evaluate(version, endpoint.environment, endpoint.use) if version is not None else None
     facts = {
         "endpoint": endpoint.name,
@@ -87,13 +83,7 @@ def bind_endpoint(*, by: Actor, endpoint: Endpoint, version: Version | None) -> 
         "to": described(version),
         "gate": {"allowed": said.allowed, "state": said.state} if said else None,
     }
-    return Done(endpoint, facts=facts)
-
-
-def described(version: Version | None) -> dict[str, str] | None:
-    if version is None:
-        return None
-    return {"version": str(version.pk), "number": str(version.number), "artifact": version.artifact.digest}
+    return Done(endpoint, facts=facts, changed=ended)
 
 
 @governed(permission="inference.issue_key", event="key.issued", on="endpoint")

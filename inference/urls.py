@@ -2,10 +2,12 @@ from django.urls import path
 
 from inference import views
 from inference.overrides import views as overrides
+from inference.rollouts import views as rollouts
 from inference.traffic import views as traffic
 
 urlpatterns = [
     *overrides.urlpatterns,
+    *rollouts.urlpatterns,
     *traffic.urlpatterns,
     path("endpoints/", views.endpoints, name="endpoints"),
     path("endpoints/new/", views.new, name="endpoint-new"),

@@ -20,6 +20,7 @@ from inference.filters import STATES, KeyFilter
 from inference.forms import BindForm, EndpointForm, KeyForm, RevokeKeyForm, RotateKeyForm
 from inference.models import Endpoint, InferenceKey
 from inference.reconciling import reconcile
+from inference.rollouts.showing import course
 from ledger.refusals import Denied, Refusal
 from registry.models import Model, Version
 from registry.paging import SIZE, id_of, page_of
@@ -27,7 +28,7 @@ from registry.views.answers import answered, need
 
 form_page = require_http_methods(["GET", "POST"])
 ENDED = ("revoked", "expired", "inactive")
-ACTS = ("bind_endpoint", "issue_key", "revoke_key")
+ACTS = ("bind_endpoint", "roll_back_endpoint", "issue_key", "revoke_key")
 REVOCATION = (
     "Every gateway refuses the key within a second; programs that still send it get 401.",
     "It stays listed with your name and reason, and cannot be taken up again. A new key can be issued.",
@@ -68,6 +69,7 @@ def endpoint(request: HttpRequest, pk: int) -> HttpResponse:
         "keys": showing.standings(keys, viewer),
         "more": rows.count() > len(keys),
         "timeline": timeline.of(found, viewer, *keys),
+        "course": course(found),
         "may": {act: viewer.has_perm(f"inference.{act}", found) for act in ACTS},
     }
     return render(request, "inference/endpoint.html", context)

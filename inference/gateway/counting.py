@@ -37,15 +37,16 @@ class Counter:
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self.keep, name="counter", daemon=True)
 
-    def count(self, kind: Kind, rows: int, micros: int) -> None:
+    def count(self, kind: Kind, rows: int, positives: int, micros: int) -> None:
         """Called by the event loop alone."""
         counts = self.now.get(kind)
         if counts is None:
-            counts = self.now[kind] = [0, 0, 0, [0] * CLASSES]
+            counts = self.now[kind] = [0, 0, 0, 0, [0] * CLASSES]
         counts[0] += 1
         counts[1] += rows
-        counts[2] += micros
-        counts[3][class_of(micros)] += 1
+        counts[2] += positives
+        counts[3] += micros
+        counts[4][class_of(micros)] += 1
 
     def start(self) -> None:
         self.thread.start()
@@ -95,7 +96,7 @@ def merge(into: dict[Kind, list[Any]], found: Mapping[Kind, list[Any]]) -> None:
     for kind, counts in found.items():
         if kind in into:
             there = into[kind]
-            there[:3] = [a + b for a, b in zip(there[:3], counts[:3], strict=True)]
-            there[3] = [a + b for a, b in zip(there[3], counts[3], strict=True)]
+            there[:4] = [a + b for a, b in zip(there[:4], counts[:4], strict=True)]
+            there[4] = [a + b for a, b in zip(there[4], counts[4], strict=True)]
         else:
             into[kind] = counts

@@ -37,6 +37,7 @@ class TrafficSumSerializer(serializers.Serializer[Any]):
     answered = serializers.IntegerField()
     refused = serializers.IntegerField()
     rows = serializers.IntegerField(help_text="Rows predicted")
+    positives = serializers.IntegerField(help_text="Of them those that were decided with yes")
     latency = LatencySerializer(source="*")
 
 

@@ -40,6 +40,7 @@ class Tally(models.Model):
     at = models.DateTimeField(help_text="When the minute or hour begins; 1970 for ALL")
     requests = models.BigIntegerField()
     rows = models.BigIntegerField()
+    positives = models.BigIntegerField(help_text="Rows that were decided with yes")
     micros = models.BigIntegerField()
     classes = ArrayField(models.BigIntegerField())
 

@@ -45,6 +45,7 @@ class Sum:
     answered: int
     refused: int
     rows: int
+    positives: int
     classes: Sequence[int]
 
     @property
@@ -55,6 +56,11 @@ class Sum:
     def share(self) -> float | None:
         """Of requests that were refused."""
         return self.refused / self.requests if self.requests else None
+
+    @property
+    def rate(self) -> float | None:
+        """Of predicted rows that were decided with yes."""
+        return self.positives / self.rows if self.rows else None
 
     @property
     def latencies(self) -> list[str]:
@@ -107,8 +113,8 @@ def sum_of(name: Any, rows: Iterable[Tally]) -> Sum:
     every = list(rows)
     good = [row for row in every if not row.code]
     refused = sum(row.requests for row in every if row.code)
-    answered, lines = sum(row.requests for row in good), sum(row.rows for row in good)
-    return Sum(name, answered, refused, lines, summed(row.classes for row in good))
+    answered, lines, positives = (sum(getattr(row, name) for row in good) for name in ("requests", "rows", "positives"))
+    return Sum(name, answered, refused, lines, positives, summed(row.classes for row in good))
 
 
 def grouped(rows: Iterable[Tally], by: Any) -> dict[Any, list[Tally]]:

@@ -16,26 +16,27 @@ from ledger.door import mechanical
 
 # Endpoint, key (primary keys, None where there is none), artifact, code.
 Kind = tuple[int | None, int | None, str, str]
-# Requests, rows, the sum of latencies in microseconds, and a list of latencies by class.
+# Requests, rows, rows decided with yes, the sum of latencies in microseconds, and a list of latencies by class.
 Counts = Sequence[Any]
 KEPT = {Tally.Span.MINUTE: timedelta(days=2), Tally.Span.HOUR: timedelta(days=400)}
 FORGOTTEN = timedelta(days=1)
 # Minutes and hours by the database's clock, which all processes share. A key that has gone meanwhile is not counted.
 ADD = """
 INSERT INTO inference_tally AS t
-    (endpoint_id, key_id, artifact, code, span, at, requests, rows, micros, classes)
-SELECT g.endpoint, g.key, g.artifact, g.code, s.span, s.at, g.requests, g.rows, g.micros, g.classes
-FROM (VALUES {rows}) AS g (endpoint, key, artifact, code, requests, rows, micros, classes),
+    (endpoint_id, key_id, artifact, code, span, at, requests, rows, positives, micros, classes)
+SELECT g.endpoint, g.key, g.artifact, g.code, s.span, s.at, g.requests, g.rows, g.positives, g.micros, g.classes
+FROM (VALUES {rows}) AS g (endpoint, key, artifact, code, requests, rows, positives, micros, classes),
      (VALUES (0, timestamptz 'epoch'), (60, date_trunc('minute', now())), (3600, date_trunc('hour', now(), 'UTC')))
          AS s (span, at)
 ORDER BY g.endpoint, g.key, g.artifact, g.code, s.span
 ON CONFLICT (endpoint_id, key_id, artifact, code, span, at) DO UPDATE SET
-    requests = t.requests + excluded.requests, rows = t.rows + excluded.rows, micros = t.micros + excluded.micros,
+    requests = t.requests + excluded.requests, rows = t.rows + excluded.rows,
+    positives = t.positives + excluded.positives, micros = t.micros + excluded.micros,
     classes = ARRAY(
         SELECT a + b FROM unnest(t.classes, excluded.classes) WITH ORDINALITY AS u (a, b, n) ORDER BY n
     )
 """
-ROW = "(%s::bigint, %s::bigint, %s, %s, %s::bigint, %s::bigint, %s::bigint, %s::bigint[])"
+ROW = f"(%s::bigint, %s::bigint, %s, %s, {'%s::bigint, ' * 4}%s::bigint[])"
 
 
 @mechanical("counts of requests; each prediction has its row in the prediction log")
@@ -44,8 +45,8 @@ def add(found: Mapping[Kind, Counts]) -> None:
     if not found:
         return
     values: list[Any] = []
-    for kind, (requests, rows, micros, classes) in found.items():
-        values += [*kind, requests, rows, micros, list(classes)]
+    for kind, counts in found.items():
+        values += [*kind, *counts]
     with connection.cursor() as cursor:
         cursor.execute(ADD.format(rows=", ".join([ROW] * len(found))), values)
 

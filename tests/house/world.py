@@ -78,6 +78,9 @@ def build(cast: Any) -> World:
     endpoint = serving.an_endpoint(cast, version)
     key, key_text = serving.a_key(cast, endpoint)
     counting.some(endpoint, key)
+    other = worlds.a_version(cast, model=version.model, weight=2.0)
+    rollout = serving.a_rollout(cast, endpoint, other, share=5)
+    shadow = serving.a_rollout(cast, serving.an_endpoint(cast, version, environment="staging"), other)
     export = request_export(
         by=cast.auditor, account=cast.auditor, team=cast.team, kind="csv", selection=Selection(need="approval")
     )
@@ -115,7 +118,7 @@ def build(cast: Any) -> World:
         cast,
         {
             "versions": version,
-            "other": worlds.a_version(cast, model=version.model, weight=2.0),
+            "other": other,
             "models": version.model,
             "datasets": dataset,
             "training": worlds.a_dataset(cast, purpose="training"),
@@ -137,6 +140,7 @@ def build(cast: Any) -> World:
             "audit": audit,
             "bias": bias,
             "endpoints": endpoint,
+            "rollouts": rollout,
             "keys": key,
             "key_text": key_text,
             "erasures": erasure,
@@ -165,6 +169,8 @@ def build(cast: Any) -> World:
                 ("pack", unpacked.pk),
                 ("webhook", paused.pk),
                 ("report", audit.pk),
+                ("rollout", shadow.pk),
+                ("endpoint", serving.an_endpoint(cast, version, environment="staging").pk),
             ],
             "events": Event.objects.sealed().filter(team_id=cast.team.pk).latest("id"),
         },

@@ -10,10 +10,10 @@ from tests.inference import counting
 def test_what_could_not_be_told_is_told_later(committing_db, cast, caplog):
     process = Counter(lambda: counting.SAID)
     unknown, wrong = (None, None, "", "key_invalid"), (None, None, "", "x" * 41)
-    process.count(unknown, 0, 100)
-    process.count(wrong, 0, 100)
+    process.count(unknown, 0, 0, 100)
+    process.count(wrong, 0, 0, 100)
     process.tell()
-    process.count(unknown, 0, 100)
+    process.count(unknown, 0, 0, 100)
     process.tell()
     assert process.failing
     assert "the gateway's counts cannot be written: DataError" in caplog.text

@@ -35,8 +35,8 @@ def test_counts_of_several_processes_are_added_up(served):
     assert spans == {0, 60, 3600}
     for span in spans:
         rows = {row.code: row for row in Tally.objects.filter(span=span)}
-        assert (rows[""].requests, rows[""].rows, rows[""].micros) == (6, 12, 84_000)
-        assert rows[""].classes == counting.counts(*[900, 1_100, 40_000] * 2)[3]
+        assert (rows[""].requests, rows[""].rows, rows[""].positives, rows[""].micros) == (6, 12, 6, 84_000)
+        assert rows[""].classes == counting.counts(*[900, 1_100, 40_000] * 2)[4]
         assert (rows["key_invalid"].requests, rows["key_invalid"].endpoint) == (2, None)
     add({})
     assert Tally.objects.count() == 9
@@ -48,14 +48,14 @@ def test_a_process_counts_without_loss_and_tells_how_it_is(served):
     kind = (endpoint.pk, key.pk, "", "")
     told = []
     for _ in range(3):
-        process.count(kind, 2, 500)
-        process.count(kind, 2, 700)
+        process.count(kind, 2, 1, 500)
+        process.count(kind, 2, 1, 700)
         process.tell()
         told.append(sum(row.requests for row in Tally.objects.filter(span=0)))
     process.tell()
     told.append(Tally.objects.get(span=0).requests)
     assert told == [0, 2, 4, 6], "each at the telling after the next"
-    assert Tally.objects.get(span=0).micros == 3 * 1_200
+    assert (Tally.objects.get(span=0).micros, Tally.objects.get(span=0).positives) == (3_600, 6)
     (row,) = GatewayProcess.objects.all()
     assert (row.said, row.pk) == (counting.SAID, process.id)
     leave(process.id)
@@ -99,7 +99,8 @@ def test_steps_add_up_and_hold_what_happened_now(served, cast, api):
         assert [each["answered"] for each in found["steps"]] == [0] * (steps - 1) + [3]
         assert found["total"]["latency"] == found["keys"][0]["latency"]
         assert 1_000 < found["total"]["latency"]["median"] <= 1_259
-        assert (found["total"]["rows"], found["refusals"]) == (6, [{"code": "invalid_input", "requests": 1}])
+        assert (found["total"]["rows"], found["total"]["positives"]) == (6, 3)
+        assert found["refusals"] == [{"code": "invalid_input", "requests": 1}]
         assert (found["keys"][0]["key"], found["versions"][0]["version"]) == (key.pk, endpoint.version_id)
     refused = api(cast.developer).get(f"/api/v1/endpoints/{endpoint.pk}/traffic/", {"window": "year"})
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "window")

@@ -17,14 +17,14 @@ from tests.inference.counting import counts
 @given(st.lists(st.integers(1, BOUNDS[-1]), min_size=1), st.floats(0.01, 1.0))
 def test_a_quantile_lies_in_the_class_of_the_true_one(micros, share):
     true = sorted(micros)[math.ceil(share * len(micros) - 1e-9) - 1]
-    found = quantile(counts(*micros)[3], share)
+    found = quantile(counts(*micros)[4], share)
     assert class_of(math.ceil(found)) == class_of(true)
 
 
 def test_what_nobody_asked_has_no_quantile_and_what_took_longest_only_the_last_bound():
     assert quantile([0] * CLASSES, 0.5) is None
-    assert quantile(counts(10**9)[3], 0.5) == BOUNDS[-1]
-    assert quantile(counts(100, 10**9)[3], 0.5) == 100, "the upper end of the first class"
+    assert quantile(counts(10**9)[4], 0.5) == BOUNDS[-1]
+    assert quantile(counts(100, 10**9)[4], 0.5) == 100, "the upper end of the first class"
 
 
 def test_classes_end_with_their_bounds():
@@ -34,8 +34,8 @@ def test_classes_end_with_their_bounds():
 
 @given(st.lists(st.lists(st.integers(0, 10**8))))
 def test_sums_are_those_of_all_together(parts):
-    together = counts(*(one for part in parts for one in part))[3]
-    assert summed(counts(*part)[3] for part in parts) == together
+    together = counts(*(one for part in parts for one in part))[4]
+    assert summed(counts(*part)[4] for part in parts) == together
     for every in (1, 3):
         ends = cumulative(together, every)
         assert ends[-1] == (None, sum(together))

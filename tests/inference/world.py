@@ -21,6 +21,14 @@ def an_endpoint(cast: Any, version: Any = None, *, model: Any = None, environmen
     return bind_endpoint(by=by, endpoint=made, version=version) if version else made
 
 
+def a_rollout(cast: Any, endpoint: Any, version: Any, *, share: int = 0) -> Any:
+    """A canary with that share, or a shadow without one."""
+    from inference.rollouts.services import start_rollout
+
+    kind = "canary" if share else "shadow"
+    return start_rollout(by=cast.model_owner, endpoint=endpoint, version=version, kind=kind, share=share)
+
+
 def terms(**changes: Any) -> dict[str, Any]:
     """What a key is issued with."""
     given = {"name": "Loan desk", "actions": ["infer", "metadata"], "days": 90, "rate_per_minute": 600}

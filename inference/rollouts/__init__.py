@@ -1,0 +1,1 @@
+"""How another version comes to an endpoint: as a canary or a shadow, promoted or withdrawn; and the way back."""
