@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,18 +137,16 @@ class Side:
 
 
 @contextlib.contextmanager
-def server(application: str, environment: Mapping[str, str]) -> Iterator[Server]:
-    """A uvicorn process on the first core. What it says goes to our stderr."""
+def server(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Server]:
+    """A process of uvicorn's on the first core. What it says goes to our stderr."""
     with socket.socket() as listener:
         # Uvicorn takes a socket it is given for a Unix one, and so does not do this itself; accepted ones inherit it.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
-        command = ["uvicorn", application, "--fd", str(listener.fileno()), "--no-access-log", "--log-level", "warning"]
-        command += ["--no-proxy-headers"]
         process = subprocess.Popen(
-            [sys.executable, "-m", *command], cwd=ROOT, env=dict(environment), pass_fds=[listener.fileno()],
-            start_new_session=True,
+            [sys.executable, "-m", *command, "--fd", str(listener.fileno())], cwd=ROOT, env=dict(environment),
+            pass_fds=[listener.fileno()], start_new_session=True,
         )  # fmt: skip
         try:
             os.sched_setaffinity(process.pid, CORES[:1])
@@ -258,8 +256,9 @@ def main() -> None:
         (top / "model.onnx").write_bytes(onnx_bytes())
         environment = stack.enter_context(database(top)) | stack.enter_context(counting(top))
         name, secret = approved_endpoint(top)
-        gateway = stack.enter_context(server("inference.gateway.app:application", environment))
-        bare = stack.enter_context(server("bench.bare:app", {**environment, "BENCH_MODEL": str(top / "model.onnx")}))
+        gateway = stack.enter_context(server(["inference.gateway.serve"], environment))
+        plain = ["uvicorn", "bench.bare:app", "--no-access-log", "--log-level", "warning"]
+        bare = stack.enter_context(server(plain, {**environment, "BENCH_MODEL": str(top / "model.onnx")}))
 
         def both(rows: int) -> tuple[Side, Side]:
             infer = request(f"/v2/models/{name}/infer", body(rows), secret)

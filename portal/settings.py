@@ -249,6 +249,9 @@ RISK_ACCEPTANCE_DAYS = env.int("RISK_ACCEPTANCE_DAYS", default=90)
 RISK_ACCEPTANCE_RENEWALS = env.int("RISK_ACCEPTANCE_RENEWALS", default=2)
 JOB_STALE_SECONDS = env.int("JOB_STALE_SECONDS", default=20)
 WORKER_MEMORY_BYTES = env.int("WORKER_MEMORY_BYTES", default=3 * 1024**3)
+# The certificate that the gateway shows where no proxy does that for it.
+GATEWAY_TLS_CERT = env.str("GATEWAY_TLS_CERT", default="")
+GATEWAY_TLS_KEY = env.str("GATEWAY_TLS_KEY", default="")
 SERVING_LEASE_SECONDS = env.int("SERVING_LEASE_SECONDS", default=30)
 # How many processes the gateway has, at least; the networks of proxies whose word on who sends counts; and how long an
 # inference key lives at most.

@@ -1,6 +1,6 @@
 """The ASGI application: Open Inference Protocol, version 2, and MLflow's /invocations.
 
-`uvicorn --no-proxy-headers inference.gateway.app:application` runs it: who sent a request it judges itself.
+`python -m inference.gateway.serve` runs it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from inference.gateway.infer import Inference
 from inference.gateway.lease import Lease
 from inference.gateway.leasing import Leasing
 from inference.gateway.limits import Limits
-from inference.gateway.refused import Answer, Refused
+from inference.gateway.refused import Answer, Refused, unavailable
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -128,6 +128,8 @@ class Gateway:
         if path == "/v2/health/live":
             return as_json({"live": True})
         if path == "/v2/health/ready":
+            if self.board.draining:
+                raise unavailable("draining", "This process is about to end. Ask another.")
             left = self.admission.snapshot().until - clock()
             limits = "shared" if self.admission.limits.shared else "local"
             return as_json({"ready": True, "lease_seconds_left": round(left, 1), "limits": limits})

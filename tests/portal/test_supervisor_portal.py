@@ -35,7 +35,7 @@ SIGNS = {
     "web": "gunicorn portal.wsgi",
     "worker": "celery -A portal worker",
     "scheduler": "celery -A portal beat",
-    "gateway": "uvicorn inference.gateway",
+    "gateway": "inference.gateway.serve",
 }
 
 
