@@ -24,6 +24,8 @@ import psycopg2
 import pytest
 
 from tests.cast import Cast
+from tests.leaks import no_secret_in_any_log_file as no_secret_in_any_log_file
+from tests.leaks import pytest_runtest_makereport as pytest_runtest_makereport
 from tests.sealing import GRANTS, Sealer, log_key, present, running
 
 ROOT = Path(__file__).resolve().parent.parent
