@@ -108,6 +108,18 @@ def test_the_glossary_defines_each_term_once_in_order():
     assert all(len(meaning) > 20 for meaning in glossary.terms().values())
 
 
+def test_tests_that_the_security_review_names_are_there():
+    text = (ROOT / "docs" / "security.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)
+    there = {file: (ROOT / file).read_text() for file, _ in named}
+    assert [f"{file}::{test}" for file, test in named if test and f"def {test}(" not in there[file]] == []
+    assert len(named) > 40
+    items = re.findall(r"^### (API\d+) ", text, re.MULTILINE)
+    assert items == [f"API{number}" for number in range(1, 11)]
+    for part in text.split("### API")[1:]:
+        assert "`tests/" in part, part[:40]
+
+
 def test_links_between_documents_lead_somewhere():
     broken = []
     for page in (ROOT / "docs").rglob("*.md"):
