@@ -63,6 +63,10 @@ PERMISSIONS: dict[str, str] = {
     "inference.roll_back_endpoint": "roll an endpoint back to the version that it served before",
     "inference.issue_key": "issue inference keys",
     "inference.revoke_key": "revoke inference keys",
+    "inference.govern_log": "set what is logged of an endpoint's predictions and for how long",
+    "inference.read_inputs": "open the inputs and outputs of logged predictions",
+    "inference.delete_predictions": "delete logged predictions whose retention is over (the portal only)",
+    "inference.report_loss": "report that rows of the prediction log are missing (the portal only)",
     "inference.report_leaked_key": "report a leaked key by showing it (anybody)",
 }
 
@@ -79,12 +83,12 @@ BUILD = (
     "registry.upload_artifact", "registry.download_artifact", "registry.register_dataset", "registry.read_rows",
     "registry.attach_evidence", "fairness.request_report", "jobs.cancel_job", "approvals.submit_request",
     "approvals.withdraw_request", "approvals.comment", "approvals.answer_finding",
-    "inference.roll_back_endpoint",
+    "inference.roll_back_endpoint", "inference.read_inputs",
 )  # fmt: skip
 CHALLENGE = (
     "registry.download_artifact", "registry.read_rows", "registry.attach_evidence", "registry.upload_artifact",
     "fairness.request_report", "jobs.cancel_job", "approvals.comment", "approvals.reauthenticate",
-    "approvals.sign_decision", "approvals.export_pack",
+    "approvals.sign_decision", "approvals.export_pack", "inference.read_inputs",
 )  # fmt: skip
 # What the second line does, and nobody else: not the approver, who decides on what it found.
 JUDGE = ("approvals.raise_finding", "approvals.judge_finding")
@@ -94,18 +98,18 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
         "Model owner",
         (
             *READ, *BUILD, "registry.govern_dataset", "approvals.export_pack", "inference.add_endpoint",
-            "inference.bind_endpoint", "inference.issue_key", "inference.revoke_key",
+            "inference.bind_endpoint", "inference.issue_key", "inference.revoke_key", "inference.govern_log",
         ),
     ),
     "developer": ("Developer", (*READ, *BUILD)),
-    "validator": ("Validator", (*READ, *CHALLENGE, *JUDGE, "registry.govern_dataset")),
+    "validator": ("Validator", (*READ, *CHALLENGE, *JUDGE, "registry.govern_dataset", "inference.govern_log")),
     "reviewer": ("Reviewer", (*READ, "registry.download_artifact", "approvals.comment")),
     "approver": ("Approver", (*READ, *CHALLENGE, "approvals.revoke_approval")),
     "risk_officer": (
         "Risk officer",
         (
             *READ, *CHALLENGE, *JUDGE, "approvals.accept_risk", "approvals.publish_policy", "registry.set_risk_tier",
-            "registry.govern_dataset", "inference.roll_back_endpoint",
+            "registry.govern_dataset", "inference.roll_back_endpoint", "inference.govern_log",
             "approvals.revoke_approval", "audits.view_log", "audits.view_erasure", "audits.request_erasure",
             "audits.approve_erasure", "audits.manage_legal_hold", "inference.revoke_key", "accounts.view_people",
             "accounts.recertify_access",

@@ -63,6 +63,7 @@ def database(top: Path, *, durable: bool = False) -> Iterator[dict[str, str]]:
             SEQUENCER_DATABASE_URL=cluster.url("countersign_sequencer", "bench"),
             CST_TEST_TOP=str(top),
             ARTIFACT_ROOT=str(top / "artifacts"),
+            GATEWAY_ROOT=str(top / "gateway"),
             STATIC_ROOT=str(top / "static"),
         )
         subprocess.run([sys.executable, "-m", "tests.cast"], cwd=ROOT, check=True)

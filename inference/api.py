@@ -24,6 +24,7 @@ from inference import services
 from inference.filters import KeyFilter
 from inference.models import Endpoint, EndpointQuerySet, InferenceKey, InferenceKeyQuerySet
 from inference.overrides import api as overrides
+from inference.predictions import api as predictions
 from inference.reconciling import reconcile
 from inference.rollouts import api as rollouts
 from inference.traffic import api as traffic
@@ -241,6 +242,7 @@ class ReconciliationReport(APIView):
 
 routes = [
     *overrides.routes,
+    *predictions.routes,
     *rollouts.routes,
     *traffic.routes,
     path("endpoints/", EndpointList.as_view(), name="api-endpoints"),

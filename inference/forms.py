@@ -72,7 +72,7 @@ class KeyForm(RefusableForm):
     )  # fmt: skip
     actions = forms.MultipleChoiceField(
         label="What it may do", choices=KeyScope.Action.choices, widget=forms.CheckboxSelectMultiple,
-        initial=KeyScope.Action.values, help_text="At this endpoint alone.",
+        initial=["metadata", "infer"], help_text="At this endpoint alone.",
     )  # fmt: skip
     days = forms.TypedChoiceField(
         coerce=int, label="Ends after", choices=lives, initial=lambda: min(USUAL_DAYS, settings.INFERENCE_KEY_DAYS)

@@ -14,6 +14,11 @@ from django.urls import reverse
 
 from inference.overrides.models import DecisionTotal as DecisionTotal
 from inference.overrides.models import Override as Override
+from inference.predictions.models import Feedback as Feedback
+from inference.predictions.models import Prediction as Prediction
+from inference.predictions.models import PredictionDeletion as PredictionDeletion
+from inference.predictions.models import PredictionLoss as PredictionLoss
+from inference.predictions.rules import LEVELS, LONGEST_DAYS, MODES, Terms
 from inference.rollouts.models import Binding as Binding
 from inference.rollouts.models import Comparison as Comparison
 from inference.rollouts.models import Rollout as Rollout
@@ -46,6 +51,10 @@ class Endpoint(models.Model):
     version = models.ForeignKey("registry.Version", models.PROTECT, null=True, blank=True, related_name="endpoints")
     max_rows = models.PositiveIntegerField(default=1_000)
     max_body_bytes = models.PositiveIntegerField(default=1024**2)
+    log_level = models.CharField(max_length=10, choices=list(LEVELS.items()), default="hashes")
+    log_mode = models.CharField(max_length=10, choices=list(MODES.items()), default="fast")
+    log_sample = models.PositiveIntegerField(default=1, help_text="Percent, at the level sampled")
+    log_days = models.PositiveIntegerField(default=400, help_text="How long rows of the prediction log are kept")
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     bound_at = models.DateTimeField(null=True)
@@ -60,6 +69,8 @@ class Endpoint(models.Model):
             models.CheckConstraint(
                 condition=Q(max_body_bytes__gte=1024, max_body_bytes__lte=16 * 1024**2), name="endpoint_max_body"
             ),
+            models.CheckConstraint(condition=Q(log_sample__gte=1, log_sample__lte=99), name="endpoint_log_sample"),
+            models.CheckConstraint(condition=Q(log_days__gte=1, log_days__lte=LONGEST_DAYS), name="endpoint_log_days"),
         ]
 
     def __str__(self) -> str:
@@ -73,12 +84,20 @@ class Endpoint(models.Model):
             "name": self.name, "model": str(self.model_id), "environment": self.environment, "use": self.use,
             "version": str(self.version_id) if self.version_id else None,
             "bound_by": str(self.bound_by.opaque_id) if self.bound_by else None,
-            "bound_at": timestamp(self.bound_at) if self.bound_at else None,
+            "bound_at": timestamp(self.bound_at) if self.bound_at else None, "log": self.log_facts(),
         }  # fmt: skip
 
     @property
     def team_id(self) -> int:
         return self.model.team_id
+
+    @property
+    def log_terms(self) -> Terms:
+        return Terms(self.log_level, self.log_mode, self.log_sample)
+
+    def log_facts(self) -> dict[str, Any]:
+        """What is logged of its predictions, and for how many days."""
+        return {"level": self.log_level, "mode": self.log_mode, "sample": self.log_sample, "days": self.log_days}
 
 
 class InferenceKeyQuerySet(models.QuerySet["InferenceKey"]):
@@ -172,6 +191,7 @@ class KeyScope(models.Model):
     class Action(models.TextChoices):
         METADATA = "metadata", "Read what the model takes and returns"
         INFER = "infer", "Ask for predictions"
+        FEEDBACK = "feedback", "Say what turned out to be true"
 
     key = models.ForeignKey(InferenceKey, models.PROTECT, related_name="scopes")
     endpoint = models.ForeignKey(Endpoint, models.PROTECT, related_name="key_scopes")

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from inference.predictions import services as predictions
+from inference.predictions import writing as log
 from inference.traffic import writing
 
 
 @shared_task(name="inference.remove_old_counts")  # type: ignore[untyped-decorator]
 def remove_old_counts() -> int:
     return writing.remove_old()
+
+
+@shared_task(name="inference.make_partitions")  # type: ignore[untyped-decorator]
+def make_partitions() -> int:
+    """Make the prediction log's partitions for the days to come."""
+    return log.make_partitions()
+
+
+@shared_task(name="inference.delete_expired_predictions")  # type: ignore[untyped-decorator]
+def delete_expired_predictions() -> dict[str, int]:
+    """Delete logged predictions whose retention is over, unless a legal hold covers them."""
+    return predictions.delete_due()

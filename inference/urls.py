@@ -2,11 +2,13 @@ from django.urls import path
 
 from inference import views
 from inference.overrides import views as overrides
+from inference.predictions import views as predictions
 from inference.rollouts import views as rollouts
 from inference.traffic import views as traffic
 
 urlpatterns = [
     *overrides.urlpatterns,
+    *predictions.urlpatterns,
     *rollouts.urlpatterns,
     *traffic.urlpatterns,
     path("endpoints/", views.endpoints, name="endpoints"),

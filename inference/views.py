@@ -28,7 +28,7 @@ from registry.views.answers import answered, need
 
 form_page = require_http_methods(["GET", "POST"])
 ENDED = ("revoked", "expired", "inactive")
-ACTS = ("bind_endpoint", "roll_back_endpoint", "issue_key", "revoke_key")
+ACTS = ("bind_endpoint", "roll_back_endpoint", "issue_key", "revoke_key", "govern_log")
 REVOCATION = (
     "Every gateway refuses the key within a second; programs that still send it get 401.",
     "It stays listed with your name and reason, and cannot be taken up again. A new key can be issued.",

@@ -20,6 +20,8 @@ def schedule(digest_hour: int) -> dict[str, dict[str, Any]]:
         "ask-upstreams": every(3600.0, "registry.ask_upstreams", 3000),
         "delete-expired-data": every(3600.0, "registry.delete_expired_data", 3000),
         "remove-old-counts": every(3600.0, "inference.remove_old_counts", 3000),
+        "make-prediction-partitions": every(3600.0, "inference.make_partitions", 3000),
+        "delete-expired-predictions": every(3600.0, "inference.delete_expired_predictions", 3000),
         "anchor-checkpoints": every(60.0, "ledger.anchor_checkpoints", 50),
         "deliver-notifications": every(10.0, "notifications.deliver", 10),
         "deliver-webhooks": every(10.0, "notifications.deliver_webhooks", 10),

@@ -229,6 +229,8 @@ EXPORT_PDF_ENTRIES = env.int("EXPORT_PDF_ENTRIES", default=2000)
 # Groups of fewer rows are withheld in what leaves the portal of a report; 0 withholds none.
 SMALL_CELL_SIZE = env.int("SMALL_CELL_SIZE", default=10)
 
+# Where gateways count what they hand to the prediction log: on a local disk, kept when they end.
+GATEWAY_ROOT = env.str("GATEWAY_ROOT", default=str(BASE_DIR / ".countersign" / "gateway"))
 ARTIFACT_ROOT = env.str("ARTIFACT_ROOT", default=str(BASE_DIR / ".countersign" / "artifacts"))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": ARTIFACT_ROOT}},

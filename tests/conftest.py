@@ -88,6 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.update(
         urls(name),
         ARTIFACT_ROOT=str(Path(os.environ["CST_TEST_TOP"]) / f"artifacts-{name}"),
+        GATEWAY_ROOT=str(Path(os.environ["CST_TEST_TOP"]) / f"gateway-{name}"),
         STATIC_ROOT=str(Path(os.environ["CST_TEST_TOP"]) / "static"),
         LOG_ROOT=str(Path(os.environ["CST_TEST_TOP"]) / "log-template"),
         DJANGO_SETTINGS_MODULE="portal.settings",
@@ -195,6 +196,7 @@ def process_environment(committing_db: str, seal: Sealer, settings: Any) -> dict
     return {
         **os.environ, "DJANGO_SETTINGS_MODULE": "portal.settings", **urls(committing_db), "LOG_ROOT": str(seal.root),
         "LOG_ORIGIN": settings.LOG_ORIGIN, "LOG_KEY": log_key(settings.LOG_ORIGIN).text,
+        "GATEWAY_ROOT": str(Path(os.environ["CST_TEST_TOP"]) / f"gateway-{committing_db}"),
     }  # fmt: skip
 
 

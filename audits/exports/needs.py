@@ -59,11 +59,12 @@ NEEDS = (
     ),
     Need(
         "reads", "Who read or took away sensitive data?",
-        "Rows of datasets and explained rows opened, files and evidence downloaded, and exports of this log.",
+        "Rows of datasets, explained rows and logged predictions opened, files and evidence downloaded, and exports of "
+        "this log.",
         ("period", "team"),
         events=(
             "dataset.rows_opened", "dataset.downloaded", "explained_row.opened", "artifact.downloaded", "log.exported",
-            "export.",
+            "export.", "prediction.opened",
         ),
     ),
 )  # fmt: skip

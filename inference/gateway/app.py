@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -22,11 +23,14 @@ from inference.addresses import Network, network_of
 from inference.gateway.admission import Admission, Caller
 from inference.gateway.binary import HEADER
 from inference.gateway.board import Board, Served, clock
+from inference.gateway.feedback import Feedback
 from inference.gateway.forms import ROWS, TENSORS
 from inference.gateway.infer import Inference
 from inference.gateway.lease import Lease
 from inference.gateway.leasing import Leasing
 from inference.gateway.limits import Limits
+from inference.gateway.logbook import Logbook
+from inference.gateway.recorder import Recorder
 from inference.gateway.refused import Answer, Refused, unavailable
 
 Message = MutableMapping[str, Any]
@@ -75,6 +79,9 @@ class Gateway:
         self.board = board
         self.admission = Admission(board, pepper, Limits(settings.GATEWAY_PROCESSES), trusted_proxies())
         self.inference = Inference(board, self.admission)
+        self.logbook = Logbook()
+        self.recorder = Recorder(self.inference, self.logbook)
+        self.feedback = Feedback(self.admission)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         headers = headers_of(scope["headers"], scope.get("client"))
@@ -101,7 +108,7 @@ class Gateway:
         if parts[-1] == "invocations" and (len(parts) == 2 or (len(parts) == 4 and parts[1] == "endpoints")):
             allow(method, "POST")
             name = parts[2] if len(parts) == 4 else self.admission.only_endpoint(headers)
-            return await self.inference.answer(name, None, headers, receive, request_id, ROWS)
+            return await self.recorder.answer(name, None, headers, receive, request_id, ROWS)
         if parts[1:3] != ["v2", "models"] or len(parts) < 4:
             return self.about_the_server(method, path)
         name, version, act = parts[3], None, parts[4:]
@@ -109,7 +116,10 @@ class Gateway:
             version, act = act[1], act[2:]
         if act == ["infer"]:
             allow(method, "POST")
-            return await self.inference.answer(name, version, headers, receive, request_id, TENSORS)
+            return await self.recorder.answer(name, version, headers, receive, request_id, TENSORS)
+        if act == ["feedback"]:
+            allow(method, "POST")
+            return await self.feedback.answer(name, version, headers, receive)
         if act == ["ready"]:
             allow(method, "GET", "HEAD")
             _, served = self.admission.admit(headers, name, version, "metadata")
@@ -120,6 +130,11 @@ class Gateway:
             _, served = self.admission.admit(headers, name, version, "metadata")
             return as_json(metadata(served))
         raise nothing_here()
+
+    def close(self) -> None:
+        self.inference.close()
+        self.feedback.close()
+        self.logbook.stop()
 
     def about_the_server(self, method: str, path: str) -> Answer:
         if path not in ("/v2", "/v2/", "/v2/health/live", "/v2/health/ready"):
@@ -132,7 +147,8 @@ class Gateway:
                 raise unavailable("draining", "This process is about to end. Ask another.")
             left = self.admission.snapshot().until - clock()
             limits = "shared" if self.admission.limits.shared else "local"
-            return as_json({"ready": True, "lease_seconds_left": round(left, 1), "limits": limits})
+            told = {"ready": True, "lease_seconds_left": round(left, 1), "limits": limits}
+            return as_json({**told, "prediction_log": self.logbook.state()})
         return as_json({"name": "countersign", "version": settings.VERSION, "extensions": ["binary_tensor_data"]})
 
 
@@ -179,6 +195,8 @@ def metadata(served: Served) -> dict[str, Any]:
             "revision": approved.revision if approved else "",
             "max_rows": served.max_rows,
             "max_body_bytes": served.max_body_bytes,
+            "log_level": served.log.level,
+            "log_mode": served.log.mode,
         },
     }
 
@@ -203,6 +221,7 @@ class Application:
         await receive()
         try:
             self.gateway = Gateway(self.board, self.lease.start())
+            self.gateway.logbook.start(Path(settings.GATEWAY_ROOT))
         except Exception as error:
             log.exception("the gateway cannot start")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
@@ -216,7 +235,7 @@ class Application:
             await keeping
         await leasing.close()
         self.lease.stop()
-        self.gateway.inference.close()
+        self.gateway.close()
         await send({"type": "lifespan.shutdown.complete"})
 
 

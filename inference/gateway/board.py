@@ -10,6 +10,7 @@ from functools import partial
 from inference.addresses import Network
 from inference.gateway.runner import Runner
 from inference.gateway.tensors import Tensor
+from inference.predictions.rules import Terms
 from registry.onnx.decision import DecisionRule
 
 # Counts on while the machine sleeps, where the system can: a lease must not outlive a closed lid.
@@ -45,6 +46,7 @@ class Served:
     state: str
     reasons: tuple[Mapping[str, str], ...]
     features: tuple[str, ...] = ()
+    log: Terms = field(default_factory=Terms)
 
     output_names: frozenset[str] = field(init=False)
 

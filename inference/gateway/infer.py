@@ -11,6 +11,7 @@ import onnxruntime as ort
 
 from inference.gateway.admission import Admission
 from inference.gateway.board import Approved, Board, Served, Unusable
+from inference.gateway.entry import Entry
 from inference.gateway.forms import Form
 from inference.gateway.refused import Answer, Refused, unavailable
 from inference.gateway.runner import RunFailed, Runner
@@ -43,17 +44,22 @@ class Inference:
         self.pool.shutdown(wait=False, cancel_futures=True)
 
     async def answer(
-        self, name: str, version: str | None, headers: Headers, receive: Receive, request_id: str, form: Form
-    ) -> Answer:
+        self, name: str, version: str | None, headers: Headers, receive: Receive, request_id: str, form: Form,
+        entry: Entry,
+    ) -> Answer:  # fmt: skip
+        """`entry` is what the prediction log will say of this request."""
         terms, served = self.admission.admit(headers, name, version, "infer")
         await self.admission.spend(terms)
+        # From here on it leaves a row; before, one key could fill the log with what its limits refuse.
+        entry.admitted(terms, served)
         runner, approved = self.runner_of(served)
         if headers.encoding not in (b"", b"identity"):
             raise Refused(415, "unsupported_media_type", "Nothing compressed is taken here. Send the body as it is.")
         before = self.board.snapshot
-        body = await body_of(receive, headers.length, served.max_body_bytes)
-        asked = await self.understood(form, body, served, headers.json_length)
-        outputs = await self.run(runner, asked)
+        body = entry.body = await body_of(receive, headers.length, served.max_body_bytes)
+        asked = entry.asked = await self.understood(form, body, served, headers.json_length)
+        outputs = entry.outputs = await self.run(runner, asked)
+        entry.approved = approved
         if self.board.snapshot is not before:
             # The world went on meanwhile: an answer leaves only if it would still be given now.
             _, now = self.admission.admit(headers, name, version, "infer")

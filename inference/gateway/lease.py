@@ -204,6 +204,7 @@ def described(endpoint: Any, answer: Any, by_clock: Any) -> Served:
         state=answer.state if answer is not None else "unbound",
         reasons=reasons,
         features=tuple(version.features) if version else (),
+        log=endpoint.log_terms,
     )
 
 

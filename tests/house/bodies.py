@@ -161,6 +161,9 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-rollout-promotion", "POST"): None,
     ("api-rollout-withdrawal", "POST"): lambda w, by: {"reason": "It is slower."},
     ("api-endpoint-rollback", "POST"): lambda w, by: {"reason": "It declines too many."},
+    ("api-endpoint-log", "PUT"): lambda w, by: {
+        "level": "full", "mode": "strict", "days": 30, "reason": "The supervisor asks for it.",
+    },
     ("api-endpoint-keys", "POST"): lambda w, by: serving.terms(),
     ("api-key-revocation", "POST"): lambda w, by: {"reason": "Not needed."},
     ("api-key-rotation", "POST"): lambda w, by: {"hours": 24, "reason": "A quarter is over."},

@@ -64,6 +64,7 @@ def test_every_permission_can_be_had():
     granted = {one for _, given in ROLES.values() for one in given} | set(EVERYBODY)
     # The portal's own.
     granted |= {"fairness.publish_report", "ledger.report_clock", "audits.carry_out_erasure", "registry.delete_data"}
+    granted |= {"inference.delete_predictions", "inference.report_loss"}
     assert {one for one in PERMISSIONS if one not in granted and not ANONYMOUS.has_perm(one)} == set()
     assert {one for one in granted if one not in PERMISSIONS} == set()
 

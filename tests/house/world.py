@@ -81,6 +81,8 @@ def build(cast: Any) -> World:
     other = worlds.a_version(cast, model=version.model, weight=2.0)
     rollout = serving.a_rollout(cast, endpoint, other, share=5)
     shadow = serving.a_rollout(cast, serving.an_endpoint(cast, version, environment="staging"), other)
+    prediction = serving.a_prediction(endpoint, key)
+    serving.a_loss(endpoint)
     export = request_export(
         by=cast.auditor, account=cast.auditor, team=cast.team, kind="csv", selection=Selection(need="approval")
     )
@@ -142,6 +144,7 @@ def build(cast: Any) -> World:
             "endpoints": endpoint,
             "rollouts": rollout,
             "keys": key,
+            "prediction": prediction,
             "key_text": key_text,
             "erasures": erasure,
             "holds": hold,

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -117,11 +118,17 @@ class Inside:
     def close(self) -> None:
         self.lease.loader.shutdown()
         assert self.application.gateway is not None
-        self.application.gateway.inference.close()
+        self.application.gateway.close()
+
+
+class Running(httpx.Client):
+    """A client of a gateway, with its process."""
+
+    process: subprocess.Popen[bytes]
 
 
 @contextlib.contextmanager
-def running(environment: dict[str, str], **changes: str) -> Iterator[httpx.Client]:
+def running(environment: dict[str, str], **changes: str) -> Iterator[Running]:
     """A gateway as a process of its own on a free port, ready to be asked; ended afterwards, whatever happened."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -133,12 +140,14 @@ def running(environment: dict[str, str], **changes: str) -> Iterator[httpx.Clien
             cwd=ROOT, env={**environment, **changes}, pass_fds=[number], death_signal=signal.SIGKILL, show=True,
         )  # fmt: skip
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
-                until(lambda: client.get("/v2/health/ready").status_code == 200, 20)
+            with Running(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+                until(lambda: client.get("/v2/health/ready", timeout=30).status_code == 200, 20)
+                client.process = process
                 yield client
-            process.send_signal(signal.SIGTERM)
-            # Uvicorn passes on the signal that ended it, after it has closed everything.
-            assert process.wait(10) in (0, -signal.SIGTERM)
+            if process.poll() != -signal.SIGKILL:  # a test may have killed it
+                process.send_signal(signal.SIGTERM)
+                # Uvicorn passes on the signal that ended it, after it has closed everything.
+                assert process.wait(10) in (0, -signal.SIGTERM)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import uuid
+from datetime import timedelta
 from typing import Any
 
 from tests import worlds
@@ -41,3 +43,32 @@ def a_key(cast: Any, endpoint: Any = None, **changes: Any) -> tuple[Any, str]:
 
     endpoint = endpoint or an_endpoint(cast)
     return issue_key(by=cast.model_owner, endpoint=endpoint, **terms(**changes))
+
+
+def a_prediction(endpoint: Any, key: Any, *, days: int = 0, **changes: Any) -> Any:
+    """A row of the prediction log, as the gateway writes it, of so many days ago; inputs and outputs were kept."""
+    from inference.gateway.entry import new_id
+    from inference.models import Prediction
+    from ledger.events import database_time
+
+    at = database_time() - timedelta(days=days)
+    given = {
+        "id": uuid.UUID(new_id(int(at.timestamp() * 1000))), "at": at, "endpoint": endpoint, "key": key,
+        "request_id": f"desk-{next(NUMBERS)}", "client_id": "", "revision": f"sha256:{'0' * 64}", "status": 200,
+        "artifact": endpoint.version.artifact.digest if endpoint.version else "", "code": "", "rows": 2,
+        "latency": 1_500, "level": "full", "input_digest": f"sha256:{'1' * 64}", "output_digest": f"sha256:{'2' * 64}",
+        "inputs": '{"X":[[0.4,-0.1],[1.0,2.0]]}', "outputs": '{"decision":[true,false]}', **changes,
+    }  # fmt: skip
+    return Prediction.objects.create(**given)
+
+
+def a_loss(endpoint: Any, rows: int = 7, why: str = "ended") -> Any:
+    """Rows that a gateway said are missing."""
+    from inference.predictions.losses import GATEWAY, report_loss
+    from ledger.events import database_time
+
+    now = database_time()
+    return report_loss(
+        by=GATEWAY, endpoint=endpoint, process=uuid.uuid4(), why=why, rows=rows, since=now - timedelta(seconds=1),
+        until=now,
+    )  # fmt: skip
