@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+import os
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inference import keys
 from inference.addresses import Network, sender_of, within
-from inference.gateway.board import Board, KeyTerms, Served, Snapshot, clock
+from inference.gateway.board import Board, KeyTerms, Served, Snapshot, Unusable, clock
 from inference.gateway.limits import Limits
 from inference.gateway.refused import Refused, unavailable
 
+# Which requests a canary answers decides nothing that has to be kept from anybody.
+CHANCE = random.Random(os.urandom(32))  # noqa: S311
 CHALLENGE = ((b"www-authenticate", b'Bearer realm="countersign"'),)
 
 
@@ -47,7 +51,14 @@ class Admission:
         return snapshot
 
     def admit(self, caller: Caller, name: str, version: str | None, action: str) -> tuple[KeyTerms, Served]:
-        """The key and the endpoint. Raises Refused 401, 403, 404 or 503; never says to strangers what exists."""
+        """The key, and the endpoint with the version that answers. Raises Refused 401, 403, 404 or 503; never says to
+        strangers what exists.
+        """
+        terms, served = self.opened(caller, name, action)
+        return terms, self.chosen(served, version, by_chance=action == "infer")
+
+    def opened(self, caller: Caller, name: str, action: str) -> tuple[KeyTerms, Served]:
+        """The key, and the endpoint with the version that it serves."""
         snapshot = self.snapshot()
         terms = self.key(snapshot, caller)
         served = snapshot.endpoints.get(name)
@@ -56,13 +67,40 @@ class Admission:
         if action not in terms.actions.get(served.pk, ()):
             sentence = f"This key does not have the scope “{action}” for the endpoint {name}. Ask for another key."
             raise Refused(403, "scope_missing", sentence)
-        if version is not None and version != served.version:
-            sentence = (
-                f"The endpoint {name} serves version {served.version or 'none'}. Ask without a version, or for it."
-            )
-            raise Refused(404, "unknown_version", sentence)
         self.board.used.add(terms.pk)
         return terms, served
+
+    def chosen(self, served: Served, version: str | None, *, by_chance: bool) -> Served:
+        """The champion, or a canary that can answer: asked for by number, or by chance for its share of requests."""
+        beside = served.challenger
+        if beside is not None and beside.share and version != served.version and self.able(beside.served):
+            wanted = version == beside.served.version
+            if wanted or (version is None and by_chance and CHANCE.random() < beside.share):
+                return beside.served
+        if version is not None and version != served.version:
+            sentence = (
+                f"The endpoint {served.name} serves version {served.version or 'none'}. Ask without a version, or for "
+                "it."
+            )
+            raise Refused(404, "unknown_version", sentence)
+        return served
+
+    def able(self, served: Served) -> bool:
+        """Whether the gate allows it and its bytes are loaded."""
+        approved = served.approved
+        if approved is None or clock() >= approved.until:
+            return False
+        runner = self.board.runners.get(approved.artifact)
+        return runner is not None and not isinstance(runner, Unusable)
+
+    def again(self, caller: Caller, before: Served) -> Served:
+        """The same version as it is now. Raises Refused as `admit`, and 503 where it does not answer here any more."""
+        _, now = self.opened(caller, before.name, "infer")
+        if now.version == before.version:
+            return now
+        if now.challenger is not None and now.challenger.served.version == before.version:
+            return now.challenger.served
+        raise endpoint_changed()
 
     def only_endpoint(self, caller: Caller) -> str:
         """The endpoint that the key predicts with. Raises Refused 401, 403, or 404 where there is not exactly one."""
@@ -117,3 +155,7 @@ class Admission:
             )
             sentence = f"The gate does not allow the endpoint {served.name} to serve: {reasons[0]['sentence']}"
             raise Refused(409, "not_approved", sentence, reasons=reasons, extra={"state": served.state})
+
+
+def endpoint_changed() -> Refused:
+    return unavailable("endpoint_changed", "The endpoint changed while the model ran. Ask again.")

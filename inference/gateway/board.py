@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -47,12 +47,24 @@ class Served:
     reasons: tuple[Mapping[str, str], ...]
     features: tuple[str, ...] = ()
     log: Terms = field(default_factory=Terms)
+    challenger: Challenger | None = None
 
     output_names: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         names = frozenset((*(output.name for output in self.outputs), self.decision))
         object.__setattr__(self, "output_names", names)
+
+
+@dataclass(frozen=True, slots=True)
+class Challenger:
+    """A version that is tried beside the one that is served: a canary for its `share` of requests, above 0 and under 1,
+    or a shadow, whose share is 0.
+    """
+
+    rollout: int
+    share: float
+    served: Served
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +91,13 @@ class Snapshot:
     keys: Mapping[str, KeyTerms]
     renewed: float
     until: float
+
+    def everything(self) -> Iterator[Served]:
+        """What is served and what is tried beside it."""
+        for each in self.endpoints.values():
+            yield each
+            if each.challenger is not None:
+                yield each.challenger.served
 
 
 @dataclass(frozen=True, slots=True)

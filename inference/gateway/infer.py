@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import onnxruntime as ort
 
-from inference.gateway.admission import Admission
+from inference.gateway.admission import Admission, endpoint_changed
 from inference.gateway.board import Approved, Board, Served, Unusable
 from inference.gateway.entry import Entry
 from inference.gateway.forms import Form
 from inference.gateway.refused import Answer, Refused, unavailable
 from inference.gateway.runner import RunFailed, Runner
+from inference.gateway.shadow import Answered, Shadow
 from inference.gateway.tensors import Asked
 from registry.onnx.decision import Output
 
@@ -39,9 +40,11 @@ class Inference:
         self.admission = admission
         self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="model")
         self.waiting = 0
+        self.shadow = Shadow(board, admission)
 
     def close(self) -> None:
         self.pool.shutdown(wait=False, cancel_futures=True)
+        self.shadow.close()
 
     async def answer(
         self, name: str, version: str | None, headers: Headers, receive: Receive, request_id: str, form: Form,
@@ -62,14 +65,16 @@ class Inference:
         entry.approved = approved
         if self.board.snapshot is not before:
             # The world went on meanwhile: an answer leaves only if it would still be given now.
-            _, now = self.admission.admit(headers, name, version, "infer")
-            _, still = self.runner_of(now)
+            _, still = self.runner_of(self.admission.again(headers, served))
             if (still.artifact, still.revision) != (approved.artifact, approved.revision):
-                raise unavailable("endpoint_changed", "The endpoint changed while the model ran. Ask again.")
+                raise endpoint_changed()
         # Either may also end by the clock alone.
         self.admission.snapshot()
         self.admission.approved(served)
-        return form.write(served, approved, asked, outputs, request_id)
+        answer = form.write(served, approved, asked, outputs, request_id)
+        if served.challenger is not None:
+            self.shadow.give(Answered(form, body, headers.json_length, served, approved, outputs))
+        return answer
 
     def runner_of(self, served: Served) -> tuple[Runner, Approved]:
         """Raises Refused 409 `not_approved`, or 503 where the approved bytes are not loaded."""

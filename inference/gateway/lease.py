@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +22,7 @@ from django.conf import settings
 from django.db import connection
 
 from inference.addresses import network_of
-from inference.gateway.board import Approved, Board, KeyTerms, Served, Snapshot, Unusable, clock
+from inference.gateway.board import Approved, Board, Challenger, KeyTerms, Served, Snapshot, Unusable, clock
 from inference.gateway.runner import DigestDiffers, RunFailed, Runner
 from inference.gateway.tensors import tensor
 from ledger.refusals import Refusal
@@ -92,7 +93,7 @@ class Lease:
         asked = clock()
         snapshot = current(asked)
         self.board.snapshot = snapshot
-        wanted = {one.approved.artifact: one.approved.may_loop for one in snapshot.endpoints.values() if one.approved}
+        wanted = {one.approved.artifact: one.approved.may_loop for one in snapshot.everything() if one.approved}
         for artifact in self.board.runners.keys() - wanted.keys():
             self.board.runners.pop(artifact, None)
         for artifact, may_loop in wanted.items():
@@ -138,7 +139,7 @@ class Lease:
 def current(asked: float) -> Snapshot:
     """All endpoints, what the gate says of them, and all usable keys, as of one moment of the database."""
     from approvals import gate
-    from inference.models import Endpoint, InferenceKey
+    from inference.models import Endpoint, InferenceKey, Rollout
     from ledger.events import database_time
 
     with gate.snapshot():
@@ -147,16 +148,26 @@ def current(asked: float) -> Snapshot:
         at = database_time()
         endpoints = list(Endpoint.objects.select_related("version__artifact"))
         keys = list(InferenceKey.objects.usable().prefetch_related("scopes"))
+        rollouts = {one.endpoint_id: one for one in Rollout.objects.standing().select_related("version__artifact")}
         bound = [(one.version_id, one.environment, one.use) for one in endpoints if one.version_id is not None]
+        places = {one.pk: (one.environment, one.use) for one in endpoints}
+        bound += [(one.version_id, *places[pk]) for pk, one in rollouts.items() if pk in places]
         answers = gate.evaluate_many(bound)
 
     def by_clock(moment: datetime | None) -> float:
         return float("inf") if moment is None else asked + (moment - at).total_seconds()
 
-    served = {
-        one.name: described(one, answers.get((one.version_id or 0, one.environment, one.use)), by_clock)
-        for one in endpoints
-    }
+    def answer(one: Any, version: Any) -> Any:
+        return answers.get((version.pk, one.environment, one.use)) if version is not None else None
+
+    served = {}
+    for one in endpoints:
+        found = described(one, one.version, answer(one, one.version), by_clock)
+        rollout = rollouts.get(one.pk)
+        if rollout is not None:
+            beside = described(one, rollout.version, answer(one, rollout.version), by_clock)
+            found = replace(found, challenger=Challenger(rollout.pk, rollout.share / 100, beside))
+        served[one.name] = found
     terms = {
         key.key_id: KeyTerms(
             key.pk,
@@ -172,9 +183,10 @@ def current(asked: float) -> Snapshot:
     return Snapshot(served, terms, asked, asked + settings.SERVING_LEASE_SECONDS)
 
 
-def described(endpoint: Any, answer: Any, by_clock: Any) -> Served:
-    """An endpoint for the board; approved only where the gate says yes, and then for the bytes and rule it signed."""
-    version = endpoint.version
+def described(endpoint: Any, version: Any, answer: Any, by_clock: Any) -> Served:
+    """An endpoint with one of its versions for the board; approved only where the gate says yes, and then for the bytes
+    and rule it signed.
+    """
     signature = version.signature if version else {"inputs": [], "outputs": [], "operators": []}
     outputs = tuple(tensor(each) for each in signature["outputs"])
     reasons: tuple[dict[str, str], ...] = (UNBOUND,)
