@@ -23,6 +23,7 @@ from inference.addresses import Network, network_of
 from inference.gateway.admission import Admission, Caller
 from inference.gateway.binary import HEADER
 from inference.gateway.board import Board, Served, clock
+from inference.gateway.counting import Counter
 from inference.gateway.feedback import Feedback
 from inference.gateway.forms import ROWS, TENSORS
 from inference.gateway.infer import Inference
@@ -80,7 +81,9 @@ class Gateway:
         self.admission = Admission(board, pepper, Limits(settings.GATEWAY_PROCESSES), trusted_proxies())
         self.inference = Inference(board, self.admission)
         self.logbook = Logbook()
-        self.recorder = Recorder(self.inference, self.logbook)
+        self.inference.shadow.record = self.logbook.put
+        self.counter = Counter(self.told, self.inference.shadow.taken)
+        self.recorder = Recorder(self.inference, self.logbook, self.counter)
         self.feedback = Feedback(self.admission)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -131,8 +134,19 @@ class Gateway:
             return as_json(metadata(served))
         raise nothing_here()
 
+    def told(self) -> dict[str, Any]:
+        """How this process is, for /v2/health/ready and for the page of processes."""
+        snapshot = self.board.snapshot
+        left = max(0.0, snapshot.until - clock()) if snapshot is not None else 0.0
+        return {
+            "lease_seconds_left": round(left, 1),
+            "limits": "shared" if self.admission.limits.shared else "local",
+            "prediction_log": self.logbook.state(),
+        }
+
     def close(self) -> None:
         self.inference.close()
+        self.counter.stop()
         self.feedback.close()
         self.logbook.stop()
 
@@ -145,10 +159,8 @@ class Gateway:
         if path == "/v2/health/ready":
             if self.board.draining:
                 raise unavailable("draining", "This process is about to end. Ask another.")
-            left = self.admission.snapshot().until - clock()
-            limits = "shared" if self.admission.limits.shared else "local"
-            told = {"ready": True, "lease_seconds_left": round(left, 1), "limits": limits}
-            return as_json({**told, "prediction_log": self.logbook.state()})
+            self.admission.snapshot()
+            return as_json({"ready": True, **self.told()})
         return as_json({"name": "countersign", "version": settings.VERSION, "extensions": ["binary_tensor_data"]})
 
 
@@ -222,6 +234,7 @@ class Application:
         try:
             self.gateway = Gateway(self.board, self.lease.start())
             self.gateway.logbook.start(Path(settings.GATEWAY_ROOT))
+            self.gateway.counter.start()
         except Exception as error:
             log.exception("the gateway cannot start")
             await send({"type": "lifespan.startup.failed", "message": str(error)})

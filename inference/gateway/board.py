@@ -30,7 +30,9 @@ class Approved:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """An endpoint. `approved` is None while the gate says no, for these `reasons`."""
+    """An endpoint with one version. `approved` is None while the gate says no, for these `reasons`; `role` is canary or
+    shadow, or empty for the version that is served.
+    """
 
     pk: int
     name: str
@@ -48,6 +50,7 @@ class Served:
     features: tuple[str, ...] = ()
     log: Terms = field(default_factory=Terms)
     challenger: Challenger | None = None
+    role: str = ""
 
     output_names: frozenset[str] = field(init=False)
 

@@ -26,9 +26,11 @@ Kind = tuple[int | None, int | None, str, str]
 class Counter:
     """Requests count without a lock: what is told is what they left alone since the telling before."""
 
-    def __init__(self, state: Callable[[], Mapping[str, Any]]) -> None:
-        """`state` says of the process what its page shows."""
-        self.state = state
+    def __init__(
+        self, state: Callable[[], Mapping[str, Any]], compared: Callable[[], Mapping[int, Mapping[str, int]]] = dict
+    ) -> None:
+        """`state` says of the process what its page shows, `compared` how shadows did since it was asked last."""
+        self.state, self.compared = state, compared
         self.id, self.began = uuid.uuid4(), time.monotonic()
         self.now: dict[Kind, list[Any]] = {}
         self.before: dict[Kind, list[Any]] = {}
@@ -71,6 +73,7 @@ class Counter:
 
     def tell(self) -> None:
         """Add what was counted until the telling before this one: nothing is being added to that any more."""
+        from inference.rollouts.services import add_compared
         from inference.traffic import writing
 
         merge(self.untold, self.before)
@@ -81,6 +84,7 @@ class Counter:
                     cursor.execute("SELECT set_config('statement_timeout', %s, false)", [str(STATEMENT_MILLISECONDS)])
             writing.add(self.untold)
             self.untold = {}
+            add_compared(self.compared())
             seconds = time.monotonic() - self.began
             writing.appear(self.id, socket.gethostname(), os.getpid(), seconds, self.state())
             self.failing = False

@@ -44,6 +44,8 @@ class Entry:
 
     request_id: str
     began: float
+    # Primary keys of the endpoint and the key, known before it is admitted.
+    of: tuple[int | None, int | None] = None, None
     served: Served | None = None
     terms: KeyTerms | None = None
     approved: Approved | None = None
@@ -103,6 +105,7 @@ class Entry:
             approved.revision if approved is not None else "",
             str(self.status),
             self.code,
+            self.served.role,
             str(self.rows),
             str(self.latency),
             self.served.log.level,

@@ -42,10 +42,12 @@ def read_rows(body: bytes, served: Served, header: bytes | None) -> Asked:
 def write_tensors(
     served: Served, approved: Approved, asked: Asked, outputs: Sequence[Output], request_id: str
 ) -> Answer:
-    wanted = asked.wanted
+    wanted, positives = asked.wanted, 0
     leaving = [one for one in outputs if wanted is None or one.name in wanted]
     if wanted is None or served.decision in wanted:
-        leaving.append(decided(served, approved, outputs))
+        decision = decided(served, approved, outputs)
+        positives = int(np.count_nonzero(decision.values))
+        leaving.append(decision)
     tensors, after = list[dict[str, Any]](), list[bytes]()
     for one in leaving:
         if one.name in asked.binary:
@@ -63,12 +65,13 @@ def write_tensors(
     }
     text = checked(body, outputs, bool(after))
     if not after:
-        return Answer(200, text)
-    return Answer(200, b"".join((text, *after)), BYTES, ((HEADER, str(len(text)).encode()),))
+        return Answer(200, text, positives=positives)
+    return Answer(200, b"".join((text, *after)), BYTES, ((HEADER, str(len(text)).encode()),), positives)
 
 
 def write_rows(served: Served, approved: Approved, asked: Asked, outputs: Sequence[Output], request_id: str) -> Answer:
-    everything = [*outputs, decided(served, approved, outputs)]
+    decision = decided(served, approved, outputs)
+    everything = [*outputs, decision]
     body = {
         "predictions": invocations.predictions(everything, asked.rows),
         "id": asked.id or request_id,
@@ -76,7 +79,7 @@ def write_rows(served: Served, approved: Approved, asked: Asked, outputs: Sequen
         "model_version": served.version,
         "parameters": {"artifact": approved.artifact, "revision": approved.revision},
     }
-    return Answer(200, checked(body, outputs))
+    return Answer(200, checked(body, outputs), positives=int(np.count_nonzero(decision.values)))
 
 
 def checked(body: Any, outputs: Sequence[Output], certainly: bool = False) -> bytes:

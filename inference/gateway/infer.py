@@ -52,6 +52,7 @@ class Inference:
     ) -> Answer:  # fmt: skip
         """`entry` is what the prediction log will say of this request."""
         terms, served = self.admission.admit(headers, name, version, "infer")
+        entry.of = served.pk, terms.pk
         await self.admission.spend(terms)
         # From here on it leaves a row; before, one key could fill the log with what its limits refuse.
         entry.admitted(terms, served)
@@ -73,7 +74,9 @@ class Inference:
         self.admission.approved(served)
         answer = form.write(served, approved, asked, outputs, request_id)
         if served.challenger is not None:
-            self.shadow.give(Answered(form, body, headers.json_length, served, approved, outputs))
+            self.shadow.give(
+                Answered(entry.request_id, terms, form, body, headers.json_length, served, approved, outputs)
+            )
         return answer
 
     def runner_of(self, served: Served) -> tuple[Runner, Approved]:

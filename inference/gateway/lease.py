@@ -165,7 +165,7 @@ def current(asked: float) -> Snapshot:
         found = described(one, one.version, answer(one, one.version), by_clock)
         rollout = rollouts.get(one.pk)
         if rollout is not None:
-            beside = described(one, rollout.version, answer(one, rollout.version), by_clock)
+            beside = described(one, rollout.version, answer(one, rollout.version), by_clock, rollout.kind)
             found = replace(found, challenger=Challenger(rollout.pk, rollout.share / 100, beside))
         served[one.name] = found
     terms = {
@@ -183,7 +183,7 @@ def current(asked: float) -> Snapshot:
     return Snapshot(served, terms, asked, asked + settings.SERVING_LEASE_SECONDS)
 
 
-def described(endpoint: Any, version: Any, answer: Any, by_clock: Any) -> Served:
+def described(endpoint: Any, version: Any, answer: Any, by_clock: Any, role: str = "") -> Served:
     """An endpoint with one of its versions for the board; approved only where the gate says yes, and then for the bytes
     and rule it signed.
     """
@@ -217,6 +217,7 @@ def described(endpoint: Any, version: Any, answer: Any, by_clock: Any) -> Served
         reasons=reasons,
         features=tuple(version.features) if version else (),
         log=endpoint.log_terms,
+        role=role,
     )
 
 

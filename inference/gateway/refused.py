@@ -13,10 +13,13 @@ MEDIA_TYPE = b"application/problem+json"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """`positives` is how many rows the signed rule decided with yes; 0 where nobody wanted to know."""
+
     status: int
     body: bytes
     media_type: bytes = b"application/json"
     headers: Sequence[tuple[bytes, bytes]] = ()
+    positives: int = 0
 
 
 @dataclass(eq=False)

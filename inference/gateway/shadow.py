@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +17,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from inference.gateway.admission import Admission
-from inference.gateway.board import Approved, Board, Challenger, Served
+from inference.gateway.board import Approved, Board, Challenger, KeyTerms, Served
+from inference.gateway.entry import Entry
 from inference.gateway.forms import Form, decided
 from inference.gateway.refused import Refused
 from inference.gateway.runner import RunFailed, Runner
@@ -30,6 +34,8 @@ log = logging.getLogger("inference.gateway")
 class Answered:
     """A request that the champion answered: how it was asked, and what it said."""
 
+    request_id: str
+    terms: KeyTerms
     form: Form
     body: bytes
     header: bytes | None
@@ -39,7 +45,9 @@ class Answered:
 
 
 class Shadow:
-    """Counts by rollout and name of a field of inference.rollouts.models.Comparison."""
+    """Counts by rollout and name of a field of inference.rollouts.models.Comparison. `record` puts a row into the
+    prediction log, and is called by the event loop.
+    """
 
     def __init__(self, board: Board, admission: Admission) -> None:
         self.board, self.admission = board, admission
@@ -47,6 +55,7 @@ class Shadow:
         self.lock = threading.Lock()  # the pool's thread counts too
         self.waiting = self.bytes = 0
         self.counts: dict[int, dict[str, int]] = {}
+        self.record: Callable[[Entry], None] | None = None
 
     def close(self) -> None:
         self.pool.shutdown(wait=False, cancel_futures=True)
@@ -78,14 +87,17 @@ class Shadow:
                 return
             self.waiting += 1
             self.bytes += size
-        self.pool.submit(self.compare, answered, challenger, runner)
+        self.pool.submit(self.compare, answered, challenger, runner, asyncio.get_running_loop())
 
-    def compare(self, answered: Answered, challenger: Challenger, runner: Runner) -> None:
+    def compare(
+        self, answered: Answered, challenger: Challenger, runner: Runner, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        entry = Entry(answered.request_id, time.perf_counter())
         stop = ort.RunOptions()
         late = threading.Timer(RUN_SECONDS, setattr, (stop, "terminate", True))
         late.start()
         try:
-            found = compared(answered, challenger, runner, stop)
+            found = compared(answered, challenger, runner, stop, entry)
         except Exception:
             log.exception("what a shadow would have said cannot be compared")
             found = FAILED
@@ -95,18 +107,27 @@ class Shadow:
             self.waiting -= 1
             self.bytes -= len(answered.body)
             self.count(challenger.rollout, found)
+        if self.record is not None and entry.served is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(self.record, entry)
 
 
-def compared(answered: Answered, challenger: Challenger, runner: Runner, stop: Any) -> dict[str, int]:
-    """Rows by the two decisions; `failed` where the challenger could not answer. Runs in the thread."""
+def compared(answered: Answered, challenger: Challenger, runner: Runner, stop: Any, entry: Entry) -> Mapping[str, int]:
+    """Rows by the two decisions; `failed` where the challenger could not answer. `entry` is filled for the log."""
     served, approved = challenger.served, challenger.served.approved
     assert approved is not None
+    entry.admitted(answered.terms, served)
+    entry.body, entry.approved = answered.body, approved
     try:
-        asked = answered.form.read(answered.body, served, answered.header)
-        said = decisions(served, approved, runner.run(asked.feed, asked.rows, stop))
+        asked = entry.asked = answered.form.read(answered.body, served, answered.header)
+        outputs = entry.outputs = runner.run(asked.feed, asked.rows, stop)
+        said = decisions(served, approved, outputs)
         was = decisions(answered.served, answered.approved, answered.outputs)
-    except (Refused, RunFailed):
+    except (Refused, RunFailed) as error:
+        wrong = (error.status, error.code) if isinstance(error, Refused) else (502, "model_failed")
+        entry.close(*wrong, None)
         return FAILED
+    entry.close(200, "", None)
     if said.shape != was.shape:
         return FAILED
     both, neither = int(np.sum(was & said)), int(np.sum(~was & ~said))

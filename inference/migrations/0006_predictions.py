@@ -55,6 +55,12 @@ PREDICTION = migrations.CreateModel(
         ("revision", models.CharField(max_length=71)),
         ("status", models.SmallIntegerField()),
         ("code", models.CharField(help_text="Why it was refused; empty where it was answered", max_length=40)),
+        (
+            "role",
+            models.CharField(
+                help_text="canary or shadow; empty where the version was the one served", max_length=10
+            ),
+        ),
         ("rows", models.IntegerField()),
         ("latency", models.IntegerField(help_text="Microseconds from the request's headers to its answer")),
         ("level", models.CharField(max_length=10)),

@@ -50,7 +50,8 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     class Meta:
         model = Prediction
         fields = [
-            "id", "at", "endpoint", "key", "request_id", "client_id", "artifact", "revision", "status", "code", "rows",
+            "id", "at", "endpoint", "key", "request_id", "client_id", "artifact", "revision", "status", "code", "role",
+            "rows",
             "latency", "level", "input_digest", "output_digest", "has_content",
         ]  # fmt: skip
 

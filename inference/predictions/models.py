@@ -52,6 +52,7 @@ class Prediction(models.Model):
     revision = models.CharField(max_length=71)
     status = models.SmallIntegerField()
     code = models.CharField(max_length=40, help_text="Why it was refused; empty where it was answered")
+    role = models.CharField(max_length=10, help_text="canary or shadow; empty where the version was the one served")
     rows = models.IntegerField()
     latency = models.IntegerField(help_text="Microseconds from the request's headers to its answer")
     level = models.CharField(max_length=10)

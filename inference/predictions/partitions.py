@@ -19,6 +19,7 @@ CREATE TABLE inference_prediction (
     revision varchar(71) NOT NULL,
     status smallint NOT NULL,
     code varchar(40) NOT NULL,
+    role varchar(10) NOT NULL,
     rows integer NOT NULL,
     latency integer NOT NULL,
     level varchar(10) NOT NULL,

@@ -13,8 +13,8 @@ from django.db import DataError, IntegrityError, connection
 from ledger.door import mechanical
 
 COLUMNS = (
-    "id", "at", "endpoint_id", "key_id", "request_id", "client_id", "artifact", "revision", "status", "code", "rows",
-    "latency", "level", "input_digest", "output_digest", "inputs", "outputs",
+    "id", "at", "endpoint_id", "key_id", "request_id", "client_id", "artifact", "revision", "status", "code", "role",
+    "rows", "latency", "level", "input_digest", "output_digest", "inputs", "outputs",
 )  # fmt: skip
 NAMES = ", ".join(COLUMNS)
 COPY = f"COPY inference_prediction ({NAMES}) FROM STDIN"

@@ -13,8 +13,10 @@ import pytest
 
 from approvals.services import revoke
 from inference.gateway.board import Unusable
+from inference.gateway.entry import Entry
 from inference.gateway.forms import TENSORS
 from inference.gateway.shadow import Answered, compared
+from inference.models import Comparison, GatewayProcess, Prediction, Tally
 from inference.rollouts.services import change_share, promote, withdraw_rollout
 from tests import worlds
 from tests.approvals import policies
@@ -129,6 +131,35 @@ def test_a_shadow_is_compared_and_answers_nobody(cast, inside, world, challenger
     assert beside.taken() == {}
     assert infer(inside, world, json=body([[1.0]])).status_code == 422
     assert beside.taken() == {}, "nothing to compare with"
+    assert infer(inside, world).status_code == 200
+    until(lambda: not beside.waiting, 5)
+    for _ in range(2):
+        inside.application.gateway.counter.tell()
+    assert Comparison.objects.get().differ == 3
+
+
+def test_what_versions_answered_is_counted_and_logged_by_their_part(cast, inside, world, challenger):
+    a_rollout(cast, world.endpoint, challenger, share=99)
+    inside.renew()
+    gateway = inside.application.gateway
+    while not Prediction.objects.filter(role="canary"):
+        assert infer(inside, world).status_code == 200
+        gateway.logbook.flush()
+    canary = Prediction.objects.filter(role="canary").latest("pk")
+    assert (canary.artifact, canary.status) == (challenger.artifact.digest, 200)
+    wrong = infer(inside, world, path="/versions/1", json=body([[1.0]]))
+    assert wrong.status_code == 422
+    assert code(infer(inside, world, secret="wrong"), 401) == "key_invalid"
+    for _ in range(2):
+        gateway.counter.tell()
+    counted = {(row.artifact, row.code): row for row in Tally.objects.filter(span=0)}
+    row = counted[challenger.artifact.digest, ""]
+    assert (row.rows, row.positives) == (3 * row.requests, row.requests), "one of three is decided with yes"
+    assert (row.endpoint, row.key) == (world.endpoint, world.key)
+    assert counted[world.version.artifact.digest, wrong.json()["code"]].requests == 1
+    assert counted["", "key_invalid"].endpoint is None
+    (process,) = GatewayProcess.objects.all()
+    assert process.said["prediction_log"]["dropped"] == 0
 
 
 def test_a_shadow_that_fails_or_is_too_slow_is_counted(cast, inside, world, challenger):
@@ -149,9 +180,16 @@ def test_a_shadow_that_fails_or_is_too_slow_is_counted(cast, inside, world, chal
     runner = inside.board.runners[challenger.artifact.digest]
     text = orjson.dumps(body(ROWS))
     outputs = inside.board.runners[world.version.artifact.digest].run({"X": np.array(ROWS, np.float32)}, 3)
-    right = Answered(TENSORS, text, None, served, served.approved, outputs)
-    assert compared(right, served.challenger, runner, None)["champion_only"] == 2
+    terms = inside.board.snapshot.keys[world.key.key_id]
+    right = Answered("request-1", terms, TENSORS, text, None, served, served.approved, outputs)
+
+    def said(answered):
+        entry = Entry("request-1", 0.0)
+        return compared(answered, served.challenger, runner, None, entry), (entry.status, entry.code)
+
+    counts, answer = said(right)
+    assert (counts["champion_only"], answer) == (2, (200, ""))
     failed = {"requests": 1, "failed": 1}
-    assert compared(replace(right, body=b"[]"), served.challenger, runner, None) == failed
+    assert said(replace(right, body=b"[]")) == (failed, (400, "not_json"))
     fewer = inside.board.runners[world.version.artifact.digest].run({"X": np.array(ROWS[:1], np.float32)}, 1)
-    assert compared(replace(right, outputs=fewer), served.challenger, runner, None) == failed
+    assert said(replace(right, outputs=fewer))[0] == failed
