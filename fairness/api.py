@@ -19,6 +19,7 @@ from accounts.asking import asker
 from fairness.checking import MAX_PREDICTIONS, TOO_MANY
 from fairness.declared import SCALES, TASKS
 from fairness.explanation.reasons import BASELINES
+from fairness.framing import WEIGHT_KINDS
 from fairness.presenting import TESTABLE
 from fairness.reports import content_of, reports, visible_report
 from fairness.rows import api as rows
@@ -59,9 +60,10 @@ class DisparityRuleInput(serializers.Serializer[Any]):
     test_unknown = serializers.BooleanField(default=DEFAULT_RULE.test_unknown)
 
 
-class BiasInput(serializers.Serializer[Any]):
+class FrameInput(serializers.Serializer[Any]):
+    """What a bias report tests, in which groups: all that a policy can fix before the run."""
+
     dataset = VisibleDataset()
-    source = serializers.ChoiceField(list(SOURCES.items()), help_text="Whose decisions")  # type: ignore[assignment]
     sensitive = serializers.ListField(
         child=serializers.CharField(max_length=200), required=False, allow_null=True, default=None,
         help_text="Columns to compare by; all that are marked sensitive when left out",
@@ -71,6 +73,17 @@ class BiasInput(serializers.Serializer[Any]):
         child=DisparityRuleInput(), required=False, max_length=7, default=list,
         help_text="Judged with the rule as one family of tests, fixed before the run; the worst verdict counts",
     )  # fmt: skip
+    reference = serializers.DictField(
+        child=serializers.CharField(max_length=200, allow_blank=True), required=False, default=dict,
+        help_text="By attribute the group to compare with; the largest when left out",
+    )  # fmt: skip
+    weight_kind = serializers.ChoiceField(
+        list(WEIGHT_KINDS.items()), default="survey", help_text="What the dataset's weights are, where it has any"
+    )
+
+
+class BiasInput(FrameInput):
+    source = serializers.ChoiceField(list(SOURCES.items()), help_text="Whose decisions")  # type: ignore[assignment]
 
 
 @extend_schema_field(
@@ -99,10 +112,9 @@ class PredictionsField(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
-class SubmittedInput(serializers.Serializer[Any]):
+class SubmittedInput(FrameInput):
     """Predictions made elsewhere: sent along, or columns of the dataset."""
 
-    dataset = VisibleDataset()
     predictions = PredictionsField(
         required=False, allow_null=True, default=None,
         help_text="One value a row, in the dataset's order; its prediction or score column when left out",
@@ -124,11 +136,6 @@ class SubmittedInput(serializers.Serializer[Any]):
         max_length=80, required=False, allow_null=True, default=None,
         help_text="The outcome's positive class; the dataset's when left out",
     )  # fmt: skip
-    sensitive = serializers.ListField(
-        child=serializers.CharField(max_length=200), required=False, allow_null=True, default=None,
-        help_text="Columns to compare by; all that are marked sensitive when left out",
-    )  # fmt: skip
-    rule = DisparityRuleInput(required=False, allow_null=True, default=None)
 
 
 class ExplanationInput(serializers.Serializer[Any]):

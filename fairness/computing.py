@@ -14,6 +14,7 @@ from django.conf import settings
 from fairness.bias import bias_report, canonical_bytes
 from fairness.comparing import Side, comparison_report
 from fairness.explain import explanation
+from fairness.framing import frame_of
 from fairness.roles import Roles
 from fairness.rules import Rule
 from fairness.services import BIAS, COMPARISON, EXPLANATION, SUBMITTED, Computed
@@ -39,6 +40,7 @@ def compute_bias(pulse: Pulse) -> Computed:
             data, Roles.from_mapping(inputs["roles"]), positive=inputs["positive"], source=inputs["source"],
             rule=Rule.from_mapping(inputs["rule"]), dataset_digest=plain(inputs["dataset_digest"]),
             further_rules=[Rule.from_mapping(each) for each in inputs.get("further_rules", ())],
+            reference=inputs.get("reference"), weight_kind=inputs.get("weight_kind", "survey"),
             revision=settings.VERSION, progress=watched(pulse), **own,
         )  # fmt: skip
     result = report["result"]
@@ -46,6 +48,7 @@ def compute_bias(pulse: Pulse) -> Computed:
         "verdict": result["verdict"], "passes": result["passes"], "sentence": result["sentence"],
         "rule": result["rule"], "family": result["family"], "schema": report["schema"],
         "attributes": {found["attribute"]: found["verdict"] for found in result["attributes"]},
+        "frame": frame_of(report, purpose=dataset.purpose, marked=dataset.sensitive),
     }  # fmt: skip
     if inputs["source"] == SUBMITTED:
         summary |= {name: inputs[name] for name in ("task", "predictions")}

@@ -1,12 +1,16 @@
+"""The forms that ask for reports: what to report on a dataset, and the rules of its test."""
+
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 
 from fairness.declared import OUTCOMES_OF, SCALES, TASKS
 from fairness.explanation.reasons import BASELINES
+from fairness.framing import WEIGHT_KINDS
 from fairness.presenting import COMPARISON_WORDS, TESTABLE, sentence_case
 from fairness.rules import DEFAULT_RULE
 from registry.forms import RefusableForm
@@ -21,17 +25,11 @@ WHAT = (
 METRICS = [(name, sentence_case(words)) for name, words in TESTABLE.items()]
 COMPARISONS = [(name, sentence_case(words)) for name, words in COMPARISON_WORDS.items()]
 RULE_FIELDS = ("metric", "comparison", "bound", "confidence", "minimum_group_size", "test_unknown")
-# Where a refusal's field is shown.
-FIELDS = {"source": "what", "rule": "bound", "rule.metric": "metric", "sensitive": "sensitive"}
 
 
 class RuleForm(RefusableForm):
-    """Groups to compare, and the test; its first values are the four-fifths guideline's."""
+    """One rule of a test; its first values are the four-fifths guideline's."""
 
-    sensitive = forms.MultipleChoiceField(
-        widget=forms.CheckboxSelectMultiple, label="Compare groups by",
-        help_text="Columns of this dataset that are marked as sensitive.",
-    )  # fmt: skip
     metric = forms.ChoiceField(
         choices=METRICS, label="Metric under test", initial=DEFAULT_RULE.metric,
         help_text="All metrics are reported; one decides the result. Recorded decisions have a selection rate only.",
@@ -55,23 +53,51 @@ class RuleForm(RefusableForm):
         required=False, label="Also test people whose attribute is missing, as a group of their own"
     )
 
-    def __init__(self, *given: Any, dataset: Dataset, **named: Any) -> None:
-        super().__init__(*given, **named)
-        marked = dataset.with_role("sensitive")
-        field = self.fields["sensitive"]
-        assert isinstance(field, forms.MultipleChoiceField)
-        field.choices = [(name, name) for name in marked]
-        field.initial = marked
-
     def rule(self) -> dict[str, Any]:
         return {name: self.cleaned_data[name] for name in RULE_FIELDS}
 
+    def showing(self, data: QueryDict, whole: bool) -> None:
+        """Take the first values from `data`: of what it names, or of the `whole` form where all of it was sent."""
+        self.initial = {
+            name: field.widget.value_from_datadict(data, {}, self.add_prefix(name))
+            for name, field in self.fields.items()
+            if whole or self.add_prefix(name) in data
+        }
 
-class ReportForm(RuleForm):
+
+class FurtherRuleForm(RuleForm):
+    """A rule beside the first. What each field means is said there."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        for field in self.fields.values():
+            field.help_text = ""
+
+
+class GroupsForm(RuleForm):
+    """Groups to compare, and the first rule of the test."""
+
+    field_order: Sequence[str] = ("sensitive",)
+    sensitive = forms.MultipleChoiceField(
+        widget=forms.CheckboxSelectMultiple, label="Compare groups by",
+        help_text="Columns of this dataset that are marked as sensitive.",
+    )  # fmt: skip
+
+    def __init__(self, *given: Any, dataset: Dataset, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.marked = dataset.sensitive
+        field = self.fields["sensitive"]
+        assert isinstance(field, forms.MultipleChoiceField)
+        field.choices = [(name, name) for name in self.marked]
+        field.initial = self.marked
+
+
+class ReportForm(GroupsForm):
     """What to report on one dataset. The test is for bias reports, which need an outcome of two values."""
 
-    field_order = ("what",)
+    paths: Mapping[str, str] = {"source": "what", "rule": "bound", "rule.metric": "metric"}
     what = forms.ChoiceField(choices=WHAT, widget=forms.RadioSelect, label="What to report", initial="model")
+    weight_kind = forms.ChoiceField(choices=list(WEIGHT_KINDS.items()), label="What the weights are", initial="survey")
     baseline = forms.ChoiceField(
         choices=[(name, sentence_case(words)) for name, words in BASELINES.items()], required=False,
         initial="just_passed", label="Baseline of reasons",
@@ -81,19 +107,47 @@ class ReportForm(RuleForm):
 
     def __init__(self, *given: Any, dataset: Dataset, **named: Any) -> None:
         super().__init__(*given, dataset=dataset, **named)
+        for number, name in enumerate(self.marked):
+            self.fields[f"reference_{number}"] = forms.CharField(
+                max_length=200, required=False, label=f"Compare groups of “{name}” with",
+                help_text="For comparisons with a reference: the name of a group. Empty: the largest.",
+            )  # fmt: skip
+        if not dataset.with_role("weight"):
+            del self.fields["weight_kind"]
         if not dataset.with_role("label"):
             what = self.fields["what"]
             assert isinstance(what, forms.ChoiceField)
             what.choices, what.initial = WHAT[2:], WHAT[2][0]
-            for name in ("sensitive", *RULE_FIELDS):
-                del self.fields[name]
+            self.fields = {name: self.fields[name] for name in ("what", "baseline")}
+        self.order_fields(["what", "sensitive", *RULE_FIELDS, *self.references, "weight_kind", "baseline"])
+
+    @property
+    def references(self) -> list[str]:
+        return [f"reference_{number}" for number in range(len(self.marked))]
+
+    def showing(self, data: QueryDict, whole: bool) -> None:
+        super().showing(data, whole)
+        if not whole:
+            said = dict(each.split(": ", 1) for each in data.getlist("reference") if ": " in each)
+            for name, field in zip(self.marked, self.references, strict=True):
+                self.initial[field] = said.get(name, "")
+
+    def frame(self) -> dict[str, Any]:
+        """What a bias report is asked for by, beside its further rules."""
+        said = self.cleaned_data
+        chosen = zip(self.marked, self.references, strict=True)
+        return {
+            "sensitive": said["sensitive"], "rule": self.rule(),
+            "reference": {name: said[field] for name, field in chosen if said[field]},
+            "weight_kind": said.get("weight_kind", "survey"),
+        }  # fmt: skip
 
 
-class SubmittedForm(RuleForm):
+class SubmittedForm(GroupsForm):
     """Predictions made elsewhere, in a file or in the dataset, what they are, and what they are compared with."""
 
     paths: Mapping[str, str] = {"rule": "bound", "rule.metric": "metric", "predictions": "file"}
-    field_order = ("where", "file", "column", "task", "at_least", "scale", "outcome", "positive")
+    field_order = ("where", "file", "column", "task", "at_least", "scale", "outcome", "positive", "sensitive")
     where = forms.ChoiceField(
         choices=[("file", "In a file"), ("dataset", "In the dataset, as its column of decisions or scores")],
         widget=forms.RadioSelect, label="Where the predictions are", initial="file",

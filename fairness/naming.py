@@ -28,3 +28,8 @@ def canonical(value: object) -> str:
 def same_class(text: str) -> str:
     """A class as it is compared: true and 1, false and 0 are the same."""
     return {"true": "1", "false": "0"}.get(text.lower(), text)
+
+
+def one_class(text: str, other: str) -> bool:
+    """Whether two people who write so mean the same class."""
+    return same_class(canonical(text)) == same_class(canonical(other))

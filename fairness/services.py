@@ -14,6 +14,7 @@ from accounts.models import User
 from fairness.checking import MAX_WHOLE, check_outcome, check_task, is_class, usable_column, with_outcome
 from fairness.declared import OUTCOMES_OF
 from fairness.explanation.reasons import BASELINES, dictionary_of
+from fairness.framing import framed_inputs
 from fairness.problems import DataProblem
 from fairness.roles import Roles
 from fairness.rules import DEFAULT_RULE, Rule
@@ -64,21 +65,20 @@ WORKER = SystemActor("worker", frozenset({"fairness.publish_report"}))
 def request_bias_report(
     *, by: Actor, version: Version, dataset: Dataset, source: str, sensitive: Sequence[str] | None = None,
     rule: Mapping[str, Any] | None = None, further_rules: Sequence[Mapping[str, Any]] = (),
+    reference: Mapping[str, str] | None = None, weight_kind: str = "survey",
 ) -> Done[Job]:  # fmt: skip
     """The job that compares groups' decisions; the same inputs asked twice are the same job.
 
     `sensitive` names columns of the dataset (default: all that are marked so), `rule` the test (default: impact ratio
-    of selection rates at least 0.8), and `further_rules` what is judged with it as one family. Raises Refusal
-    `source_unknown`, `rule_invalid`, `rule_twice`, `metric_needs_predictions`, `not_sensitive`,
-    `no_sensitive_attribute`, `label_missing`, `outcome_differs`, `inputs_differ` and the others that a dataset can be
-    at fault for.
+    of selection rates at least 0.8), and `further_rules` what is judged with it as one family. `reference` names
+    groups to compare with by attribute (default: the largest), `weight_kind` says what the dataset's weights are.
+    Raises Refusal `source_unknown`, `rule_invalid`, `rule_twice`, `metric_needs_predictions`, `not_sensitive`,
+    `no_sensitive_attribute`, `weights_unknown`, `label_missing`, `outcome_differs`, `inputs_differ` and the others
+    that a dataset can be at fault for.
     """
     if source not in SOURCES:
         raise Refusal("source_unknown", f"The decisions are those of: {', '.join(SOURCES)}.", "source")
-    test = rule_of(rule)
-    further = [rule_of(each, f"further_rules.{place}") for place, each in enumerate(further_rules)]
-    if len({test, *further}) <= len(further):
-        raise Refusal("rule_twice", "Name each rule of the test once.", "further_rules")
+    test, further = family_of(rule, further_rules)
     strange = next((each for each in (test, *further) if each.metric != DEFAULT_RULE.metric), None)
     if source == "historical" and strange:
         raise Refusal(
@@ -90,9 +90,8 @@ def request_bias_report(
     roles = roles_of(version, dataset, sensitive)
     if source == "model":
         check_fit(version, dataset)
-    inputs = common_inputs(version, dataset, roles) | {"source": source, "rule": test.as_dict()}
-    if further:
-        inputs["further_rules"] = [each.as_dict() for each in further]
+    inputs = common_inputs(version, dataset, roles) | {"source": source}
+    inputs |= framed_inputs([test, *further], roles, dataset, reference or {}, weight_kind)
     if trained := {str(each.pk): each.artifact.digest for each in trained_on(version)}:
         inputs["training"] = trained
     what = "the model's decisions on" if source == "model" else "decisions recorded in"
@@ -104,6 +103,8 @@ def submit_predictions(
     *, by: Actor, version: Version, dataset: Dataset, predictions: Sequence[Any] | None = None, task: str = "binary",
     at_least: float | None = None, scale: str | None = None, outcome: str | None = None, positive: str | None = None,
     sensitive: Sequence[str] | None = None, rule: Mapping[str, Any] | None = None,
+    further_rules: Sequence[Mapping[str, Any]] = (), reference: Mapping[str, str] | None = None,
+    weight_kind: str = "survey",
 ) -> Done[Job]:  # fmt: skip
     """The job that compares groups by predictions made elsewhere; the same inputs asked twice are the same job.
 
@@ -114,7 +115,7 @@ def submit_predictions(
     `threshold_missing`, `threshold_unused`, `predictions_missing`, `predictions_differ`, `prediction_invalid` or
     `column_missing`.
     """
-    test = rule_of(rule)
+    test, further = family_of(rule, further_rules)
     check_task(task, scale, at_least)
     if outcome is not None and outcome not in dataset.labels:
         roles = with_outcome(roles_of(version, dataset, sensitive, outcomes=None), dataset, outcome)
@@ -135,8 +136,9 @@ def submit_predictions(
             "predictions",
         )
     inputs = common_inputs(version, dataset, roles) | {
-        "source": SUBMITTED, "rule": test.as_dict(), "task": task, "scale": scale, "at_least": at_least,
+        "source": SUBMITTED, "task": task, "scale": scale, "at_least": at_least,
         "positive": positive or dataset.positive_class, "predictions": digest,
+        **framed_inputs([test, *further], roles, dataset, reference or {}, weight_kind),
     }  # fmt: skip
     if task == "regression":
         inputs["positive"] = f"at least {at_least:g}"
@@ -219,6 +221,17 @@ def requested(by: Actor, version: Version, kind: str, inputs: dict[str, Any], su
     if inputs.get("predictions"):
         facts["predictions"] = inputs["predictions"]
     return Done(job, facts=facts)
+
+
+def family_of(
+    rule: Mapping[str, Any] | None, further_rules: Sequence[Mapping[str, Any]]
+) -> tuple[Rule, list[Rule]]:  # fmt: skip
+    """Raises Refusal `rule_invalid` or `rule_twice`."""
+    test = rule_of(rule)
+    further = [rule_of(each, f"further_rules.{place}") for place, each in enumerate(further_rules)]
+    if len({test, *further}) <= len(further):
+        raise Refusal("rule_twice", "Name each rule of the test once.", "further_rules")
+    return test, further
 
 
 def rule_of(given: Mapping[str, Any] | None, field: str = "rule") -> Rule:

@@ -10,8 +10,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from fairness import explaining, figuring, presenting, services
-from fairness.forms import FIELDS, ReportForm
+from fairness.asking import Asking
 from fairness.ll144 import presenting as ll144
+from fairness.naming import one_class
 from fairness.papers.making import paper
 from fairness.reports import beside, content_of, leaving, visible_report
 from fairness.reports import reports as all_reports
@@ -27,6 +28,7 @@ from registry.services import record_download
 
 PAGE = 100
 Read = Callable[[Evidence], dict[str, Any]]
+Offers = Callable[[Version], list[Any]]
 # The name of a kind's templates: one of its page, and with `_` before it of its parts.
 BODIES = {
     services.BIAS: "bias", services.EXPLANATION: "explanation", services.COMPARISON: "comparison",
@@ -168,43 +170,66 @@ def table(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-def ask(request: HttpRequest, pk: int) -> HttpResponse:
+def ask(request: HttpRequest, pk: int, offers: Offers | None = None) -> HttpResponse:
+    """`offers` are what policies want of the version, each with the address that fills it in."""
     rows = Version.objects.visible_to(request.user).select_related("model__team", "artifact")
     version = get_object_or_404(rows, pk=pk)
     datasets = list(Dataset.objects.visible_to(request.user).filter(team=version.team_id).select_related("artifact"))
     dataset = chosen(request, datasets)
-    context = about(version) | {"datasets": datasets, "dataset": dataset, "lead": str(version)}
+    context = about(version) | {
+        "datasets": datasets, "dataset": dataset, "lead": str(version),
+        "offers": [(each, each.on(dataset)) for each in (offers(version) if offers else [])],
+        "carried": [(name, each) for name, said in request.GET.lists() if name != "dataset" for each in said],
+    }  # fmt: skip
     if dataset is None:
         return render(request, "fairness/ask.html", context)
     context["binary"] = bool(dataset.with_role("label"))
-    form = ReportForm(request.POST if request.method == "POST" else None, dataset=dataset, initial=wanted(request))
-    if form.is_valid() and (job := asked(request, form, version, dataset)):
-        return redirect(job)
-    return render(request, "fairness/ask.html", context | {"form": form}, status=422 if form.errors else 200)
+    context["unfit"] = unfit(request, dataset)
+    if request.method == "POST" and "do" not in request.POST:
+        asking = Asking.sent(dataset, request.POST)
+        if asking.is_valid() and (job := asked(request, asking, version, dataset)):
+            return redirect(job)
+    else:
+        asking = Asking.shown(dataset, request.POST or request.GET, request.POST.get("do", ""))
+    return render(request, "fairness/ask.html", context | {"asking": asking}, status=422 if asking.errors else 200)
 
 
 def chosen(request: HttpRequest, datasets: list[Dataset]) -> Dataset | None:
-    """The dataset that the address names, or the only one there is."""
-    key = request.GET.get("dataset", "")
+    """The dataset that the address names, or the only one there is, or the only one for what the rows should be for."""
+    key, purposes = request.GET.get("dataset", ""), request.GET.getlist("purpose")
     named = [dataset for dataset in datasets if str(dataset.pk) == key]
-    return next(iter(named or (datasets if len(datasets) == 1 else [])), None)
+    fitting = [dataset for dataset in datasets if dataset.purpose in purposes]
+    only = next((some for some in (datasets, fitting) if len(some) == 1), [])
+    return next(iter(named or only), None)
 
 
-def wanted(request: HttpRequest) -> dict[str, str]:
-    return {"what": request.GET["what"]} if request.GET.get("what") else {}
+def unfit(request: HttpRequest, dataset: Dataset) -> list[str]:
+    """What a report on these rows could not be of what the address asks for."""
+    found, weights, purposes = [], request.GET.get("weight_kind", ""), request.GET.getlist("purpose")
+    wanted = [label.lower() for name, label in Dataset.Purpose.choices if name in purposes]
+    if wanted and dataset.purpose not in purposes:
+        found.append(f"Its rows are for {dataset.get_purpose_display().lower()}, not for {' or '.join(wanted)}.")
+    if lacking := [name for name in request.GET.getlist("sensitive") if name not in dataset.sensitive]:
+        found.append(f"No column “{lacking[0]}” is marked as sensitive in it.")
+    positive = request.GET.get("positive", "")
+    if positive and dataset.positive_class and not one_class(positive, dataset.positive_class):
+        found.append(f"Its positive class is “{dataset.positive_class}”, not “{positive}”.")
+    if weights and (weights == "none") == bool(dataset.with_role("weight")):
+        found.append("Its rows have weights." if weights == "none" else "It has no column of weights.")
+    return found
 
 
-def asked(request: HttpRequest, form: ReportForm, version: Version, dataset: Dataset) -> Job | None:
+def asked(request: HttpRequest, asking: Asking, version: Version, dataset: Dataset) -> Job | None:
     """The job, or None with the refusal on the form."""
-    what, by = form.cleaned_data["what"], request.user
+    said, by = asking.form.cleaned_data, request.user
     try:
-        if what == "explanation":
-            baseline = form.cleaned_data["baseline"] or "just_passed"
+        if said["what"] == "explanation":
+            baseline = said["baseline"] or "just_passed"
             return services.request_explanation_report(by=by, version=version, dataset=dataset, baseline=baseline)
         return services.request_bias_report(
-            by=by, version=version, dataset=dataset, source=what, sensitive=form.cleaned_data["sensitive"],
-            rule=form.rule(),
+            by=by, version=version, dataset=dataset, source=said["what"], **asking.form.frame(),
+            further_rules=[row.rule() for row in asking.rows],
         )  # fmt: skip
     except Refusal as refusal:
-        form.add_error(FIELDS.get(refusal.field or ""), refusal.sentence)
+        asking.refused(refusal)
     return None

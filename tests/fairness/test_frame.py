@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fairness.bias import bias_report
+from fairness.framing import frame_of
 from fairness.problems import DataProblem
 from fairness.roles import Roles
 from fairness.rules import Rule
@@ -95,6 +96,10 @@ def test_clusters_are_those_of_the_rows_that_are_kept(tmp_path: Path) -> None:
         [g["metrics"]["base_rate"]["effective_size"] for g in r["intersections"][0]["groups"]] for r in (one, other)
     ]
     assert sizes[0] == pytest.approx(sizes[1], rel=1e-9)
+    assert frame_of(one, purpose="historical", marked=["g", "h", "age"]) == {
+        "rules": [Rule().as_dict()], "correction": "bonferroni", "attributes": ["g", "h"], "marked": ["g", "h", "age"],
+        "reference": {}, "positive": "1", "purpose": "historical", "exclusions": ["left"], "weights": "survey",
+    }  # fmt: skip
 
 
 def test_the_page_shows_further_rules_and_what_was_left_out(db: Any, cast: Any, signed_in: Any) -> None:

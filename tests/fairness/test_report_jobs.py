@@ -53,6 +53,8 @@ IMPOSSIBLE = [
     ({"source": "oracle"}, "source_unknown", "source"),
     ({"rule": {"bound": 3}}, "rule_invalid", "rule"),
     ({"rule": {"colour": 3}}, "rule_invalid", "rule"),
+    ({"reference": {"income": "1"}}, "not_sensitive", "reference"),
+    ({"weight_kind": "heavy"}, "weights_unknown", "weight_kind"),
     ({"source": "historical", "rule": {"metric": "accuracy"}}, "metric_needs_predictions", "rule.metric"),
     ({"further_rules": [{"bound": 0.9}, {"bound": 3}]}, "rule_invalid", "further_rules.1"),
     ({"further_rules": [{"bound": 0.9}, {}]}, "rule_twice", "further_rules"),
@@ -112,6 +114,12 @@ def test_a_bias_report_becomes_evidence_about_the_bytes_on_record(committing_db,
         assert summary["verdict"] in ("within", "outside", "inconclusive", "too_few")
         rules = [summary["rule"], *(each["rule"] for each in summary["further"])]
         assert sorted(rule["comparison"] for rule in rules) == ["at_most", "impact_ratio"]
+        frame = summary["frame"]
+        assert [rule["comparison"] for rule in frame.pop("rules")] == ["impact_ratio", "at_most"]
+        assert frame == {
+            "correction": "bonferroni", "attributes": ["group"], "marked": ["group"], "reference": {},
+            "positive": "1", "purpose": "test", "exclusions": [], "weights": "none",
+        }  # fmt: skip
         event = Event.objects.about(evidence).get().content
         assert event["event"] == "report.published"
         assert event["actor"] == {"kind": "system", "id": "worker"}

@@ -15,6 +15,7 @@ from ledger.models import Event
 from registry import storage
 from tests import worlds
 from tests.fairness.reporting import done, stored_report
+from tests.forms import fields_of
 
 
 @pytest.fixture
@@ -130,6 +131,56 @@ def test_a_form_that_fails_keeps_what_was_typed_and_says_why(cast, world, signed
     assert client.post(address, ASKED | {"sensitive": []}).status_code == 422
     assert not Job.objects.exists()
     assert signed_in(cast.auditor).post(address, ASKED).status_code == 403
+
+
+def test_further_rules_are_rows_that_come_and_go_with_what_was_typed(cast, world, signed_in):
+    client, address = signed_in(cast.developer), reverse("report-new", args=[world[0].pk])
+    typed = {**ASKED, "bound": "0.75", "sensitive": []}
+    form = fields_of(text_of(client.post(address, {**typed, "do": "add"})), "metric")
+    assert (form["bound"], form["further.many"], form["further.0-bound"]) == (["0.75"], ["1"], ["0.8"])
+    assert "sensitive" not in form
+    two = {**form, "further.0-metric": "accuracy", "further.0-comparison": "at_least", "sensitive": ["group"]}
+    two = fields_of(text_of(client.post(address, {**two, "do": "add"})), "metric")
+    assert two["further.0-metric"] == ["accuracy"]
+    wrong = client.post(address, {**two, "further.1-bound": "9"})
+    assert 'aria-describedby="id_further.1-bound_error"' in wrong.content.decode()
+    twice = client.post(address, {**two, "further.1-metric": "accuracy", "further.1-comparison": "at_least"})
+    assert (wrong.status_code, twice.status_code) == (422, 422)
+    assert "Name each rule of the test once" in twice.content.decode()
+    one = fields_of(text_of(client.post(address, {**two, "do": "remove:1"})), "metric")
+    assert not Job.objects.exists()
+    assert client.post(address, one).status_code == 302
+    inputs = Job.objects.get().inputs
+    assert (inputs["rule"]["bound"], [each["metric"] for each in inputs["further_rules"]]) == (0.75, ["accuracy"])
+    told = client.post(address, {**one, "what": "historical"}).content.decode()
+    assert "Recorded decisions have no predictions" in told
+    full = {**one, "further.many": "7", "do": "add"}
+    assert "Add a rule" not in text_of(client.post(address, full))
+
+
+def test_the_page_says_which_rows_cannot_give_the_report_that_is_asked_for(cast, world, signed_in):
+    rows = "".join(f"{i % 2},{'ab'[i % 3 % 2]},{1 + i % 4}\n" for i in range(40))
+    told = {"roles": {"approved": "label", "group": "sensitive", "w": "weight"}, "purpose": "training"}
+    version, weighted = world[0], worlds.a_dataset(cast, data=f"approved,group,w\n{rows}".encode(), **told)
+    client, address = signed_in(cast.developer), reverse("report-new", args=[version.pk])
+    wanted = "&purpose=historical&purpose=fun&sensitive=age&positive=approved"
+    for dataset, weights, said in (
+        (world[1], "survey", "It has no column of weights."), (weighted, "none", "Its rows have weights.")
+    ):  # fmt: skip
+        text = text_of(client.get(f"{address}?dataset={dataset.pk}&weight_kind={weights}{wanted}"))
+        assert "A report on these rows would not count" in text
+        purpose = dataset.get_purpose_display().lower()
+        for sentence in (
+            f"Its rows are for {purpose}, not for historical use.", "No column “age” is marked as sensitive in it.",
+            "Its positive class is “1”, not “approved”.", said,
+        ):  # fmt: skip
+            assert sentence in text
+    fits = text_of(client.get(f"{address}?dataset={weighted.pk}&purpose=training&positive=1.0&weight_kind=importance"))
+    assert "A report on these rows would not count" not in fits
+    form = fields_of(fits, "metric")
+    assert form["weight_kind"] == ["importance"]
+    assert client.post(address + f"?dataset={weighted.pk}", {**form, "what": "historical"}).status_code == 302
+    assert Job.objects.get().inputs["weight_kind"] == "importance"
 
 
 def test_with_several_datasets_one_is_chosen_first_and_without_any_the_page_says_what_to_do(cast, world, signed_in):
