@@ -96,14 +96,14 @@ def people_of(manifest: dict[str, Any]) -> People:
 def items_of(wanted: Collection[int]) -> dict[int, EvidenceItem]:
     said = (KT(f"summary__{name}") for name in ("source", "verdict", "artifact", "decision_rule", "dataset_digest"))
     rows = Evidence.objects.filter(pk__in=wanted).values_list(
-        "pk", "kind", "title", "provenance", *said, "dataset__artifact__digest", "created_at"
+        "pk", "kind", "title", "provenance", *said, "dataset__artifact__digest", "created_at", "summary__frame"
     )
     digest_of = cache(lambda text: workflow.manifest_digest(json.loads(text)))  # most reports share their rule
     found = {}
-    for pk, kind, title, provenance, source, verdict, artifact, rule, dataset, registered, at in rows:
+    for pk, kind, title, provenance, source, verdict, artifact, rule, dataset, registered, at, frame in rows:
         found[pk] = EvidenceItem(
             str(pk), kind, title, provenance, source or "", verdict or "", artifact or "",
-            digest_of(rule) if rule and rule != "{}" else "", dataset or "", registered or "", at=at,
+            digest_of(rule) if rule and rule != "{}" else "", dataset or "", registered or "", at=at, frame=frame,
         )  # fmt: skip
     return found
 

@@ -34,6 +34,7 @@ def as_item(evidence: Evidence) -> workflow.EvidenceItem:
         says=summary.get("sentence") or "",
         withdrawn=evidence.withdrawn_at is not None,
         at=evidence.created_at,
+        frame=summary.get("frame"),
     )
 
 

@@ -146,7 +146,7 @@ def edited(
     except Refusal as problem:
         refusal = problem
     try:
-        form = None if as_text or text else Editor.of_document(document)
+        form = None if as_text or text else Editor.of_document(document, act.partition(":")[2])
     except Refusal as problem:
         refusal, as_text = problem, True
     if form and refusal and not typing:

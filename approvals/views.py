@@ -88,7 +88,7 @@ def told(request: HttpRequest, found: ReviewRequest, form: CommentForm) -> dict[
         "found": case.request, "dossier": case, "standing": now, "gate_title": title, "gate_tone": tone,
         "gate_lines": showing.gate_lines(case, now, viewer, at), "signing": showing.signing(case, viewer),
         "evidence": showing.evidence_rows(case, viewer), "left_out": showing.left_out(case),
-        "runs": showing.every_run(case),
+        "runs": showing.every_run(case), "offers": showing.offers_of(case, now),
         "material": comparing.of_request(case, at),
         "deltas": showing.deltas(case, viewer), "moments": showing.moments(case, case.revisions),
         "talk": showing.conversation(case, showing.comments_of(found, parts)),

@@ -15,7 +15,6 @@ urlpatterns = [
     path("reports/<int:pk>/report.csv", views.table, name="report-csv"),
     path("reports/<int:pk>/rows/", rows.choose, name="report-rows"),
     path("reports/<int:pk>/rows/<int:number>/", rows.row, name="report-row"),
-    path("versions/<int:pk>/reports/new/", views.ask, name="report-new"),
     path("versions/<int:pk>/predictions/new/", submitpages.submit, name="predictions-new"),
     *ll144.urlpatterns,
     *tradeoff.urlpatterns,

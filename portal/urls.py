@@ -26,7 +26,7 @@ from portal import health
 from portal.inventory import api as inventory_api
 from portal.inventory import boardpages, saved, savedapi
 from portal.inventory import views as inventory
-from portal.pages import evidence, models
+from portal.pages import asking, evidence, models
 from portal.pages.inbox import home
 from portal.theme import set_theme
 from registry import api as registry_api
@@ -78,6 +78,7 @@ urlpatterns = [
     *saved.urlpatterns,
     path("models/<int:pk>/", models.model, name="model"),
     path("versions/<int:pk>/", models.version, name="version"),
+    path("versions/<int:pk>/reports/new/", asking.report_new, name="report-new"),
     path("", include("inference.urls")),
     path("", include("registry.urls")),
     path("", include("jobs.urls")),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import QueryDict
 
 from approvals import workflow
+from approvals.editing.framing import NEW_FRAME, NEW_RULE, FrameForm, frame_of
+from approvals.editing.numbers import prefixes, whole
 from approvals.editing.parts import EvidencePart, Part, PolicyPart, RequirementPart, StagePart
 from ledger.refusals import Refusal
 
@@ -17,12 +20,29 @@ NUMBERS = ("count", "max_age_days")
 NEW_EVIDENCE: dict[str, Any] = {
     "slug": "", "title": "", "kind": "bias_report", "source": "", "provenance": "computed", "bound_to": ["artifact"],
     "verdicts": "acknowledge", "max_age_days": None, "runs": "chosen", "when": WHEN,
+    "frame": None,
 }  # fmt: skip
 NEW_REQUIREMENT: dict[str, Any] = {
     "slug": "", "title": "", "role": "approver", "count": 1, "scope": "team", "meaning": "",
     "distinct_from": ["submitter", "contributors", "evidence_producers", "earlier_signers"], "carry_over_if": [],
     "when": WHEN,
 }  # fmt: skip
+
+
+@dataclass
+class EvidenceForm:
+    form: Part
+    frame: FrameForm | None
+    touched: bool
+
+    @property
+    def parts(self) -> list[Part]:
+        return [self.form, *(self.frame.parts if self.frame else [])]
+
+    @property
+    def open(self) -> bool:
+        """Whether there is something to do in it."""
+        return self.touched or not self.form["title"].value() or any(form.errors for form in self.parts)
 
 
 @dataclass
@@ -36,16 +56,19 @@ class Editor:
     """All forms of one policy, in its order."""
 
     policy: Part
-    evidence: list[Part]
+    evidence: list[EvidenceForm]
     stages: list[StageForm]
 
     @classmethod
-    def of_document(cls, document: Mapping[str, Any]) -> Editor:
-        """Raises Refusal `policy_invalid` where it has not even the shape of a policy."""
+    def of_document(cls, document: Mapping[str, Any], touched: str = "") -> Editor:
+        """`touched` is the place that a button has just changed.
+
+        Raises Refusal `policy_invalid` where it has not even the shape of a policy.
+        """
         try:
             return cls(
                 PolicyPart.shown(flat_policy(document), "policy"),
-                [EvidencePart.shown(flat(rule), f"evidence.{i}") for i, rule in enumerate(document["evidence"])],
+                [evidence_form(rule, f"evidence.{i}", touched) for i, rule in enumerate(document["evidence"])],
                 [
                     StageForm(
                         StagePart.shown({"title": stage["title"], "slug": stage["slug"]}, f"stages.{i}"),
@@ -78,7 +101,13 @@ class Editor:
     @property
     def parts(self) -> list[Part]:
         stages = [form for stage in self.stages for form in (stage.form, *stage.requirements)]
-        return [self.policy, *self.evidence, *stages]
+        return [self.policy, *(form for rule in self.evidence for form in rule.parts), *stages]
+
+
+def evidence_form(rule: Mapping[str, Any], prefix: str, touched: str) -> EvidenceForm:
+    frame = FrameForm.of_document(rule["frame"], f"{prefix}.frame") if rule["frame"] is not None else None
+    form = EvidencePart.shown({**flat(rule), "frame": None}, prefix)
+    return EvidenceForm(form, frame, touched.startswith(f"{prefix}."))
 
 
 def flat(rule: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,7 +137,10 @@ def of_post(data: QueryDict) -> dict[str, Any]:
         "max_pinned_days": whole(policy["max_pinned_days"]),
         "findings": findings,
         "emergency": None if people is None and hours is None else {"people": people, "hours": hours},
-        "evidence": [rule_of(EvidencePart(data, prefix=prefix)) for prefix in prefixes(data, "evidence")],
+        "evidence": [
+            {**rule_of(EvidencePart(data, prefix=prefix)), "frame": frame_of(data, f"{prefix}.frame")}
+            for prefix in prefixes(data, "evidence")
+        ],
         "stages": [
             {
                 **StagePart(data, prefix=stage).raw(),
@@ -121,12 +153,6 @@ def of_post(data: QueryDict) -> dict[str, Any]:
     }
 
 
-def prefixes(data: QueryDict, name: str) -> list[str]:
-    """How many of a list were on the page is in a hidden field; nobody needs more than fifty."""
-    said = data.get(f"{name}.many", "0")
-    return [f"{name}.{i}" for i in range(min(int(said) if said.isdecimal() else 0, 50))]
-
-
 def rule_of(form: Part) -> dict[str, Any]:
     raw = form.raw()
     uses = [use.strip() for use in (raw.pop("uses") or "").split(",")]
@@ -137,10 +163,10 @@ def rule_of(form: Part) -> dict[str, Any]:
     return {**raw, **{name: whole(raw[name]) for name in NUMBERS if name in raw}, "when": when}
 
 
-def whole(said: str | None) -> int | str | None:
-    """A whole number, or what was typed instead; None for nothing."""
-    text = (said or "").strip()
-    return int(text) if text.isdecimal() and len(text) < 10 else text or None
+NEW: dict[str, dict[str, Any]] = {
+    "evidence": NEW_EVIDENCE, "requirements": NEW_REQUIREMENT, "rules": NEW_RULE,
+    "stages": {"slug": "", "title": "", "requirements": [NEW_REQUIREMENT]},
+}  # fmt: skip
 
 
 def changed(document: dict[str, Any], act: str) -> dict[str, Any]:
@@ -154,9 +180,10 @@ def changed(document: dict[str, Any], act: str) -> dict[str, Any]:
     try:
         for step in way:
             found = found[int(step) if step.isdecimal() else step]
-        if verb == "add" and last in ("evidence", "stages", "requirements"):
-            new = {"evidence": NEW_EVIDENCE, "requirements": NEW_REQUIREMENT}.get(last)
-            found[last].append(new or {"slug": "", "title": "", "requirements": [dict(NEW_REQUIREMENT)]})
+        if last == "frame" and "frame" in found:
+            found["frame"] = deepcopy(NEW_FRAME) if verb == "add" else None
+        elif verb == "add" and last in NEW:
+            found[last].append(deepcopy(NEW[last]))
         elif verb == "remove":
             del found[int(last)]
         elif verb == "up" and 0 < int(last) < len(found):

@@ -13,7 +13,7 @@ from accounts.models import Role
 from approvals import frameworks
 from approvals.forms import area
 from approvals.standing_in import SIGNS
-from approvals.workflow import CHANGE_TITLES, CHANGES_FROM
+from approvals.workflow import CHANGE_TITLES, CHANGES_FROM, frames
 from approvals.workflow import policy as words
 from fairness.services import KIND_WORDS
 from registry.services.evidence import KINDS
@@ -22,11 +22,14 @@ from registry.services.evidence import KINDS
 FROM_ON = {CHANGES_FROM[-1]: CHANGE_TITLES[CHANGES_FROM[-1]]}
 
 
-def several(names: tuple[str, ...], label: str, help_text: str = "") -> forms.MultipleChoiceField:
-    choices = [(name, name.replace("_", " ")) for name in names]
+def several(
+    names: tuple[str, ...] | Mapping[str, str], label: str, help_text: str = ""
+) -> forms.MultipleChoiceField:  # fmt: skip
+    named = names if isinstance(names, Mapping) else {name: name.replace("_", " ") for name in names}
     return forms.MultipleChoiceField(
-        choices=choices, required=False, label=label, help_text=help_text, widget=forms.CheckboxSelectMultiple
-    )
+        choices=list(named.items()), required=False, label=label, help_text=help_text,
+        widget=forms.CheckboxSelectMultiple,
+    )  # fmt: skip
 
 
 def one(choices: list[tuple[str, str]], label: str, help_text: str = "") -> forms.ChoiceField:
@@ -40,6 +43,10 @@ def text(label: str, help_text: str = "", *, most: int = 120, rows: int = 0) -> 
 
 def number(label: str, help_text: str = "", *, required: bool = True) -> forms.IntegerField:
     return forms.IntegerField(label=label, help_text=help_text, required=required, min_value=1)
+
+
+def lines(label: str, help_text: str) -> forms.CharField:
+    return forms.CharField(required=False, label=label, help_text=help_text, widget=area(2))
 
 
 class Part(forms.Form):
@@ -137,6 +144,39 @@ class EvidencePart(Applies):
         "Of the reports computed here",
     )
     field_order = ("title", "slug", "kind", "source", "provenance", "bound_to", "verdicts", "max_age_days", "runs")
+
+
+class FramePart(Part):
+    """What a bias report has to be, beside its rules. Lists are typed one a line."""
+
+    attributes = lines(
+        "Groups by these columns",
+        "One a line; after a colon the group to compare with, as in “race: white”, else the largest. Empty: by all "
+        "that a dataset marks as sensitive.",
+    )
+    positive = forms.CharField(
+        required=False, label="Positive class", help_text="The outcome that a yes is, such as 1. Empty: the dataset's."
+    )
+    purposes = several(frames.PURPOSES, "Rows for", "None ticked: for anything.")
+    exclusions = lines("Rows may be left out for these reasons", "One a line, as the data say it. Empty: no row may.")
+    weights = one([(name, name) for name in frames.WEIGHTS], "Weights of rows")
+    correction = one(
+        [(name, f"{words} method, over all groups of all rules") for name, words in frames.CORRECTIONS.items()],
+        "The rules are corrected together by",
+    )
+
+
+class FrameRulePart(Part):
+    metric = one([(name, frames.plain(name)) for name in frames.METRICS], "Metric")
+    comparison = one(
+        [(name, words.format(bound="the bound")) for name, words in frames.COMPARISONS.items()], "Compared as"
+    )
+    bound = forms.CharField(label="Bound", help_text="From 0.001 to 1, such as 0.8.")
+    confidence = forms.CharField(label="Confidence", help_text="From 0.5 to 0.999, such as 0.95.")
+    minimum_group_size = number("Smallest group to test")
+    test_unknown = forms.BooleanField(
+        required=False, label="People whose attribute is missing are tested as a group of their own"
+    )
 
 
 class StagePart(Part):

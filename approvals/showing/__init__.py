@@ -2,6 +2,7 @@
 
 from approvals.showing.gatebox import eligible, gate_lines, headline, signing
 from approvals.showing.manifests import Delta, changes, deltas, manifest_lines, rule_in_words
+from approvals.showing.offers import offers_of
 from approvals.showing.parts import (
     conversation,
     earlier,
@@ -34,6 +35,7 @@ __all__ = [
     "lines_of",
     "manifest_lines",
     "moments",
+    "offers_of",
     "opened_by",
     "parts_of",
     "people",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -19,6 +20,7 @@ from approvals.frozen import as_item, manifest_of
 from approvals.gate import evidence_of
 from approvals.models import EvidenceView, PolicyVersion, Recusal, ReviewRequest, Revision
 from approvals.showing.manifests import manifest_lines
+from approvals.showing.offers import offered
 from ledger.events import database_time
 from ledger.models import Record
 from registry.models import Evidence, Version
@@ -129,13 +131,19 @@ def prospect(
     )
     items = [as_item(each) for each in evidence]
     rule = workflow.manifest_digest(version.decision_rule)
+    about = (items, version.artifact.digest, rule, at)
+    gaps = list(workflow.evidence_gaps(rules, *about))
+    missing = [
+        each for each in rules.evidence if list(workflow.evidence_gaps(replace(rules, evidence=(each,)), *about))
+    ]
     frozen = set(under_way.revision.evidence_ids) if under_way else set()
     return {
         "subject": version,
         "policy": policy,
         "lines": manifest_lines(manifest),
         "comparisons": comparisons,
-        "gaps": list(workflow.evidence_gaps(rules, items, version.artifact.digest, rule, at)),
+        "gaps": gaps,
+        "offers": list(offered(version, policy, missing)),
         "limitations": list(workflow.limitations(rules, items)),
         "pinned_anew": request is not None and not stays,
         "other_policies": [] if request else for_uses(bound, version),

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from approvals.workflow import frames
+from approvals.workflow.frames import Frame, FrameAttribute, FrameRule
 from approvals.workflow.material import FROM
 from approvals.workflow.policy import (
     ALWAYS_DISTINCT,
@@ -33,10 +35,13 @@ from approvals.workflow.policy import (
     When,
 )
 
-FORMATS = ("countersign-policy/1", "countersign-policy/2", "countersign-policy/3", "countersign-policy/4")
+FORMATS = tuple(f"countersign-policy/{number}" for number in range(1, 6))
 FORMAT = FORMATS[-1]
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 ROLE = re.compile(r"[a-z]+(_[a-z]+)*\Z")
+COLUMN = re.compile(r"[^\s:](?:[^\r\n:]*[^\s:])?\Z")
+GROUP = re.compile(r"(?:\S(?:[^\r\n]*\S)?)?\Z")
+REASON = re.compile(r"\S(?:[^\r\n]*\S)?\Z")
 KIND = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\Z")
 # What each format was the first to say; what an older one leaves out has the defaults of the dataclasses.
 NEW: dict[str, dict[type, set[str]]] = {
@@ -47,6 +52,7 @@ NEW: dict[str, dict[type, set[str]]] = {
     },
     FORMATS[2]: {EvidenceRule: {"runs"}},
     FORMATS[3]: {When: {"material_change"}},
+    FORMATS[4]: {EvidenceRule: {"frame"}},
 }
 
 Read = Callable[[Any, str], Any]
@@ -72,7 +78,32 @@ def read(document: Mapping[str, Any]) -> Policy:
     ):
         if len(set(slugs)) < len(slugs):
             raise InvalidPolicy(place, "a slug names one stage, one requirement or one evidence rule only")
+    for number, rule in enumerate(policy.evidence):
+        if rule.frame:
+            _check_frame(rule, f"evidence.{number}.frame")
     return policy
+
+
+def _check_frame(rule: EvidenceRule, place: str) -> None:
+    """Raises InvalidPolicy for a frame that no report can be in."""
+    assert rule.frame is not None
+    if rule.kind != frames.KIND:
+        raise InvalidPolicy(place, "is for bias reports only")
+    if rule.source == "model" and "decision_rule" not in rule.bound_to:
+        sentence = "a frame needs the decision rule here, or a report on another threshold would count"
+        raise InvalidPolicy(f"{place.removesuffix('.frame')}.bound_to", sentence)
+    sizes = {"rules": (1, frames.MOST_RULES), "attributes": (0, frames.MOST_ATTRIBUTES)}
+    for name, (least, most) in {**sizes, "exclusions": (0, frames.MOST_REASONS)}.items():
+        if not least <= len(getattr(rule.frame, name)) <= most:
+            raise InvalidPolicy(f"{place}.{name}", f"has {least} to {most} entries")
+    if len(set(rule.frame.rules)) < len(rule.frame.rules):
+        raise InvalidPolicy(f"{place}.rules", "names something twice")
+    if len({each.name for each in rule.frame.attributes}) < len(rule.frame.attributes):
+        raise InvalidPolicy(f"{place}.attributes", "names something twice")
+    for number, each in enumerate(rule.frame.rules):
+        if rule.source == "historical" and each.metric != frames.OF_DECISIONS:
+            sentence = "recorded decisions have no predictions, so only their selection rate can be tested"
+            raise InvalidPolicy(f"{place}.rules.{number}.metric", sentence)
 
 
 def write(policy: Policy) -> dict[str, Any]:
@@ -173,10 +204,10 @@ def _text(most: int) -> Read:
     return reader
 
 
-def _like(shape: re.Pattern[str], words: str) -> Read:
+def _like(shape: re.Pattern[str], words: str, most: int = 60) -> Read:
     def reader(value: Any, place: str) -> Any:
-        if not isinstance(value, str) or not shape.match(value) or len(value) > 60:
-            raise InvalidPolicy(place, f"{value!r} must be {words}, at most 60 characters")
+        if not isinstance(value, str) or not shape.match(value) or len(value) > most:
+            raise InvalidPolicy(place, f"{value!r} must be {words}, at most {most} characters")
         return value
 
     return reader
@@ -187,6 +218,15 @@ def _from_one(most: int) -> Read:
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
             raise InvalidPolicy(place, f"{value!r} is no whole number from 1 to {most:,}")
         return value
+
+    return reader
+
+
+def _share(least: float, most: float) -> Read:
+    def reader(value: Any, place: str) -> Any:
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value <= most:
+            raise InvalidPolicy(place, f"{value!r} is no number from {least:g} to {most:g}")
+        return float(value)
 
     return reader
 
@@ -211,6 +251,10 @@ def _yes_or_no(value: Any, place: str) -> Any:
 _slug = _like(SLUG, "small letters and digits, with hyphens between")
 _role = _like(ROLE, "a role in small letters, with underscores between")
 _kind = _like(KIND, "a kind of evidence in small letters and digits, with underscores between")
+_column = _like(COLUMN, "the name of a column, without a colon", 200)
+_group = _like(GROUP, "a group on one line, or empty for the largest", 200)
+_class = _like(GROUP, "a class on one line, or empty for the dataset's", 80)
+_reason = _like(REASON, "a reason on one line", 200)
 _source = _one_of(("", "model", "historical"))
 _days = _from_one(3650)
 
@@ -222,8 +266,18 @@ RULES: dict[type, dict[str, Any]] = {
     EvidenceRule: {
         "slug": _slug, "title": _text(120), "kind": _kind, "source": _source, "provenance": _one_of(PROVENANCES),
         "bound_to": _several_of(BOUND), "verdicts": _one_of(VERDICTS), "max_age_days": _optional(_days), "when": When,
-        "runs": _one_of(RUNS),
+        "runs": _one_of(RUNS), "frame": (Frame,),
     },
+    Frame: {
+        "rules": [FrameRule], "correction": _one_of(tuple(frames.CORRECTIONS)), "attributes": [FrameAttribute],
+        "positive": _class, "purposes": _several_of(tuple(frames.PURPOSES)), "exclusions": _distinct(_each(_reason)),
+        "weights": _one_of(frames.WEIGHTS),
+    },
+    FrameRule: {
+        "metric": _one_of(frames.METRICS), "comparison": _one_of(tuple(frames.COMPARISONS)), "bound": _share(0.001, 1),
+        "confidence": _share(0.5, 0.999), "minimum_group_size": _from_one(1_000_000), "test_unknown": _yes_or_no,
+    },
+    FrameAttribute: {"name": _column, "reference": _group},
     Requirement: {
         "slug": _slug, "title": _text(120), "role": _role, "count": _from_one(20),
         "distinct_from": _apart, "meaning": _text(1000), "scope": _one_of(SCOPES), "when": When,

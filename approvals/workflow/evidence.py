@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
+from approvals.workflow.frames import difference
 from approvals.workflow.policy import EvidenceRule, Policy
 from approvals.workflow.signing import Reason
 
@@ -16,7 +18,8 @@ PASSING = ("within", "")
 class EvidenceItem:
     """One frozen piece of evidence as the records have it now. Digests are "" where nothing was recorded.
 
-    `at` is when it was made; what has no time is too old for any limit of age.
+    `at` is when it was made; what has no time is too old for any limit of age. `frame` is what a bias report tells of
+    its tests and rows (see `frames`).
     """
 
     id: str
@@ -32,6 +35,7 @@ class EvidenceItem:
     says: str = ""
     withdrawn: bool = False
     at: datetime | None = None
+    frame: Mapping[str, Any] | None = field(default=None, hash=False)
 
 
 def evidence_gaps(
@@ -94,7 +98,10 @@ def _miss(
         return Reason("evidence_other_subject", "was computed under another decision rule. Compute it anew.")
     if "dataset" in rule.bound_to and (not item.dataset or item.dataset != item.registered_dataset):
         return Reason("evidence_other_subject", "does not rest on a registered dataset. Compute it on one.")
-    if rule.verdicts == "within_only" and item.verdict not in PASSING:
+    if rule.frame and (other := difference(rule.frame, item.frame)):
+        return Reason(other.code, other.sentence)
+    # What was tested in a frame has a verdict: only a document for reading has none.
+    if rule.verdicts == "within_only" and item.verdict not in (PASSING[:1] if rule.frame else PASSING):
         return Reason(
             "evidence_verdict", f"says {verdict_words(item.verdict)}; the policy takes only reports within bounds."
         )
@@ -119,12 +126,19 @@ def stale_from(
 
 
 def limitations(policy: Policy, evidence: Sequence[EvidenceItem]) -> Iterable[Reason]:
-    """Known limitations: frozen reports with a verdict that is not within bounds, by the code `evidence:<id>`."""
+    """Known limitations: frozen reports with a verdict that is not within bounds, by the code `evidence:<id>`.
+
+    One in another frame than the policy's is one even where such a verdict blocks: there its own blocks nothing.
+    """
     for item in evidence:
-        asked = any(_alike(rule, item) and rule.verdicts == "acknowledge" for rule in policy.evidence)
+        asked = any(_alike(rule, item) and _lets_stand(rule, item) for rule in policy.evidence)
         if asked and item.verdict not in PASSING:
             said = f" {item.says}" if item.says else ""
             yield Reason(f"evidence:{item.id}", f"“{item.title}” says {verdict_words(item.verdict)}.{said}")
+
+
+def _lets_stand(rule: EvidenceRule, item: EvidenceItem) -> bool:
+    return rule.verdicts == "acknowledge" or (rule.frame is not None and difference(rule.frame, item.frame) is not None)
 
 
 def verdict_words(verdict: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from approvals.workflow.frames import Frame
 from approvals.workflow.material import HIGHEST, reaches
 
 DISTINCT = ("submitter", "owner", "contributors", "evidence_producers", "earlier_signers")
@@ -65,6 +66,7 @@ class EvidenceRule:
     `verdicts` is `within_only` (any other verdict blocks) or `acknowledge` (it is listed, and each signer has to
     acknowledge it). `source` tells reports of one kind apart; "" takes any. After `max_age_days` it counts no more.
     Where `runs` is `all`, every report of the kind that was computed here has to be in the manifest, good and bad.
+    `frame` fixes what a bias report tests; one in another frame does not count.
     """
 
     slug: str
@@ -77,6 +79,7 @@ class EvidenceRule:
     max_age_days: int | None = None
     when: When = When()
     runs: str = "chosen"
+    frame: Frame | None = None
 
     @property
     def max_age(self) -> timedelta | None:
@@ -151,6 +154,10 @@ class Policy:
 
     def requirement(self, slug: str) -> Requirement | None:
         return next((requirement for requirement in self.requirements if requirement.slug == slug), None)
+
+    @property
+    def framed(self) -> list[EvidenceRule]:
+        return [rule for rule in self.evidence if rule.frame]
 
     @property
     def weighs_change(self) -> bool:

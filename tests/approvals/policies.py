@@ -1,4 +1,4 @@
-"""Policies for tests: documents of format 4, proposed by one person and published by another."""
+"""Policies for tests: documents of format 5, proposed by one person and published by another."""
 
 from __future__ import annotations
 
@@ -10,11 +10,37 @@ EVERYBODY = ["submitter", "owner", "contributors", "evidence_producers", "earlie
 ALWAYS: dict[str, Any] = {"tiers": [], "environments": [], "uses": [], "material_change": ""}
 
 
+def a_frame(**changes: Any) -> dict[str, Any]:
+    """The house's default test on all attributes, of rows for testing."""
+    given = {
+        "rules": [a_test()], "correction": "bonferroni", "attributes": [], "positive": "",
+        "purposes": ["test", "out_of_time"], "exclusions": [], "weights": "none",
+    }  # fmt: skip
+    return {**given, **changes}
+
+
+def a_test(**changes: Any) -> dict[str, Any]:
+    given = {
+        "metric": "selection_rate", "comparison": "impact_ratio", "bound": 0.8, "confidence": 0.95,
+        "minimum_group_size": 30, "test_unknown": False,
+    }  # fmt: skip
+    return {**given, **changes}
+
+
+def told(**changes: Any) -> dict[str, Any]:
+    """What a report tells of itself that fits `a_frame`."""
+    given = {
+        "rules": [a_test()], "correction": "bonferroni", "attributes": ["group"], "marked": ["group"],
+        "reference": {}, "positive": "1", "purpose": "test", "exclusions": [], "weights": "none",
+    }  # fmt: skip
+    return {**given, **changes}
+
+
 def a_rule(slug: str = "bias-model", **changes: Any) -> dict[str, Any]:
     given = {
         "slug": slug, "title": "Bias report", "kind": "bias_report", "source": "model", "provenance": "computed",
         "bound_to": ["artifact", "decision_rule", "dataset"], "verdicts": "acknowledge", "max_age_days": None,
-        "when": ALWAYS, "runs": "chosen",
+        "when": ALWAYS, "runs": "chosen", "frame": None,
     }  # fmt: skip
     return {**given, **changes}
 
@@ -33,7 +59,7 @@ def a_stage(*requirements: dict[str, Any], slug: str = "approval") -> dict[str, 
 
 def a_document(**changes: Any) -> dict[str, Any]:
     given: dict[str, Any] = {
-        "format": "countersign-policy/4", "slug": "strict", "title": "Strict", "version": 1,
+        "format": "countersign-policy/5", "slug": "strict", "title": "Strict", "version": 1,
         "summary": "One approver signs.", "frameworks": [], "valid_days": 365, "max_pinned_days": None,
         "factor": "password", "deactivated_signer": "keeps", "conditions": False, "anchor_outside": False,
         "findings": {"block": ["critical", "high"], "overdue": "suspends"}, "emergency": None,

@@ -107,17 +107,21 @@ def without(table, name):
 
 def test_a_document_of_an_earlier_format_stays_what_it_was():
     when = without(ALWAYS, "material_change")
+    fourth = a_document(format="countersign-policy/4", evidence=[without(a_rule(), "frame")])
     third = a_document(
-        format="countersign-policy/3", evidence=[a_rule(when=when)], stages=[a_stage(a_requirement(when=when))]
-    )
+        format="countersign-policy/3", evidence=[without(a_rule(when=when), "frame")],
+        stages=[a_stage(a_requirement(when=when))],
+    )  # fmt: skip
     second = {**third, "format": "countersign-policy/2", "evidence": [without(third["evidence"][0], "runs")]}
-    assert read_policy(second) == read_policy(third) == read_policy(a_document())
+    assert read_policy(second) == read_policy(third) == read_policy(fourth) == read_policy(a_document())
     assert write_policy(read_policy(second)) == a_document()
     for document, place in (
         ({**second, "evidence": third["evidence"]}, r"^evidence\.0\.runs"),
         ({**third, "evidence": second["evidence"]}, r"^evidence\.0\.runs"),
-        ({**third, "evidence": [a_rule()]}, r"^evidence\.0\.when\.material_change is not known"),
-        (a_document(evidence=third["evidence"]), r"^evidence\.0\.when\.material_change is missing"),
+        ({**fourth, "evidence": [a_rule()]}, r"^evidence\.0\.frame is not known"),
+        (a_document(evidence=fourth["evidence"]), r"^evidence\.0\.frame is missing"),
+        ({**third, "evidence": fourth["evidence"]}, r"^evidence\.0\.when\.material_change is not known"),
+        ({**fourth, "evidence": third["evidence"]}, r"^evidence\.0\.when\.material_change is missing"),
     ):
         with pytest.raises(InvalidPolicy, match=place):
             read_policy(document)
