@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -48,7 +49,7 @@ def quiet(fraction: float, phase: str) -> None:
 
 
 def bias_report(
-    dataset: Path,
+    dataset: Path | Source,
     roles: Roles,
     *,
     positive: object,
@@ -75,6 +76,7 @@ def bias_report(
 ) -> dict[str, Any]:
     """Reads the dataset once and reports. Raises DataProblem, ModelProblem, and whatever `progress` raises.
 
+    A dataset that is no file comes open, and only with decisions that stand in it.
     historical: the label is itself the decision. model: decisions are made here, by `model` under the rule `decision`.
     submitted: from `predictions` (one a row), the column roles.prediction, or roles.score from `at_least` on. `task`
     says what they are (see `fairness.submitting`), and `scale` whether scores are probabilities, which is then checked.
@@ -87,7 +89,7 @@ def bias_report(
         raise ValueError("depth is 1, 2 or 3")
     progress(0.0, "Reading the dataset")
     inputs: dict[str, Any] = {
-        "dataset": dataset_digest or file_digest(dataset),
+        "dataset": dataset_digest or (file_digest(dataset) if isinstance(dataset, Path) else dataset.digest),
         "model": (model_digest or file_digest(model)) if model and source == "model" else None,
         "predictions": (predictions_digest or hashlib.sha256(canonical_bytes(predictions.tolist())).hexdigest())
         if predictions is not None
@@ -116,7 +118,7 @@ def bias_report(
     grouping, deep = roles, depth
     if roles.exclusion:
         grouping, deep = replace(roles, sensitive=(*roles.sensitive, roles.exclusion)), depth + 1
-    with opened(dataset) as data:
+    with opened(dataset) if isinstance(dataset, Path) else nullcontext(dataset) as data:
         suitability.check_attributes(data, roles.sensitive)
         arrived, given = joined(data, grouping, predictions, at_least is not None and task != "multiclass")
         if source == "submitted":
@@ -126,7 +128,10 @@ def bias_report(
         rows, kind = data.rows, data.kind
         repeated = suitability.repeated_rows(data)
         shared = overlap.with_training(data, roles, training or {})
-        leaking = suitability.features_like_label(data, roles) if source != "historical" else []
+        # Only of first rows is it seen quickly which features are likely, and those of a connection stay there.
+        here = data.kind != "connection"
+        leaking = suitability.features_like_label(data, roles) if here and source != "historical" else []
+        more, said = data.told()
     progress(0.85, "Computing intervals")
     left = exclusions.kept(counted, roles.exclusion) if roles.exclusion else counted
     report = _assemble(left, roles, (rule, *further_rules), parameters, int(seed[:12], 16))
@@ -138,7 +143,7 @@ def bias_report(
         without = tables.test_result((rule, *further_rules), tested_cells, named, weight_kind)
         report["exclusions"] = exclusions.told(counted, roles.exclusion, without)
     report["warnings"] += suitability.warnings_of(roles, source, repeated, leaking, counted)
-    report["warnings"] += overlap.warnings_of(shared)
+    report["warnings"] += overlap.warnings_of(shared) + said
     report["rows"] = {"repeated": repeated, "shared": shared}
     report["provenance"] = {
         "calculated_by": "portal",
@@ -154,6 +159,7 @@ def bias_report(
         "seed": seed,
         "revision": revision,
         "libraries": libraries(),
+        **more,
     }
     progress(1.0, "Done")
     return report

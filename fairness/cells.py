@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fairness.classes import check_classes, positive_class, same_classes
 from fairness.clustered import Meanings, kept_batch, named_rows, with_clusters
-from fairness.dataset import Source
+from fairness.dataset import Source, in_row
 from fairness.metrics import Cells, Ints
 from fairness.multiclass import ClassCells
 from fairness.naming import canonical
@@ -64,7 +64,7 @@ def outcome_cells(source: Source, roles: Roles, column: str, at_least: float, de
     """Cells of a numeric outcome and its prediction, either of which is positive from `at_least` on."""
     source.numeric([roles.label, column])
     label = source.number(roles.label)
-    low, high = (x.to_pyarrow().as_py() for x in (label.min(), label.max()))
+    low, high = source.value(label.min()), source.value(label.max())
     if high < at_least or low >= at_least:
         raise DataProblem(
             "one_class",
@@ -192,12 +192,12 @@ def _check(source: Source, roles: Roles, more: Sequence[str]) -> int:
         return 0
     source.numeric([roles.weight])
     weight = source.number(roles.weight)
-    low, high = (x.to_pyarrow().as_py() for x in (weight.min(), weight.max()))
+    low, high = source.value(weight.min()), source.value(weight.max())
     if low <= 0:
         row, value = source.first(weight <= 0, roles.weight)
         raise DataProblem(
             "weight_not_positive",
-            f"The weight in column {roles.weight!r}, row {row:,}, is {value}. Weights are over 0; leave rows out that "
+            f"The weight in column {roles.weight!r} is {value} {in_row(row)}. Weights are over 0; leave rows out that "
             "should not count.",
             column=roles.weight,
             row=row,
@@ -238,7 +238,7 @@ def _check_levels(source: Source, raw: Raw, roles: Roles) -> None:
     for i, name in enumerate(roles.sensitive):
         levels = len({key[i] for key in raw})
         if levels > MAX_LEVELS or len(raw) > MAX_CELLS:
-            levels = max(levels, int(source.table[name].nunique().to_pyarrow().as_py()))
+            levels = max(levels, int(source.value(source.table[name].nunique())))
         if levels > MAX_LEVELS:
             raise DataProblem(
                 "too_many_categories",

@@ -49,6 +49,16 @@ def usable_column(roles: Roles, task: str, at_least: float | None) -> bool:
     return bool(roles.prediction if at_least is None else roles.score)
 
 
+def check_countable(dataset: Dataset, task: str, *, given: bool, scored: bool) -> None:
+    """Raises Refusal `rows_elsewhere` for predictions `given` one a row, and for scores, of rows elsewhere."""
+    if not dataset.rows_here and (given or scored or task == "regression"):
+        sentence = (
+            "The rows of this dataset stay in a database, and have no order there: only decisions that stand in a "
+            "column of theirs (role prediction) can be counted. Scores and values one a row would have to come here."
+        )
+        raise Refusal("rows_elsewhere", sentence, "predictions" if given else "at_least")
+
+
 def is_class(value: Any) -> bool:
     if isinstance(value, str):
         return 0 < len(value.strip()) <= 200

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fairness.dataset import Source
+from fairness.dataset import Source, in_row
 from fairness.metrics import UNKNOWN
 from fairness.multiclass import MAX_CLASSES
 from fairness.naming import canonical, same_class
@@ -32,7 +32,7 @@ def _check_complete(source: Source, column: str, levels: set[str]) -> None:
         row, _ = source.first(source.missing(column), column)
         raise DataProblem(
             "value_missing",
-            f"Column {column!r} is empty in row {row:,}. Fill it in, or leave such rows out, before registering.",
+            f"Column {column!r} is empty {in_row(row)}. Fill it in, or leave such rows out, before registering.",
             column=column,
             row=row,
         )
@@ -75,23 +75,15 @@ def same_classes(source: Source, roles: Roles, labels: set[str], chosen: set[str
     by_class = {same_class(label): label for label in labels}
     for value in sorted(chosen):
         if same_class(value) not in by_class:
-            row, raw = _first(source, column, value)
+            row, raw = source.named(column, value)
             raise DataProblem(
                 "class_unknown",
-                f"Column {column!r} holds {str(raw)[:60]!r} in row {row:,}, which is no class of {roles.label!r} "
+                f"Column {column!r} holds {str(raw)[:60]!r} {in_row(row)}, which is no class of {roles.label!r} "
                 f"({_shown(labels)}). Write both alike.",
                 column=column,
                 row=row,
             )
     return {value: by_class[same_class(value)] for value in chosen}
-
-
-def _first(source: Source, column: str, value: str) -> tuple[int, object]:
-    """Number (from 1) and value, as the file has it, of the first row that holds what is called `value` here."""
-    rows = enumerate(
-        raw for batch in source.batches({"v": source.table[column]}) for raw in batch.column("v").to_pylist()
-    )
-    return next((at + 1, raw) for at, raw in rows if canonical(raw) == value)
 
 
 def _shown(levels: set[str]) -> str:

@@ -13,6 +13,8 @@ from django.conf import settings
 
 from fairness.bias import bias_report, canonical_bytes
 from fairness.comparing import Side, comparison_report
+from fairness.connected import connected
+from fairness.dataset import Source
 from fairness.explain import explanation
 from fairness.framing import frame_of
 from fairness.roles import Roles
@@ -21,6 +23,7 @@ from fairness.services import BIAS, COMPARISON, EXPLANATION, SUBMITTED, Computed
 from fairness.submitting import as_array
 from jobs.running import Pulse
 from registry import storage
+from registry.connecting.services import opened
 from registry.models import Artifact, Dataset, Version
 
 
@@ -30,19 +33,21 @@ def compute_bias(pulse: Pulse) -> Computed:
     version, dataset = subjects(inputs)
     own: dict[str, Any] = {}
     with ExitStack() as files:
-        data, model = (files.enter_context(storage.local(each.artifact)) for each in (dataset, version))
-        own["training"] = training_files(files, inputs.get("training", {}))
+        model = files.enter_context(storage.local(version.artifact))
+        data, digest = opened_for(files, dataset, inputs)
+        own["training"], apart = training_files(files, inputs.get("training", {}), dataset)
         if inputs["source"] == "model":
             own |= {"model": model, "decision": inputs["decision_rule"], "model_digest": plain(inputs["model_digest"])}
         if inputs["source"] == SUBMITTED:
             own |= {name: inputs[name] for name in ("task", "scale", "at_least")} | sent(inputs)
         report = bias_report(
             data, Roles.from_mapping(inputs["roles"]), positive=inputs["positive"], source=inputs["source"],
-            rule=Rule.from_mapping(inputs["rule"]), dataset_digest=plain(inputs["dataset_digest"]),
+            rule=Rule.from_mapping(inputs["rule"]), dataset_digest=digest,
             further_rules=[Rule.from_mapping(each) for each in inputs.get("further_rules", ())],
             reference=inputs.get("reference"), weight_kind=inputs.get("weight_kind", "survey"),
             revision=settings.VERSION, progress=watched(pulse), **own,
         )  # fmt: skip
+        report["warnings"] += apart
     result = report["result"]
     summary = summary_of(inputs) | {
         "verdict": result["verdict"], "passes": result["passes"], "sentence": result["sentence"],
@@ -50,6 +55,8 @@ def compute_bias(pulse: Pulse) -> Computed:
         "attributes": {found["attribute"]: found["verdict"] for found in result["attributes"]},
         "frame": frame_of(report, purpose=dataset.purpose, marked=dataset.sensitive),
     }  # fmt: skip
+    if elsewhere := report["provenance"].get("connection"):
+        summary |= {"reproducible": elsewhere["reproducible"], "rows_hash": elsewhere["rows_hash"]}
     if inputs["source"] == SUBMITTED:
         summary |= {name: inputs[name] for name in ("task", "predictions")}
     if "further" in result:
@@ -57,13 +64,39 @@ def compute_bias(pulse: Pulse) -> Computed:
     return stored(BIAS, version, dataset, report, summary)
 
 
-def training_files(files: ExitStack, training: Mapping[str, str]) -> dict[str, Path | None]:
-    """By digest, what the version was trained on; None for rows that were deleted. `training` is digests by dataset."""
+def opened_for(files: ExitStack, dataset: Dataset, inputs: Mapping[str, Any]) -> tuple[Path | Source, str | None]:
+    """The dataset's file and digest; of a connection what is open there, whose digest is that of its rows now."""
+    connection = dataset.connection
+    if connection is None:
+        return files.enter_context(storage.local(dataset.artifact)), plain(inputs["dataset_digest"])
+    columns = {column["name"]: column["type"] for column in dataset.columns}
+    there = connected(
+        opened(connection), columns, document=plain(inputs["dataset_digest"]), snapshot=connection.snapshot,
+        most=settings.MAX_DATASET_ROWS,
+    )  # fmt: skip
+    return files.enter_context(there), None
+
+
+def training_files(
+    files: ExitStack, training: Mapping[str, str], dataset: Dataset
+) -> tuple[dict[str, Path | None], list[dict[str, str]]]:
+    """By digest, what the version was trained on, None for rows that were deleted; and warnings about the others.
+
+    Those stay elsewhere, or `dataset` does, so that nobody compares their rows. `training` is digests by dataset.
+    """
     found: dict[str, Path | None] = {}
+    apart = []
     for each in Dataset.objects.filter(pk__in=list(training)).with_parts():
-        there = None if each.deleted else files.enter_context(storage.local(each.artifact))
-        found[plain(training[str(each.pk)])] = there
-    return found
+        digest = plain(training[str(each.pk)])
+        if not (each.rows_here and dataset.rows_here):
+            sentence = (
+                f"Whether rows are also in the training data {digest[:12]} is not known: the rows of one of the two "
+                "stay in a database elsewhere."
+            )
+            apart.append({"code": "training_elsewhere", "sentence": sentence})
+            continue
+        found[digest] = None if each.deleted else files.enter_context(storage.local(each.artifact))
+    return found, sorted(apart, key=lambda warning: warning["sentence"])
 
 
 def compute_explanation(pulse: Pulse) -> Computed:
@@ -126,7 +159,8 @@ def side(version: Version, model: Path, decision: Mapping[str, Any], features: S
 
 
 def subjects(inputs: Mapping[str, Any]) -> tuple[Version, Dataset]:
-    versions, datasets = Version.objects.select_related("artifact", "model"), Dataset.objects.select_related("artifact")
+    versions = Version.objects.select_related("artifact", "model")
+    datasets = Dataset.objects.select_related("artifact", "connection")
     return versions.get(pk=inputs["version"]), datasets.get(pk=inputs["dataset"])
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from fairness.naming import canonical
 from fairness.problems import DataProblem
 
 TAKE = 65_536
@@ -26,13 +27,17 @@ MAX_HEADER = 1 << 20
 
 @dataclass(frozen=True)
 class Source:
-    """An open dataset: `table` is an Ibis table, `con` its DuckDB backend."""
+    """An open dataset: `table` is an Ibis table, `con` its backend, which is DuckDB for a file."""
 
-    path: Path
-    kind: Literal["parquet", "csv"]
+    kind: Literal["parquet", "csv", "connection"]
     con: Any
     table: Any
     rows: int
+
+    @property
+    def digest(self) -> str:
+        """Of the rows, where they come from no file; in hexadecimal."""
+        return ""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -48,6 +53,21 @@ class Source:
                     f"The dataset has no column {name!r}. It has: {have}. Correct the column's role or the file.",
                     column=name,
                 )
+
+    def asked(self, expression: Any) -> list[dict[str, Any]]:
+        """The rows of an Ibis table that is made of this one."""
+        rows: list[dict[str, Any]] = self.con.to_pyarrow(expression).to_pylist()
+        return rows
+
+    def value(self, column: Any) -> Any:
+        """An Ibis column's aggregate, such as its sum."""
+        return self.asked(column.name("value").as_table())[0]["value"]
+
+    def heads(self, names: Sequence[str], rows: int) -> dict[str, list[Any]]:
+        """Values of the first rows, by column."""
+        head = self.table.select(**{f"c{i}": self.table[name] for i, name in enumerate(names)}).limit(rows)
+        found = head.to_pyarrow()
+        return {name: found[f"c{i}"].to_pylist() for i, name in enumerate(names)}
 
     def number(self, name: str) -> Any:
         """A column as an Ibis double: NULL where the value is missing or is no number."""
@@ -66,7 +86,7 @@ class Source:
                     "not_numeric", f"Column {name!r} holds {kind}, where numbers are wanted.", column=name
                 )
         bad = {f"b{i}": self._bad(name).sum() for i, name in enumerate(names)}
-        (counts,) = self.table.aggregate(**bad).to_pyarrow().to_pylist()
+        (counts,) = self.asked(self.table.aggregate(**bad))
         for i, name in enumerate(names):
             if counts[f"b{i}"]:
                 self._say_bad(name, self._bad(name))
@@ -84,27 +104,30 @@ class Source:
 
     def _say_bad(self, name: str, bad: Any) -> None:
         row, value = self.first(bad, name)
-        count = int(bad.sum().to_pyarrow().as_py())
+        count = int(self.value(bad.sum()))
         more = f" ({count:,} such rows)" if count > 1 else ""
         if value is None or value != value or not str(value).strip():
             word = "NaN" if isinstance(value, float) else "empty"
             raise DataProblem(
                 "value_missing",
-                f"Column {name!r} is {word} in row {row:,}{more}. Fill the value in, or leave the row out, before "
+                f"Column {name!r} is {word} {in_row(row)}{more}. Fill the value in, or leave the row out, before "
                 "registering the dataset.",
                 column=name,
                 row=row,
             )
         raise DataProblem(
             "not_numeric",
-            f"Column {name!r} holds {str(value)[:60]!r} in row {row:,}{more}, where a finite number is wanted. Correct "
+            f"Column {name!r} holds {str(value)[:60]!r} {in_row(row)}{more}, where a finite number is wanted. Correct "
             "the value, or give the column another role.",
             column=name,
             row=row,
         )
 
-    def first(self, where: Any, name: str) -> tuple[int, Any]:
-        """Number (from 1) of the first row that fulfils `where`, and the value of column `name` in it."""
+    def first(self, where: Any, name: str) -> tuple[int | None, Any]:
+        """Number (from 1) of the first row that fulfils `where`, and the value of column `name` in it.
+
+        Where rows have no order there is no number, and the value is the lowest of such rows.
+        """
         import ibis
 
         found = self.table.mutate(row__=ibis.row_number(), where__=where, value__=self.table[name])
@@ -115,8 +138,33 @@ class Source:
         """Raises DataProblem when one of the columns has a missing value."""
         self.need(names)
         for name in names:
-            if self.missing(name).any().to_pyarrow().as_py():
+            if self.value(self.missing(name).any()):
                 self._say_bad(name, self.missing(name))
+
+    def named(self, name: str, text: str) -> tuple[int | None, Any]:
+        """Number (from 1) and value, as the file has it, of the first row that holds what is called `text` here."""
+        rows = enumerate(
+            raw for batch in self.batches({"v": self.table[name]}) for raw in batch.column("v").to_pylist()
+        )
+        return next((at + 1, raw) for at, raw in rows if canonical(raw) == text)
+
+    @property
+    def hashable(self) -> bool:
+        """Whether `hashed` can be asked for."""
+        return True
+
+    def hashed(self) -> Any:
+        """An Ibis table with a row for each row: both halves of its hash of 128 bits."""
+        import ibis
+
+        columns = [self.table[name] for name in self.columns]
+        one = ibis.struct({f"c{i}": column for i, column in enumerate(columns)}).hash()
+        other = ibis.struct({"salt": ibis.literal(1)} | {f"c{i}": x for i, x in enumerate(reversed(columns))}).hash()
+        return self.table.select(one=one, other=other)
+
+    def told(self) -> tuple[dict[str, Any], list[dict[str, str]]]:
+        """What a report says of the rows beyond their digest, and warnings: nothing of a file, which never changes."""
+        return {}, []
 
     def batches(self, columns: Mapping[str, Any], size: int = TAKE) -> Iterator[Any]:
         """Arrow record batches of Ibis expressions over the table, in the file's order."""
@@ -128,6 +176,10 @@ class Source:
         for batch in pa.RecordBatchReader.from_stream(self.con.con.sql(query)):
             for at in range(0, batch.num_rows, size):
                 yield batch.slice(at, size)
+
+
+def in_row(row: int | None) -> str:
+    return "in some rows" if row is None else f"in row {row:,}"
 
 
 @contextmanager
@@ -174,7 +226,7 @@ def opened(path: Path, memory: str = "1GB", threads: int = 2) -> Iterator[Source
             if not rows:
                 raise DataProblem("no_rows", "The dataset has column names but no rows.")
             try:
-                yield Source(path, kind, con, table, rows)
+                yield Source(kind, con, table, rows)
             except duckdb.Error as error:
                 # A fault of ours, such as a query that does not parse, must not be blamed on the data.
                 of_data = (duckdb.DataError, duckdb.OperationalError, duckdb.InvalidInputException)

@@ -114,11 +114,23 @@ class ReportForm(GroupsForm):
             )  # fmt: skip
         if not dataset.with_role("weight"):
             del self.fields["weight_kind"]
-        if not dataset.with_role("label"):
-            what = self.fields["what"]
-            assert isinstance(what, forms.ChoiceField)
-            what.choices, what.initial = WHAT[2:], WHAT[2][0]
+        binary, what = bool(dataset.with_role("label")), self.fields["what"]
+        assert isinstance(what, forms.ChoiceField)
+        what.choices = fitting = [
+            each for each in WHAT
+            if (binary or each[0] == "explanation") and (dataset.rows_here or each[0] == "historical")
+        ]  # fmt: skip
+        if self.initial.get("what") not in dict(fitting):
+            self.initial["what"] = fitting[0][0] if fitting else ""
+        if not binary:
             self.fields = {name: self.fields[name] for name in ("what", "baseline")}
+        if not dataset.rows_here:
+            del self.fields["baseline"]
+            what.help_text = (
+                "The rows stay in their database, where nothing of a model runs: for its own decisions and for "
+                "explanations register an extract as a file. Decisions in a column of role “prediction” are reported "
+                "on by Submit predictions."
+            )
         self.order_fields(["what", "sensitive", *RULE_FIELDS, *self.references, "weight_kind", "baseline"])
 
     @property
@@ -183,12 +195,21 @@ class SubmittedForm(GroupsForm):
         super().__init__(*given, dataset=dataset, **named)
         parts = {column["name"]: column["role"] for column in dataset.columns}
         task = self.fields["task"]
+        assert isinstance(task, forms.ChoiceField)
         task.initial = next((name for name, fit in OUTCOMES_OF.items() if fit[0] in parts.values()), "binary")
         outcome = self.fields["outcome"]
         assert isinstance(outcome, forms.ChoiceField)
         first = f"The dataset’s: {', '.join(dataset.labels)}" if dataset.labels else "The dataset has none: choose one"
         others = [name for name, part in parts.items() if part not in ("sensitive", "weight", *OUTCOMES)]
         outcome.choices = [("", first), *((name, name) for name in others)]
+        if not dataset.rows_here:
+            where = self.fields["where"]
+            assert isinstance(where, forms.ChoiceField)
+            where.choices, where.initial = [("dataset", "In the dataset, as its column of decisions")], "dataset"
+            where.help_text = "The rows stay in their database, so nothing can be laid beside them, and no score read."
+            task.choices = [(name, sentence_case(words)) for name, words in TASKS.items() if name != "regression"]
+            for name in ("file", "column", "at_least", "scale"):
+                del self.fields[name]
 
     def clean(self) -> dict[str, Any]:
         given = self.cleaned_data
@@ -199,5 +220,5 @@ class SubmittedForm(GroupsForm):
     def values(self) -> dict[str, Any]:
         """What the service takes, besides the predictions."""
         names = ("task", "at_least", "sensitive")
-        optional = {name: self.cleaned_data[name] or None for name in ("scale", "outcome", "positive")}
-        return {name: self.cleaned_data[name] for name in names} | optional | {"rule": self.rule()}
+        optional = {name: self.cleaned_data.get(name) or None for name in ("scale", "outcome", "positive")}
+        return {name: self.cleaned_data.get(name) for name in names} | optional | {"rule": self.rule()}

@@ -11,7 +11,15 @@ from django.urls import reverse
 from django.utils.text import slugify
 
 from accounts.models import User
-from fairness.checking import MAX_WHOLE, check_outcome, check_task, is_class, usable_column, with_outcome
+from fairness.checking import (
+    MAX_WHOLE,
+    check_countable,
+    check_outcome,
+    check_task,
+    is_class,
+    usable_column,
+    with_outcome,
+)
 from fairness.declared import OUTCOMES_OF
 from fairness.explanation.reasons import BASELINES, dictionary_of
 from fairness.framing import framed_inputs
@@ -31,7 +39,7 @@ from registry.models import Artifact, Dataset, Evidence, Version
 from registry.onnx.facts import ModelFacts
 from registry.onnx.feeding import wanted_columns
 from registry.onnx.problems import ModelProblem
-from registry.processing.opening import check_there
+from registry.processing.opening import check_here, check_there
 from registry.services import add_evidence, artifact_of
 from registry.services.datasets import rows_at_fault
 from registry.services.evidence import facts_of
@@ -92,6 +100,7 @@ def request_bias_report(
         check_fit(version, dataset)
     inputs = common_inputs(version, dataset, roles) | {"source": source}
     inputs |= framed_inputs([test, *further], roles, dataset, reference or {}, weight_kind)
+    inputs |= asked_anew(version, dataset)
     if trained := {str(each.pk): each.artifact.digest for each in trained_on(version)}:
         inputs["training"] = trained
     what = "the model's decisions on" if source == "model" else "decisions recorded in"
@@ -125,6 +134,7 @@ def submit_predictions(
         sentence = f"The dataset has no positive class. Say which value of “{roles.label}” counts as yes."
         raise Refusal("positive_class_missing", sentence, "positive")
     digest = None
+    check_countable(dataset, task, given=predictions is not None, scored=at_least is not None)
     if predictions is not None:
         roles = replace(roles, prediction=None, score=None)
         digest = kept(predictions, dataset, numeric=at_least is not None).digest
@@ -140,6 +150,7 @@ def submit_predictions(
         "positive": positive or dataset.positive_class, "predictions": digest,
         **framed_inputs([test, *further], roles, dataset, reference or {}, weight_kind),
     }  # fmt: skip
+    inputs |= asked_anew(version, dataset)
     if task == "regression":
         inputs["positive"] = f"at least {at_least:g}"
     return requested(
@@ -280,7 +291,8 @@ def roles_of(
 
 
 def check_fit(version: Version, dataset: Dataset) -> None:
-    """Raises Refusal `bytes_not_here`, or `inputs_differ` when the dataset lacks what the model takes."""
+    """Raises Refusal `rows_elsewhere`, `bytes_not_here`, or `inputs_differ` when it lacks what the model takes."""
+    check_here(dataset, "source")
     if not version.bytes_here:
         sentence = "Its bytes are not here, so it cannot be run here. Compare the decisions recorded in the dataset."
         raise Refusal("bytes_not_here", sentence, "source")
@@ -289,6 +301,16 @@ def check_fit(version: Version, dataset: Dataset) -> None:
         wanted_columns(facts.inputs, [column["name"] for column in dataset.columns], version.features)
     except ModelProblem as problem:
         raise Refusal(problem.code, problem.sentence, "dataset") from problem
+
+
+def asked_anew(version: Version, dataset: Dataset) -> dict[str, Any]:
+    """What makes a question of its own of each that is asked once a report on a connection is there.
+
+    Which rows are there now only the worker sees; while it looks, the same question is still one job.
+    """
+    if dataset.rows_here:
+        return {}
+    return {"after": Evidence.objects.filter(version=version, dataset=dataset).count()}
 
 
 def common_inputs(version: Version, dataset: Dataset, roles: Roles) -> dict[str, Any]:

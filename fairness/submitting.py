@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fairness import cells as reduce
 from fairness.collecting import Collector, collected, too_large
-from fairness.dataset import Source
+from fairness.dataset import Source, in_row
 from fairness.declared import Scale, Task
 from fairness.metrics import Cells
 from fairness.multiclass import ClassCells
@@ -93,7 +93,7 @@ def _numeric(source: Source, roles: Roles, at_least: float | None, beside: Besid
         row, value = source.first(source.number(name).abs() > LARGEST, name)
         raise DataProblem(
             "too_large_number",
-            f"Column {name!r} holds {value} in row {row:,}, which is too large to work with. Use another unit.",
+            f"Column {name!r} holds {value} {in_row(row)}, which is too large to work with. Use another unit.",
             column=name,
             row=row,
         )
@@ -108,7 +108,7 @@ def _check_probability(source: Source, column: str) -> None:
         row, value = source.first(bad, column)
         raise DataProblem(
             "not_probability",
-            f"Column {column!r} holds {value} in row {row:,}, where a probability between 0 and 1 is wanted. Correct "
+            f"Column {column!r} holds {value} {in_row(row)}, where a probability between 0 and 1 is wanted. Correct "
             "it, or submit these numbers as scores.",
             column=column,
             row=row,

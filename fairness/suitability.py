@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-from fairness.dataset import Source
+from fairness.dataset import Source, in_row
 from fairness.metrics import UNKNOWN, Cells
 from fairness.naming import canonical
 from fairness.problems import DataProblem
@@ -45,20 +45,16 @@ def check_attributes(source: Source, names: Sequence[str]) -> None:
     texts = [name for name in names if source.table[name].type().is_string()]
     if not texts:
         return
-    head = source.table.select(**{f"c{i}": source.table[name] for i, name in enumerate(texts)}).limit(HEAD)
-    found = head.to_pyarrow()
-    for i, name in enumerate(texts):
-        values = [
-            str(value).strip() for value in found[f"c{i}"].to_pylist() if value is not None and str(value).strip()
-        ]
+    for name, found in source.heads(texts, HEAD).items():
+        values = [str(value).strip() for value in found if value is not None and str(value).strip()]
         if len(set(values)) > 2 and all(DATE.match(value) for value in values):
             raise _dates(name, *source.first(~source.missing(name), name))
 
 
-def _dates(name: str, row: int, value: object) -> DataProblem:
+def _dates(name: str, row: int | None, value: object) -> DataProblem:
     return DataProblem(
         "dates_as_groups",
-        f"The sensitive attribute {name!r} holds dates (row {row:,}: {str(value)[:30]}), so that nearly every row "
+        f"The sensitive attribute {name!r} holds dates ({in_row(row)}: {str(value)[:30]}), so that nearly every row "
         "would be a group of its own. Turn them into bands, such as decades of birth, and register the dataset again.",
         column=name,
         row=row,
@@ -69,19 +65,16 @@ def repeated_rows(source: Source, exact_rows: int = EXACT_ROWS) -> dict[str, int
     """How many rows equal an earlier one in every column: {"looked_at", "repeated", "one_in"}.
 
     Of a large file all copies of one different row in `one_in` are looked at, chosen by hash, so memory stays flat and
-    the share is right on average. The hash has 128 bits, in two halves.
+    the share is right on average. The hash has 128 bits, in two halves. Where rows have none, none are looked at.
     """
-    import ibis
-
+    if not source.hashable:
+        return {"looked_at": 0, "repeated": 0, "one_in": 1}
     halves = max(0, math.ceil(math.log2(source.rows / exact_rows)))
-    columns = [source.table[name] for name in source.columns]
-    one = ibis.struct({f"c{i}": column for i, column in enumerate(columns)}).hash()
-    other = ibis.struct({"salt": ibis.literal(1)} | {f"c{i}": x for i, x in enumerate(reversed(columns))}).hash()
-    hashed = source.table.select(one=one, other=other)
+    hashed = source.hashed()
     if halves:
         hashed = hashed.filter((hashed.one & ((1 << halves) - 1)) == 0)
     rows = hashed.group_by(["one", "other"]).aggregate(n=hashed.count())
-    (found,) = rows.aggregate(different=rows.count(), looked_at=rows.n.sum()).to_pyarrow().to_pylist()
+    (found,) = source.asked(rows.aggregate(different=rows.count(), looked_at=rows.n.sum()))
     looked_at = int(found["looked_at"] or 0)
     return {"looked_at": looked_at, "repeated": looked_at - int(found["different"]), "one_in": 1 << halves}
 

@@ -34,7 +34,7 @@ ENTRIES = (
     Entry("models", "Models", "/models/", ("models", "versions", "artifacts", "evidence", "imports", "attestations")),
     Entry("requests", "Requests", "/requests/", ("requests", "decisions", "risk-acceptances")),
     Entry("findings", "Findings", "/findings/", ("findings",)),
-    Entry("datasets", "Datasets", "/datasets/", ("datasets",)),
+    Entry("datasets", "Datasets", "/datasets/", ("datasets", "connections")),
     Entry("endpoints", "Endpoints", "/endpoints/", ("endpoints", "keys", "predictions", "rollouts")),
     Entry("audit", "Audit", "/audit/", ("audit", "exports")),
     Entry("reports", "Reports", "/reports/", ("reports",), rare=True),

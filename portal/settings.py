@@ -218,6 +218,9 @@ LOG_ANCHORS_ALLOW_HTTP = env.bool("LOG_ANCHORS_ALLOW_HTTP", default=False)
 # Vendor models: hosts within that may be asked which version they run, and how old such an answer may be.
 UPSTREAM_INTERNAL_HOSTS = env.list("UPSTREAM_INTERNAL_HOSTS", default=[])
 UPSTREAM_STALE_HOURS = env.int("UPSTREAM_STALE_HOURS", default=72)
+# Hosts within, or folders of sockets, whose databases may be connected as datasets; who signs for the others.
+CONNECTION_INTERNAL_HOSTS = env.list("CONNECTION_INTERNAL_HOSTS", default=[])
+CONNECTION_CA_FILE = env.str("CONNECTION_CA_FILE", default="system")
 # Hosts within that webhooks may be sent to; all others have to be outside.
 WEBHOOK_INTERNAL_HOSTS = env.list("WEBHOOK_INTERNAL_HOSTS", default=[])
 

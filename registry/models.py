@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from ledger.canonical import digest_of, sha256, timestamp
 from registry.attesting.models import OwnerAttestation as OwnerAttestation
+from registry.connecting.models import Connection as Connection
 from registry.feeders.models import Feeder as Feeder
 from registry.feeders.models import FeederRemoval as FeederRemoval
 from registry.importing.models import ModelImport as ModelImport
@@ -220,11 +221,15 @@ class Version(models.Model):
 class DatasetQuerySet(OwnedQuerySet):
     def with_parts(self) -> Any:
         """With its file, who registered it, and the deletion of its rows."""
-        return self.select_related("team", "artifact", "registered_by", "deletion")
+        return self.select_related(
+            "team", "artifact", "registered_by", "deletion", "connection__added_by", "connection__team"
+        )
 
 
 class Dataset(models.Model):
     """A table of rows with the roles of its columns. The file is immutable; new rows make a new dataset."""
+
+    ELSEWHERE = "connection"
 
     class Purpose(models.TextChoices):
         TRAINING = "training", "Training"
@@ -236,7 +241,11 @@ class Dataset(models.Model):
     team = models.ForeignKey("accounts.Team", models.PROTECT, related_name="datasets")
     artifact = models.ForeignKey(Artifact, models.PROTECT, related_name="datasets")
     filename = models.CharField(max_length=200)
-    format = models.CharField(max_length=10, choices=[("csv", "CSV"), ("parquet", "Parquet")])
+    format = models.CharField(
+        max_length=10, choices=[("csv", "CSV"), ("parquet", "Parquet"), ("connection", "Connection")]
+    )
+    # Where the rows are if they are not here; `artifact` is then the document that says so.
+    connection = models.ForeignKey(Connection, models.PROTECT, null=True, related_name="datasets")
     purpose = models.CharField(max_length=20, choices=Purpose)
     rows = models.BigIntegerField()
     # [{"name", "type", "role": one of registry.roles.ROLES, "missing": n, "distinct": n, "lowest": x, "highest": x,
@@ -280,6 +289,10 @@ class Dataset(models.Model):
     def deleted(self) -> DataDeletion | None:
         """The deletion of its rows."""
         return getattr(self, "deletion", None)
+
+    @property
+    def rows_here(self) -> bool:
+        return self.connection_id is None
 
     @property
     def labels(self) -> list[str]:

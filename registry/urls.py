@@ -1,6 +1,7 @@
 from django.urls import path
 
 from registry.attesting import views as attesting
+from registry.connecting import views as connecting
 from registry.feeders import views as feeders
 from registry.importing import views as importing
 from registry.pinned import views as pinned
@@ -10,6 +11,7 @@ from registry.views import datasets, evidence, models, versions
 
 urlpatterns = [
     *attesting.urlpatterns,
+    *connecting.urlpatterns,
     *feeders.urlpatterns,
     *importing.urlpatterns,
     *pinned.urlpatterns,

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import hypothesis
 import psycopg2
@@ -87,6 +88,8 @@ def pytest_configure(config: pytest.Config) -> None:
     create_database(name)
     os.environ.update(
         urls(name),
+        # The tests' own cluster also plays the databases elsewhere that datasets are connected to.
+        CONNECTION_INTERNAL_HOSTS=parse_qs(urlsplit(os.environ["ADMIN_DATABASE_URL"]).query)["host"][0],
         ARTIFACT_ROOT=str(Path(os.environ["CST_TEST_TOP"]) / f"artifacts-{name}"),
         GATEWAY_ROOT=str(Path(os.environ["CST_TEST_TOP"]) / f"gateway-{name}"),
         STATIC_ROOT=str(Path(os.environ["CST_TEST_TOP"]) / "static"),

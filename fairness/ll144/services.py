@@ -16,6 +16,7 @@ from ledger.door import Done, governed
 from ledger.events import database_time
 from ledger.refusals import Refusal
 from registry.models import Dataset, Version
+from registry.processing.opening import check_here
 
 
 @governed(permission="fairness.request_report", event="report.requested", on="version", lock=False)
@@ -23,11 +24,13 @@ def request_ll144_audit(*, by: Actor, version: Version, dataset: Dataset, **want
     """The job that calculates rates and impact ratios; `wanted` is what `fairness.ll144.asking.asked` takes.
 
     The same inputs asked twice are the same job. Raises Refusal: the codes of `asked` and of `schedule.check`,
-    `dataset_of_another_team`, `column_missing`, `not_sensitive`, `bytes_not_here` and `inputs_differ`.
+    `dataset_of_another_team`, `rows_elsewhere`, `column_missing`, `not_sensitive`, `bytes_not_here` and
+    `inputs_differ`.
     """
     if dataset.team_id != version.team_id:
         sentence = "This dataset belongs to another team. Choose one of the version's own."
         raise Refusal("dataset_of_another_team", sentence, "dataset")
+    check_here(dataset, "dataset")
     try:
         check(wanted.get("dates") or {}, database_time().date())
         ask = asked(**wanted)

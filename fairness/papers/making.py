@@ -61,7 +61,8 @@ def provenance(evidence: Evidence, parts: Mapping[str, Any]) -> Iterator[Block]:
         ("Compared with", report.get("old", "")),
         ("Bytes of that", f"sha256:{found['inputs']['old']}" if found["inputs"].get("old") else ""),
         ("Dataset", f"{dataset}, {count(found['rows'])} rows"),
-        ("Bytes of the data", dataset.artifact.digest),
+        ("Bytes of the data" if dataset.rows_here else "Digest of where it is", dataset.artifact.digest),
+        *rows_elsewhere(found.get("connection")),
         ("Data supplied by", dataset.source),
         ("Decisions", parts["decision_words"]),
         ("Outcome", f"“{roles['label']}”{positive}"),
@@ -72,6 +73,15 @@ def provenance(evidence: Evidence, parts: Mapping[str, Any]) -> Iterator[Block]:
         ("Software", ", ".join([f"Countersign {found['revision']}".strip(), *libraries])),
         ("This report", evidence.artifact.digest),
     ])  # fmt: skip
+
+
+def rows_elsewhere(there: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Where the rows stayed, and by what they can be known again."""
+    if there is None:
+        return []
+    state = f", state “{there['snapshot']}”" if there["snapshot"] else ""
+    known = there["rows_hash"] if there["reproducible"] else "not reproducible"
+    return [("Rows stayed in", f"{there['place']}{state}"), ("Hash of the rows", known)]
 
 
 def at(evidence: Evidence) -> str:

@@ -4,6 +4,7 @@ from django.urls import path
 
 from registry.api import datasets, evidence, files, models, records, versions
 from registry.attesting import api as attesting
+from registry.connecting import api as connecting
 from registry.feeders import api as feeders
 from registry.importing import api as importing
 from registry.pinned import api as pinned
@@ -12,6 +13,7 @@ from registry.training import api as training
 
 routes = [
     *attesting.routes,
+    *connecting.routes,
     *feeders.routes,
     *importing.routes,
     *pinned.routes,

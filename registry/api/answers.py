@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from accounts.models import Team, User
 from ledger.canonical import sha256
-from registry.models import Artifact, Dataset, Evidence, Model, Upload, Version
+from registry.models import Artifact, Connection, Dataset, Evidence, Model, Upload, Version
 from registry.pinned.models import Pins
 from registry.processing.models import Processing
 
@@ -133,9 +133,26 @@ class ProcessingOut(serializers.ModelSerializer[Processing]):
         ]  # fmt: skip
 
 
+class ConnectionOut(serializers.ModelSerializer[Connection]):
+    """Where rows are that stay there, and what was seen last. Nobody is shown the user and the password."""
+
+    team = TeamRef()
+    added_by = PersonRef()
+    place = serializers.CharField(help_text="Host, port and database")
+    url = serializers.CharField(source="get_absolute_url")
+
+    class Meta:
+        model = Connection
+        fields = [
+            "id", "team", "place", "encryption", "table", "query", "snapshot", "added_by", "added_at", "secret_at",
+            "checked_at", "rows", "rows_hash", "problem", "url",
+        ]  # fmt: skip
+
+
 class DatasetOut(serializers.ModelSerializer[Dataset]):
     team = TeamRef()
     artifact = ArtifactRef()
+    connection = ConnectionOut(allow_null=True)
     registered_by = PersonRef()
     processing = ProcessingOut(source="current_processing", allow_null=True)
     rows_deleted_at = serializers.DateTimeField(
@@ -146,8 +163,9 @@ class DatasetOut(serializers.ModelSerializer[Dataset]):
     class Meta:
         model = Dataset
         fields = [
-            "id", "name", "team", "artifact", "filename", "format", "purpose", "rows", "columns", "positive_class",
-            "source", "lawful_basis", "processing", "rows_deleted_at", "registered_by", "registered_at", "url",
+            "id", "name", "team", "artifact", "filename", "format", "connection", "purpose", "rows", "columns",
+            "positive_class", "source", "lawful_basis", "processing", "rows_deleted_at", "registered_by",
+            "registered_at", "url",
         ]  # fmt: skip
 
 

@@ -23,12 +23,24 @@ def check_open(by: Actor, dataset: Dataset) -> None:
         )
 
 
+def check_here(dataset: Dataset, field: str | None = None) -> None:
+    """Raises Refusal `rows_elsewhere` for what needs the rows themselves."""
+    if not dataset.rows_here:
+        raise Refusal(
+            "rows_elsewhere",
+            "The rows of this dataset stay in the database that it is connected to: only counts come here. Open them "
+            "there; to have a model run on them or explained, register an extract as a file.",
+            field,
+        )
+
+
 def check_there(dataset: Dataset, field: str | None = None) -> None:
     """Raises Refusal `data_deleted`."""
     if deletion := DataDeletion.objects.filter(dataset=dataset).first():
+        went = "The rows of this dataset were deleted" if dataset.rows_here else "Reading this dataset's rows was ended"
         raise Refusal(
             "data_deleted",
-            f"The rows of this dataset were deleted on {deletion.deleted_at:%Y-%m-%d}, when their retention was over. "
+            f"{went} on {deletion.deleted_at:%Y-%m-%d}, when their retention was over. "
             "Register a dataset of rows that may be used.",
             field,
         )

@@ -19,7 +19,7 @@ from ledger.events import database_time
 from ledger.models import Event
 from ledger.refusals import Refusal
 from registry import storage
-from registry.models import Artifact, Dataset, Evidence, Upload
+from registry.models import Artifact, Connection, Dataset, Evidence, Upload
 from registry.processing import rules
 from registry.processing.models import DataDeletion, Processing
 from registry.services.inputs import account_of, words
@@ -140,6 +140,9 @@ def remove_bytes(deletion: DataDeletion) -> bool:
         storage.remove(artifact)
         for kept in rows_kept_of(deletion.dataset):
             storage.remove(kept)
+        connection = deletion.dataset.connection_id
+        if connection and not Dataset.objects.filter(connection=connection, deletion=None).exists():
+            Connection.objects.filter(pk=connection).update(sealed=b"")
         DataDeletion.objects.filter(dataset__artifact=artifact, removed_at=None).update(removed_at=database_time())
     return True
 

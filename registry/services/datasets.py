@@ -14,8 +14,8 @@ from ledger.door import Done, governed
 from ledger.refusals import Refusal
 from registry import roles as parts
 from registry import storage
-from registry.models import Artifact, Dataset, Upload
-from registry.processing.opening import check_open
+from registry.models import Artifact, Connection, Dataset, Upload
+from registry.processing.opening import check_here, check_open
 from registry.services.inputs import account_of, words
 from registry.services.sandboxed import asked
 from registry.services.uploads import usable_upload
@@ -63,6 +63,18 @@ def add_dataset(
     artifact = usable_upload(upload, team.pk)
     if not isinstance(described, Mapping):
         raise described or Refusal("not_read", "The file was not read. Send the form again.", "upload")
+    return kept_dataset(
+        by=by, team=team, artifact=artifact, filename=upload.filename, described=described, name=name, purpose=purpose,
+        roles=roles, positive_class=positive_class, source=source, lawful_basis=lawful_basis,
+    )  # fmt: skip
+
+
+def kept_dataset(
+    *, by: Actor, team: Team, artifact: Artifact, filename: str, described: Mapping[str, Any], name: str, purpose: str,
+    roles: Mapping[str, str], positive_class: str, source: str, lawful_basis: str,
+    connection: Connection | None = None,
+) -> Done[Dataset]:  # fmt: skip
+    """The change beneath the acts that register a dataset: of a file, or of rows that stay elsewhere."""
     plain = words(name, "name", most=120)
     if Dataset.objects.filter(team=team, name__iexact=plain).exists():
         raise Refusal("dataset_exists", f"{team} has a dataset called “{plain}” already. Choose another name.", "name")
@@ -73,9 +85,10 @@ def add_dataset(
     wanted = words(positive_class, "positive_class", most=80, least=int(parts.has_classes(roles)))
     columns = with_roles(described["columns"], roles, wanted)
     dataset = Dataset.objects.create(
-        name=plain, team=team, artifact=artifact, filename=upload.filename, format=described["format"], purpose=purpose,
+        name=plain, team=team, artifact=artifact, filename=filename, format=described["format"], purpose=purpose,
         rows=described["rows"], columns=columns, positive_class=wanted, registered_by=account_of(by),
         source=words(source, "source", most=4000), lawful_basis=words(lawful_basis, "lawful_basis", most=200, least=0),
+        connection=connection,
     )  # fmt: skip
     facts = {
         "artifact": artifact.digest, "rows": dataset.rows, "purpose": purpose, "columns": len(columns),
@@ -118,7 +131,8 @@ def first_rows(*, by: Actor, dataset: Dataset) -> tuple[list[str], list[list[str
 
 @governed(permission="registry.read_rows", event="dataset.rows_opened", on="dataset", lock=False)
 def record_rows_opened(*, by: Actor, dataset: Dataset) -> Done[Artifact]:
-    """Raises Refusal `data_deleted` or `rows_closed`."""
+    """Raises Refusal `rows_elsewhere`, `data_deleted` or `rows_closed`."""
+    check_here(dataset)
     check_open(by, dataset)
     return Done(dataset.artifact, facts={"artifact": dataset.artifact.digest, "rows": min(SHOWN_ROWS, dataset.rows)})
 
@@ -127,7 +141,8 @@ def record_rows_opened(*, by: Actor, dataset: Dataset) -> Done[Artifact]:
 def record_dataset_download(*, by: Actor, dataset: Dataset) -> Done[Artifact]:
     """Record that somebody takes all rows away: that needs the right to read rows, not just to download.
 
-    Raises Refusal `data_deleted` or `rows_closed`.
+    Raises Refusal `rows_elsewhere`, `data_deleted` or `rows_closed`.
     """
+    check_here(dataset)
     check_open(by, dataset)
     return Done(dataset.artifact, facts={"artifact": dataset.artifact.digest, "rows": dataset.rows})

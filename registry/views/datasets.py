@@ -54,7 +54,7 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponse:
             "columns_note": outcome_note(found),
             "groups": [column for column in found.columns if column.get("groups") and column["role"] in GROUPED],
             "reports": reports.select_related("version__model", "produced_by"),
-            "may_read": asker(request).has_perm("registry.read_rows", found) and not found.deleted,
+            "may_read": found.rows_here and asker(request).has_perm("registry.read_rows", found) and not found.deleted,
             "may_govern": asker(request).has_perm("registry.govern_dataset", found) and not found.deleted,
             "editions": editions(found.processing.select_related("dataset", "recorded_by")),
         },
@@ -73,7 +73,9 @@ def shared(dataset: Dataset) -> Dataset:
     for column in dataset.columns:
         column["share_missing"] = column["missing"] / dataset.rows
         column["part"] = ROLES[column["role"]].split(":")[0]
-        column["note"] = f"{column['part'].lower()}, {column['distinct']:,} values"
+        # Of rows that stay elsewhere only groups are counted.
+        distinct = "" if column["distinct"] is None else f", {column['distinct']:,} values"
+        column["note"] = f"{column['part'].lower()}{distinct}"
         for group in column.get("groups", ()):
             group["share"] = group["rows"] / dataset.rows
     return dataset

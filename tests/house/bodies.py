@@ -13,6 +13,7 @@ from tests.fairness import auditing
 from tests.house.world import World, judged_day
 from tests.inference import world as serving
 from tests.notifications import hooks
+from tests.registry import sources
 
 # What a route needs beside its path: a JSON body, or for GET a query.
 Body = Callable[[World, Any], dict[str, Any]]
@@ -148,6 +149,15 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-datasets", "POST"): lambda w, by: {
         "team": w.cast.team.pk, "upload": w.artifacts.pk, "name": "Rows", "purpose": "test", "roles": {"a": "label"},
         "positive_class": "1", "source": "Drawn for tests.",
+    },
+    ("api-connections", "POST"): lambda w, by: {
+        "team": w.cast.team.pk, "url": sources.url(), "table": w.connections.table,
+    },
+    ("api-connection-check", "POST"): None,
+    ("api-connection-secret", "POST"): lambda w, by: {"user": sources.READER, "password": "another"},
+    ("api-connection-datasets", "POST"): lambda w, by: {
+        "name": f"There {next(worlds.NUMBERS)}", "purpose": "test", "roles": sources.ROLES, "positive_class": "1",
+        "source": "The warehouse.",
     },
     ("api-dataset-processing", "POST"): lambda w, by: {
         "basis": "6.1.f", "condition": "none", "keep_days": 400, "note": "The schedule of the credit archive.",

@@ -18,7 +18,7 @@ from tests.cast import PASSWORD
 from tests.inference import counting
 from tests.inference import world as serving
 from tests.notifications import hooks
-from tests.registry import importing
+from tests.registry import importing, sources
 from tests.sealing import seal_now
 
 
@@ -114,6 +114,8 @@ def build(cast: Any) -> World:
     hook, _ = hooks.a_webhook(cast)
     paused, _ = hooks.a_webhook(cast, name="Chat", url="https://93.184.215.14/chat")
     pause_webhook(by=cast.platform_admin, webhook=paused, reason="moves house")
+    connection = sources.a_connection(cast)
+    elsewhere = sources.a_connected_dataset(cast, connection)
     people = applicants(cast)
     audit, bias = stored_audit(cast, version, people), stored_report(cast, version, dataset)
     return World(
@@ -122,6 +124,7 @@ def build(cast: Any) -> World:
             "versions": version,
             "other": other,
             "models": version.model,
+            "connections": connection,
             "datasets": dataset,
             "training": worlds.a_dataset(cast, purpose="training"),
             "artifacts": worlds.an_upload(cast, b"a,b\n1,2\n", "table.csv"),
@@ -174,6 +177,7 @@ def build(cast: Any) -> World:
                 ("report", audit.pk),
                 ("rollout", shadow.pk),
                 ("endpoint", serving.an_endpoint(cast, version, environment="staging").pk),
+                ("dataset", elsewhere.pk),
             ],
             "events": Event.objects.sealed().filter(team_id=cast.team.pk).latest("id"),
         },
