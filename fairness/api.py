@@ -25,7 +25,7 @@ from fairness.reports import content_of, reports, visible_report
 from fairness.rows import api as rows
 from fairness.rules import COMPARISONS, DEFAULT_RULE
 from fairness.services import (
-    SOURCES,
+    SOURCE_CHOICES,
     request_bias_report,
     request_comparison_report,
     request_explanation_report,
@@ -83,7 +83,7 @@ class FrameInput(serializers.Serializer[Any]):
 
 
 class BiasInput(FrameInput):
-    source = serializers.ChoiceField(list(SOURCES.items()), help_text="Whose decisions")  # type: ignore[assignment]
+    source = serializers.ChoiceField(SOURCE_CHOICES, help_text="Whose decisions")  # type: ignore[assignment]
 
 
 @extend_schema_field(

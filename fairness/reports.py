@@ -9,11 +9,14 @@ from django.conf import settings
 from django.shortcuts import get_object_or_404
 
 from fairness.leaving import abridged
+from fairness.selftest.models import SelfTest
 from fairness.services import BIAS, COMPARISON, KINDS, SUBMITTED
 from registry import storage
 from registry.models import Evidence
 
 MOST = 100
+# What a page or paper of a report is about: a self-test stands in for evidence there.
+Shown = Evidence | SelfTest
 
 
 def reports() -> Any:
@@ -28,18 +31,19 @@ def visible_report(user: Any, pk: int) -> Evidence:
     return evidence
 
 
-def content_of(evidence: Evidence) -> dict[str, Any]:
+def content_of(evidence: Shown) -> dict[str, Any]:
     """The report, from bytes checked against their digest. Raises Refusal `artifact_missing` or `artifact_damaged`."""
+    assert evidence.artifact is not None, "it was computed"
     report: dict[str, Any] = json.loads(storage.read(evidence.artifact))
     return report
 
 
-def leaving(evidence: Evidence) -> dict[str, Any]:
+def leaving(evidence: Shown) -> dict[str, Any]:
     """The report as it leaves the portal, without small groups. Raises as `content_of` does."""
     return abridged(content_of(evidence), settings.SMALL_CELL_SIZE)
 
 
-def beside(evidence: Evidence) -> Evidence | None:
+def beside(evidence: Shown) -> Evidence | None:
     """The newest bias report on the same version and data that looks at the other decisions (recorded or made here)."""
     if evidence.summary.get("source") == SUBMITTED:
         return None

@@ -56,6 +56,8 @@ KINDS = tuple(KIND_WORDS)
 COMPUTE_BIAS, COMPUTE_EXPLANATION = "fairness.compute_bias_report", "fairness.compute_explanation_report"
 COMPUTE_COMPARISON = "fairness.compute_comparison_report"
 COMPUTE_LL144, COMPUTE_TRADE_OFF = "fairness.compute_ll144_audit", "fairness.compute_trade_off_report"
+# Of a privileged self-test: not among the runs that are counted, for nobody else knows of it.
+COMPUTE_SELF_TEST = "fairness.compute_self_test"
 JOBS = (COMPUTE_BIAS, COMPUTE_EXPLANATION, COMPUTE_COMPARISON, COMPUTE_LL144, COMPUTE_TRADE_OFF)
 TITLES = {
     EXPLANATION: "Explanation report with", LL144: "Local Law 144 calculations on", TRADE_OFF: "Trade-offs on",
@@ -64,6 +66,7 @@ SOURCES = {
     "model": "the model's own decisions, made here",
     "historical": "the decisions recorded in the dataset",
 }
+SOURCE_CHOICES = list(SOURCES.items())
 SUBMITTED = "submitted"
 SAID = SOURCES | {SUBMITTED: "predictions made elsewhere and submitted"}
 WORKER = SystemActor("worker", frozenset({"fairness.publish_report"}))
@@ -84,6 +87,17 @@ def request_bias_report(
     `no_sensitive_attribute`, `weights_unknown`, `label_missing`, `outcome_differs`, `inputs_differ` and the others
     that a dataset can be at fault for.
     """
+    inputs = bias_inputs(version, dataset, source, sensitive, rule, further_rules, reference, weight_kind)
+    what = "the model's decisions on" if source == "model" else "decisions recorded in"
+    return requested(by, version, COMPUTE_BIAS, inputs, f"Bias report on {version}: {what} {dataset}")
+
+
+def bias_inputs(
+    version: Version, dataset: Dataset, source: str, sensitive: Sequence[str] | None,
+    rule: Mapping[str, Any] | None, further_rules: Sequence[Mapping[str, Any]], reference: Mapping[str, str] | None,
+    weight_kind: str,
+) -> dict[str, Any]:  # fmt: skip
+    """What a bias report's job is given. Raises as `request_bias_report` does."""
     if source not in SOURCES:
         raise Refusal("source_unknown", f"The decisions are those of: {', '.join(SOURCES)}.", "source")
     test, further = family_of(rule, further_rules)
@@ -103,8 +117,7 @@ def request_bias_report(
     inputs |= asked_anew(version, dataset)
     if trained := {str(each.pk): each.artifact.digest for each in trained_on(version)}:
         inputs["training"] = trained
-    what = "the model's decisions on" if source == "model" else "decisions recorded in"
-    return requested(by, version, COMPUTE_BIAS, inputs, f"Bias report on {version}: {what} {dataset}")
+    return inputs
 
 
 @governed(permission="fairness.request_report", event="report.requested", on="version", lock=False)

@@ -6,6 +6,8 @@ from celery import shared_task
 
 from fairness import services
 from fairness.problems import DataProblem
+from fairness.selftest import services as selftest
+from fairness.selftest.models import SelfTest
 from jobs.claims import Claim
 from jobs.running import run
 from registry.onnx.problems import ModelProblem
@@ -24,6 +26,18 @@ def compute_bias_report(job_id: int) -> None:
     from fairness.computing import compute_bias
 
     run(job_id, compute=compute_bias, publish=publish, expected=FORESEEN)
+
+
+def keep(claim: Claim, computed: services.Computed) -> None:
+    test = SelfTest.objects.get(job=claim.job)
+    selftest.publish_self_test(by=services.WORKER, test=test, computed=computed, claim=claim)
+
+
+@shared_task(name=services.COMPUTE_SELF_TEST, **PATIENCE)  # type: ignore[untyped-decorator]
+def compute_self_test(job_id: int) -> None:
+    from fairness.computing import compute_bias
+
+    run(job_id, compute=compute_bias, publish=keep, expected=FORESEEN)
 
 
 @shared_task(name=services.COMPUTE_EXPLANATION, **PATIENCE)  # type: ignore[untyped-decorator]

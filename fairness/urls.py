@@ -3,6 +3,7 @@ from django.urls import path
 from fairness import comparepages, submitpages, views
 from fairness.ll144 import views as ll144
 from fairness.rows import views as rows
+from fairness.selftest import views as selftest
 from fairness.tradeoff import views as tradeoff
 
 urlpatterns = [
@@ -18,4 +19,5 @@ urlpatterns = [
     path("versions/<int:pk>/predictions/new/", submitpages.submit, name="predictions-new"),
     *ll144.urlpatterns,
     *tradeoff.urlpatterns,
+    *selftest.urlpatterns,
 ]

@@ -14,20 +14,21 @@ from fairness.asking import Asking
 from fairness.ll144 import presenting as ll144
 from fairness.naming import one_class
 from fairness.papers.making import paper
-from fairness.reports import beside, content_of, leaving, visible_report
+from fairness.reports import Shown, beside, content_of, leaving, visible_report
 from fairness.reports import reports as all_reports
 from fairness.rows.services import count as rows_count
+from fairness.selftest.models import SelfTest
 from fairness.tabling import as_csv
 from fairness.tradeoff import presenting as tradeoff
 from jobs.models import Job
 from ledger.canonical import canonical
 from ledger.refusals import Refusal
 from registry.downloads import attachment
-from registry.models import Dataset, Evidence, Version
+from registry.models import Dataset, Version
 from registry.services import record_download
 
 PAGE = 100
-Read = Callable[[Evidence], dict[str, Any]]
+Read = Callable[[Shown], dict[str, Any]]
 Offers = Callable[[Version], list[Any]]
 # The name of a kind's templates: one of its page, and with `_` before it of its parts.
 BODIES = {
@@ -40,7 +41,8 @@ TONES = {"within": "ok", "outside": "no", "inconclusive": "wait", "too_few": "wa
 @require_GET
 def reports(request: HttpRequest) -> HttpResponse:
     rows = all_reports().visible_to(request.user)[:PAGE]
-    return render(request, "fairness/list.html", {"rows": rows})
+    named = SelfTest.objects.visible_to(request.user).filter(lifted_at=None).select_related("version__model", "job")
+    return render(request, "fairness/list.html", {"rows": rows, "named": named[:PAGE]})
 
 
 @require_GET
@@ -65,7 +67,7 @@ def about(version: Version) -> dict[str, Any]:
     return {"subject": version, "version_name": f"Version {version.number}", "section": "models"}
 
 
-def lead(evidence: Evidence) -> str:
+def lead(evidence: Shown) -> str:
     if evidence.kind == services.EXPLANATION:
         return f"What moves the score of {evidence.version}, and whether it does so in the same way for all groups"
     if evidence.kind == services.COMPARISON:
@@ -77,14 +79,14 @@ def lead(evidence: Evidence) -> str:
     return f"{evidence.version}: {services.SAID[evidence.summary['source']]}"
 
 
-def parts_of(evidence: Evidence, found: dict[str, Any], read: Read = content_of) -> dict[str, Any]:
+def parts_of(evidence: Shown, found: dict[str, Any], read: Read = content_of) -> dict[str, Any]:
     """What a report's page, paper and page in a pack are made of. `read` reads the report beside it in the same way."""
     if evidence.kind == services.BIAS:
         return bias_parts(evidence, found, read) | {"report": found}
     return PARTS[evidence.kind](found) | {"report": found}
 
 
-def bias_parts(evidence: Evidence, found: dict[str, Any], read: Read = content_of) -> dict[str, Any]:
+def bias_parts(evidence: Shown, found: dict[str, Any], read: Read = content_of) -> dict[str, Any]:
     other = beside(evidence)
     return {
         "tone": TONES[found["result"]["verdict"]],
@@ -144,12 +146,12 @@ def document(request: HttpRequest, pk: int) -> HttpResponse:
     return as_pdf(evidence)
 
 
-def as_pdf(evidence: Evidence) -> HttpResponse:
+def as_pdf(evidence: Shown) -> HttpResponse:
     made = paper(evidence, parts_of(evidence, leaving(evidence), leaving), lead(evidence))
     return download(evidence, made, ".pdf", "application/pdf")
 
 
-def download(evidence: Evidence, made: bytes | str, ending: str, media_type: str) -> HttpResponse:
+def download(evidence: Shown, made: bytes | str, ending: str, media_type: str) -> HttpResponse:
     response = HttpResponse(made, content_type=media_type)
     response["Content-Disposition"] = f'attachment; filename="{evidence.filename.removesuffix(".json")}{ending}"'
     return response

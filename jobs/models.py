@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -22,7 +23,9 @@ class Page:
 
 class JobQuerySet(models.QuerySet["Job"]):
     def visible_to(self, user: Any) -> JobQuerySet:
-        return self.filter(user.scope("jobs.view_job").q("team_id"))
+        """What a role lets somebody see; where a job is for certain people only, to those among them."""
+        mine = Q(only_for__isnull=True) | Q(only_for__contains=[user.identity.id])
+        return self.filter(user.scope("jobs.view_job").q("team_id")).filter(mine)
 
     def page(self, *, state: str, before: int | None, after: int | None, size: int) -> Page:
         """Newest first; `before` and `after` are primary keys."""
@@ -57,6 +60,9 @@ class Job(models.Model):
     subject_url = models.CharField(max_length=200, blank=True)
     asked_by = models.CharField(max_length=64, help_text="Opaque id of the account that asked")
     asked_by_name = models.CharField(max_length=120)
+    only_for = ArrayField(
+        models.CharField(max_length=64), null=True, help_text="Opaque ids of those it is shown to, whatever roles say"
+    )
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     progress = models.PositiveSmallIntegerField(default=0)
     phase = models.CharField(max_length=120, blank=True)
@@ -98,6 +104,10 @@ class Job(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("job", args=[self.pk])
+
+    @property
+    def discreet(self) -> bool:
+        return self.only_for is not None
 
     @property
     def finished(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -29,11 +29,13 @@ LIVE = (Job.State.QUEUED, Job.State.RUNNING, Job.State.SUCCEEDED)
 
 
 def enqueue(
-    *, kind: str, inputs: Mapping[str, Any], team_id: int | None, subject: str, subject_url: str, by: Actor
-) -> Job:
+    *, kind: str, inputs: Mapping[str, Any], team_id: int | None, subject: str, subject_url: str, by: Actor,
+    only_for: Sequence[str] | None = None,
+) -> Job:  # fmt: skip
     """The job for these inputs: the one that is there, or a new one that is sent when the transaction commits.
 
     For use within a governed act. `kind` is the name of a Celery task that takes the job's primary key.
+    `only_for` are the opaque ids of those it is shown to, where that is not for roles to say.
     """
     digest = digest_of(inputs)
     same = Job.objects.filter(kind=kind, inputs_digest=digest, team_id=team_id, state__in=LIVE)
@@ -45,11 +47,20 @@ def enqueue(
                 kind=kind, inputs=inputs, inputs_digest=digest, team_id=team_id, subject=subject[:200],
                 subject_url=subject_url, asked_by=by.identity.id,
                 asked_by_name=by.identity.discloses.get("name", by.identity.id),
+                only_for=None if only_for is None else list(only_for),
             )  # fmt: skip
     except IntegrityError:
         return same.get()
     send_on_commit(job)
     return job
+
+
+def show_to(job_id: int, people: Sequence[str] | None, result_url: str | None = None) -> None:
+    """Whom a job is shown to from now on, None for all whose role lets them. The change beneath an act."""
+    changes: dict[str, Any] = {"only_for": None if people is None else list(people)}
+    if result_url is not None:
+        changes["result_url"] = result_url
+    Job.objects.filter(pk=job_id).update(**changes)
 
 
 def send_on_commit(job: Job) -> None:

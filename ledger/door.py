@@ -60,18 +60,20 @@ MECHANICAL: dict[str, str] = {}
 
 
 def team_of(obj: object | None) -> int | None:
-    """The team whose roles govern an object, from its `team_id`; None for what belongs to the whole house."""
-    return getattr(obj, "team_id", None)
+    """The team in whose log an object's events stand, from its `team_id`; None for what belongs to the whole house, and
+    for what is `discreet`: for certain people only, so that who reads the log of one team does not come upon it."""
+    return None if getattr(obj, "discreet", False) else getattr(obj, "team_id", None)
 
 
 def governed(
-    *, permission: str, event: str, on: str | None, lock: bool = True
+    *, permission: str, event: str, on: str | None, lock: bool = True, discreet: bool = False
 ) -> Callable[[Callable[..., Done[T]]], Callable[..., T]]:
     """Make a service the one door to an act.
 
     The service takes keyword arguments only, `by` among them. `on` names the argument that holds the object acted on:
     it is locked (`FOR NO KEY UPDATE`), re-read, and handed to the service fresh; `lock=False` is for acts that only
-    add below it. Raises Refusal or PermissionDenied; either is rolled back, then recorded as `<event>.refused`.
+    add below it. The events of a `discreet` act name neither that object nor its team. Raises Refusal or
+    PermissionDenied; either is rolled back, then recorded as `<event>.refused`.
     """
 
     def decorate(service: Callable[..., Done[T]]) -> Callable[..., T]:
@@ -88,8 +90,9 @@ def governed(
                     if not by.has_perm(permission, target):
                         raise Denied(permission)
                     done = service(by=by, **arguments)
+                    shown = None if discreet else target
                     written = append(
-                        event, by=by, on=done.on or target, team=team_of(done.on) or team_of(target), facts=done.facts,
+                        event, by=by, on=done.on or shown, team=team_of(done.on) or team_of(shown), facts=done.facts,
                         discloses=done.discloses,
                         # A target that is not locked may be changing at this moment: what is read of it is no record.
                         records=recorded(target if lock else None, done.on, *done.changed),
@@ -97,8 +100,9 @@ def governed(
             except (Refusal, PermissionDenied) as refusal:
                 code = getattr(refusal, "code", "permission_denied")
                 facts: dict[str, Any] = {"code": code, "permission": permission}
+                shown, outcome = None if discreet else target, "refused"
                 with transaction.atomic(durable=True):
-                    append(f"{event}.refused", by=by, on=target, team=team_of(target), facts=facts, outcome="refused")
+                    append(f"{event}.refused", by=by, on=shown, team=team_of(shown), facts=facts, outcome=outcome)
                 raise
             collect(written)
             return done.value

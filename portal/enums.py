@@ -9,6 +9,7 @@ ENUMS = {
     "HoldKindEnum": "audits.models.Hold.Kind",
     "HoldStateEnum": "audits.erasing.models.STATES",
     "DecisionOutcomeEnum": "approvals.models.Decision.Outcome",
+    "DecisionSourceEnum": "fairness.services.SOURCE_CHOICES",
     "DatasetPurposeEnum": "registry.models.Dataset.Purpose",
     "ProposalKindEnum": "approvals.models.Proposal.Kind",
     "ProposalStateEnum": "approvals.models.Proposal.State",

@@ -18,6 +18,7 @@ from audits import api as audits_api
 from audits import receipts, tiles
 from fairness import api as fairness_api
 from fairness.ll144 import api as ll144_api
+from fairness.selftest import api as selftest_api
 from fairness.tradeoff import api as tradeoff_api
 from inference import api as inference_api
 from jobs import api as jobs_api
@@ -58,6 +59,7 @@ urlpatterns = [
     path("api/v1/", include(audits_api.routes)),
     path("api/v1/", include(receipts.routes)),
     path("api/v1/", include(fairness_api.routes)),
+    path("api/v1/", include(selftest_api.routes)),
     path("api/v1/", include(ll144_api.routes)),
     path("api/v1/", include(tradeoff_api.routes)),
     path("api/v1/", include(inference_api.routes)),

@@ -19,8 +19,9 @@ def of_team(team_id: int) -> QuerySet[User]:
     return found
 
 
-def named(team_id: int, given: Sequence[int | str]) -> list[User]:
-    """The accounts of ids or mail addresses. Raises Refusal `person_unknown` for the first that is not of the team."""
+def named(team_id: int, given: Sequence[int | str], field: str = "contributors") -> list[User]:
+    """The accounts of ids or mail addresses in a field. Raises Refusal `person_unknown` for the first that is not of
+    the team."""
     known = list(of_team(team_id))
     by_id = {str(person.pk): person for person in known}
     by_mail = {person.email.lower(): person for person in known}
@@ -33,7 +34,7 @@ def named(team_id: int, given: Sequence[int | str]) -> list[User]:
                 "person_unknown",
                 f"{wanted} is nobody who can see this team's models. Check the id or mail address, or ask a platform "
                 "administrator for a role.",
-                f"contributors.{place}",
+                f"{field}.{place}",
             )
         found.append(person)
     return found

@@ -32,7 +32,7 @@ ACTS = (
 )  # fmt: skip
 BESIDE = (
     "version.registered", "upstream.answered",
-    "report.published", "evidence.attached", "evidence.withdrawn", "finding.raised",
+    "report.published", "self_test.lifted", "evidence.attached", "evidence.withdrawn", "finding.raised",
     "finding.answered", "finding.reassessed", "finding.closed", "finding.reopened", "risk_acceptance.signed",
     "risk_acceptance.withdrawn", "policy.published",
 )  # fmt: skip

@@ -19,6 +19,7 @@ from approvals.pack.models import EvidencePack
 from audits.exports import keeping
 from audits.exports.bundle import LEVEL, member, words_beside
 from audits.exports.making import VERIFIER
+from fairness.selftest.models import SelfTest
 from ledger.canonical import canonical, sha256, timestamp
 from ledger.keys import portal_key
 from ledger.notes import sign
@@ -146,6 +147,11 @@ def not_here(found: Gathered, unshown: list[Evidence]) -> Iterator[str]:
     yield "the conversation, mail and network addresses: they stay in the portal and its log"
     if any(each.provenance == Evidence.Provenance.COMPUTED for each in found.dossier.evidence):
         yield "reports as PDF: each computed report is here as JSON and, to read and to print, as a page under reports/"
+    if withheld := SelfTest.objects.withheld().filter(version=version).count():
+        yield (
+            f"privileged self-tests of this version: {withheld} (12 CFR 1002.15), seen by the people named on them "
+            "only; nothing of them is here, and no requirement rests on them"
+        )
     for each in unshown:
         yield f"a page of “{each.title}” ({path_of(each)}), which this version of the portal cannot show"
     if len(found.dossier.revisions) > 1:

@@ -14,16 +14,21 @@ from fairness.papers.blocks import Block, bullets, count, facts, heading
 from fairness.papers.comparison import comparison
 from fairness.papers.explanation import explanation
 from fairness.papers.tradeoff import tradeoff
+from fairness.reports import Shown
+from fairness.selftest.models import SelfTest
 from fairness.services import BIAS, COMPARISON, EXPLANATION, LL144, TRADE_OFF
-from registry.models import Evidence
 
 TEMPLATE = Path(__file__).parent / "report.typ"
+PRIVILEGED = (
+    "Privileged self-test (12 CFR 1002.15): for the people named on it only. It is no evidence for a request, and is "
+    "left out of evidence packs."
+)
 BODIES = {BIAS: bias, EXPLANATION: explanation, COMPARISON: comparison, TRADE_OFF: tradeoff}
 
 
-def paper(evidence: Evidence, parts: Mapping[str, Any], lead: str) -> bytes:
+def paper(evidence: Shown, parts: Mapping[str, Any], lead: str) -> bytes:
     """PDF bytes, the same for the same report. `parts` are those of its page, with the report itself as `report`."""
-    if evidence.kind == LL144:
+    if evidence.kind == LL144 and evidence.artifact is not None:
         return summary(
             parts["report"], title="Bias audit: summary of results", subject=str(evidence.version),
             dataset=str(evidence.dataset), digest=evidence.artifact.digest,
@@ -31,21 +36,23 @@ def paper(evidence: Evidence, parts: Mapping[str, Any], lead: str) -> bytes:
     return typesetting.typeset(TEMPLATE, told(evidence, parts, lead))
 
 
-def told(evidence: Evidence, parts: Mapping[str, Any], lead: str) -> dict[str, Any]:
+def told(evidence: Shown, parts: Mapping[str, Any], lead: str) -> dict[str, Any]:
     """What the template prints."""
-    body = BODIES[evidence.kind]
+    body, artifact = BODIES[evidence.kind], evidence.artifact
+    assert artifact is not None, "it was computed"
     return {
-        "made": f"Computed by Countersign on {at(evidence)}, evidence {evidence.pk}", "title": evidence.title,
-        "subject": str(evidence.version), "lead": lead, "digest": evidence.artifact.digest,
+        "made": f"Computed by Countersign on {at(evidence)}, {called(evidence)}", "title": evidence.title,
+        "subject": str(evidence.version), "lead": lead, "digest": artifact.digest,
         "notes": [
+            *([PRIVILEGED] if isinstance(evidence, SelfTest) else []),
             *(["This report was withdrawn. It no longer counts."] if evidence.withdrawn_at else []),
             *([parts["report"]["withheld"]["sentence"]] if parts["report"].get("withheld") else []),
         ],
-        "blocks": [*body(parts), *provenance(evidence, parts), *checking(evidence)],
+        "blocks": [*body(parts), *provenance(evidence, parts, artifact.digest), *checking(evidence)],
     }  # fmt: skip
 
 
-def provenance(evidence: Evidence, parts: Mapping[str, Any]) -> Iterator[Block]:
+def provenance(evidence: Shown, parts: Mapping[str, Any], digest: str) -> Iterator[Block]:
     report = parts["report"]
     found, version, dataset = report["provenance"], evidence.version, evidence.dataset
     assert dataset is not None, "reports are computed from a dataset"
@@ -71,7 +78,7 @@ def provenance(evidence: Evidence, parts: Mapping[str, Any]) -> Iterator[Block]:
         ("Weights", roles.get("weight") or ""),
         ("Seed", f"sha256:{found['seed']}"),
         ("Software", ", ".join([f"Countersign {found['revision']}".strip(), *libraries])),
-        ("This report", evidence.artifact.digest),
+        ("This report", digest),
     ])  # fmt: skip
 
 
@@ -84,17 +91,21 @@ def rows_elsewhere(there: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     return [("Rows stayed in", f"{there['place']}{state}"), ("Hash of the rows", known)]
 
 
-def at(evidence: Evidence) -> str:
+def at(evidence: Shown) -> str:
     return f"{evidence.created_at.astimezone(UTC):%-d %B %Y, %H:%M} UTC"
 
 
-def checking(evidence: Evidence) -> Iterator[Block]:
+def called(evidence: Shown) -> str:
+    return f"{'privileged self-test' if isinstance(evidence, SelfTest) else 'evidence'} {evidence.pk}"
+
+
+def checking(evidence: Shown) -> Iterator[Block]:
     yield heading("How to check it")
     yield bullets([
         "This document says in words and tables what the report's JSON holds. Signatures bind the digest of that JSON, "
         "which stands at the foot of every page: it is the SHA-256 of the file, as sha256sum prints it.",
         "The same inputs give the same bytes: the report computed again from the data, the model and the parameters "
         "named above has the same digest. There is no clock in it, and its seed is the hash of its inputs.",
-        f"In the portal it is evidence {evidence.pk} about {evidence.version}; the log tells who had it computed and "
+        f"In the portal it is {called(evidence)} about {evidence.version}; the log tells who had it computed and "
         "who took copies of it.",
     ])  # fmt: skip

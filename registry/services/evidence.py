@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from accounts.models import User
@@ -41,12 +42,14 @@ MEDIA_TYPES: dict[str, str] = {
 def add_evidence(
     version: Version, *, kind: str, title: str, stored: Stored, filename: str, media_type: str, provenance: str,
     produced_by: User, dataset: Dataset | None = None, summary: Mapping[str, Any] | None = None,
+    made_at: datetime | None = None,
 ) -> Evidence:  # fmt: skip
-    """The change beneath every act that yields evidence; the act around it has the permission and the event."""
+    """The change beneath every act that yields evidence; the act around it has the permission and the event. `made_at`
+    is for what is older than its being evidence."""
     return Evidence.objects.create(
         version=version, model_id=version.model_id, kind=kind, title=title, artifact=artifact_of(stored),
         filename=plain_filename(filename), media_type=media_type, provenance=provenance, produced_by=produced_by,
-        dataset=dataset, summary=dict(summary or {}),
+        dataset=dataset, summary=dict(summary or {}), **({"created_at": made_at} if made_at else {}),
     )  # fmt: skip
 
 

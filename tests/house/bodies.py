@@ -99,6 +99,11 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-proposal-declining", "POST"): lambda w, by: {"answer": "Too strict."},
     ("api-proposal-withdrawal", "POST"): None,
     ("api-bias-reports", "POST"): lambda w, by: {"dataset": w.datasets.pk, "source": "model"},
+    ("api-version-self-tests", "POST"): lambda w, by: {
+        "dataset": w.datasets.pk, "source": "historical", "people": [w.cast.validator.pk], "reason": "Counsel asked.",
+    },
+    ("api-self-test-people", "POST"): lambda w, by: {"people": [w.cast.validator.pk], "reason": "She replies."},
+    ("api-self-test-lifting", "POST"): lambda w, by: {"reason": "Counsel decided.", "confirmed": True},
     ("api-submitted-bias-reports", "POST"): lambda w, by: {
         "dataset": w.datasets.pk, "predictions": [row % 2 for row in range(w.datasets.rows)],
     },

@@ -54,7 +54,7 @@ def build(cast: Any) -> World:
     from registry.feeders.services import record_feeder
     from tests.approvals import findings_world as judged
     from tests.fairness.auditing import applicants, stored_audit
-    from tests.fairness.reporting import stored_explanation, stored_report
+    from tests.fairness.reporting import a_self_test, stored_explanation, stored_report
 
     version = approvals.a_complete_version(cast)
     dataset = worlds.a_dataset(cast)
@@ -130,6 +130,7 @@ def build(cast: Any) -> World:
             "artifacts": worlds.an_upload(cast, b"a,b\n1,2\n", "table.csv"),
             "evidence": evidence,
             "reports": stored_explanation(cast, version, dataset),
+            "self-tests": a_self_test(cast, version, dataset, cast.second_developer),
             "requests": request,
             "findings": finding,
             "risk-acceptances": risk,

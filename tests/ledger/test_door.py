@@ -99,6 +99,24 @@ class TestOneAct:
                 by=cast.risk_officer
             )
 
+    def test_a_discreet_act_names_neither_its_object_nor_its_team(self, cast, act):
+        def body(*, by, team, error=None, on=None):
+            if error:
+                raise error
+            return Done(None, on=on)
+
+        quiet, apart = act(body, on="team", discreet=True), Team(pk=7)
+        apart.discreet = True  # what is for certain people only is named itself, but in no team's log
+        quiet(by=WRITER, team=cast.team)
+        assert (last().content["object"], last().team_id) == (None, None)
+        with pytest.raises(Refusal):
+            quiet(by=WRITER, team=cast.team, error=Refusal("not_today", "Come back tomorrow."))
+        assert (last().outcome, last().content["object"], last().team_id) == ("refused", None, None)
+        quiet(by=WRITER, team=cast.team, on=apart)
+        assert (last().object_id, last().content["team"]) == ("7", None)
+        quiet(by=WRITER, team=cast.team, on=cast.other_team)
+        assert last().team_id == cast.other_team.pk
+
     def test_without_an_origin_an_act_comes_from_a_job(self):
         assert contextvars.Context().run(current_origin).channel == "job"
         assert uuid.UUID(contextvars.Context().run(current_origin).request_id)
