@@ -16,6 +16,7 @@ WORDS = {
     "log_loss": "log loss",
     "brier_score": "Brier score",
     "scoring_rate": "scoring rate",
+    "standardised_mean_difference": "standardised mean difference",
     "mean_error": "mean error",
     "mean_absolute_error": "mean absolute error",
     "root_mean_squared_error": "root mean squared error",
@@ -55,7 +56,8 @@ def score_section(table: Part, scores: Part, confidence: float) -> dict[str, Any
         ]
     said = (
         f"Scoring rate: share of rows strictly above the median of all rows, {scores['median']:.4g}; "
-        f"{scores['ties']:,} {'row has' if scores['ties'] == 1 else 'rows have'} just that score."
+        f"{scores['ties']:,} {'row has' if scores['ties'] == 1 else 'rows have'} just that score. Standardised mean "
+        f"difference: mean score less that of {table['reference']}, over the standard deviation pooled over both."
     )
     return _section("Scores", table, rows, confidence, "auc") | {
         "said": said,

@@ -2,7 +2,8 @@
 
 The area under the ROC curve is the share of pairs, a positive and a negative row, in which the positive one has the
 higher score; a tie counts half. Its variance is DeLong's (Biometrics 44 (1988) 837). Means have the variance of the
-linearised weighted mean. Where every row counts once, both are the textbook formulas.
+linearised weighted mean. A standardised mean difference has the large-sample variance of Hedges and Olkin (Statistical
+Methods for Meta-Analysis (1985), chapter 5). Where every row counts once, all are the textbook formulas.
 """
 
 from __future__ import annotations
@@ -105,6 +106,40 @@ def _expit(x: float) -> float:
 def difference(one: Estimate, other: Estimate) -> Estimate:
     """Of two groups that share no rows."""
     return Estimate(one.value - other.value, math.hypot(one.error, other.error))
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """A difference of means in units of `spread`, the standard deviation pooled over both groups; NaN without one."""
+
+    found: Estimate = NOTHING
+    spread: float = math.nan
+
+
+def standardised(one: Tally, other: Tally) -> Standardised:
+    """How much higher the mean score of `one` is than that of `other`, over their pooled standard deviation.
+
+    With weights a group counts as Kish's effective number of rows. The standard error is that of groups that share no
+    rows and whose scores are normal and equally spread. Nothing where a group has a single row, or no score differs.
+    """
+    if len(one.score) == len(other.score) == 1:
+        return Standardised()
+    (mean_of_one, variance, size), (mean_of_other, against, rows) = _moments(one), _moments(other)
+    if not min(size, rows) > 1:
+        return Standardised()
+    spread = math.sqrt(((size - 1) * variance + (rows - 1) * against) / (size + rows - 2))
+    value = (mean_of_one - mean_of_other) / spread
+    error = math.sqrt((size + rows) / (size * rows) + value**2 / (2 * (size + rows)))
+    return Standardised(Estimate(value, error), spread)
+
+
+def _moments(tally: Tally) -> tuple[float, float, float]:
+    """Mean and variance of the scores, and the number of rows that they are worth."""
+    weight, total = tally.w.sum(axis=1), float(tally.w.sum())
+    size = total**2 / float(tally.w2.sum())
+    middle = float((weight * tally.score).sum() / total)
+    spread = float((weight * (tally.score - middle) ** 2).sum() / total)
+    return middle, spread * size / (size - 1) if size > 1 else math.nan, size
 
 
 def median(tally: Tally) -> tuple[float, int]:

@@ -56,12 +56,14 @@ def scores(
     found = []
     for table in groupings:
         to = places(groups, attributes, table)
-        rows = []
-        for group, tally in zip(table["groups"], tallies(to, len(table["groups"])), strict=True):
+        rows, each = [], tallies(to, len(table["groups"]))
+        reference = next(tally for group, tally in zip(table["groups"], each, strict=True) if group["reference"])
+        for group, tally in zip(table["groups"], each, strict=True):
             seen = _score_estimates(tally, probability)
             row = _head(group, tally) | {"metrics": shown(seen, confidence)}
             share = ranking.above(tally, cut)
             row["metrics"]["scoring_rate"] = _rate(share, confidence)
+            row["metrics"]["standardised_mean_difference"] = _standardised(tally, reference, confidence)
             if probability and not table.get("exploratory"):
                 row["calibration"] = _calibration(tally, ends, confidence)
             rows.append((row, seen, share))
@@ -129,6 +131,13 @@ def _rate(share: ranking.Share, confidence: float) -> dict[str, Any]:
         "size": share.size,
         "effective_size": tables.number(size),
     }
+
+
+def _standardised(tally: Tally, reference: Tally, confidence: float) -> dict[str, Any]:
+    """Nothing for the reference itself."""
+    found = ranking.Standardised() if tally is reference else ranking.standardised(tally, reference)
+    over = {"over": "pooled standard deviation", "spread": tables.number(found.spread)}
+    return estimate(found.found, ranking.bounds, confidence) | over
 
 
 def _size(share: ranking.Share) -> float:

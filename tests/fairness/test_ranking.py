@@ -189,3 +189,64 @@ def test_groups_are_renumbered_and_taken_together() -> None:
     assert one.score.tolist() == [0.0]
     assert one.n.tolist() == [[1.0, 1.0]]
     assert (one.rows, other.rows) == (2, 1)
+
+
+def standardised(one: Any, other: Any, *weights: Any) -> ranking.Standardised:
+    given = [
+        tally([0] * len(score), score, weight)
+        for score, weight in zip((one, other), weights or (None, None), strict=True)
+    ]
+    return ranking.standardised(*given)
+
+
+def test_the_standardised_difference_is_the_textbooks() -> None:
+    one, other = [0.2, 0.4, 0.9, 0.5], [0.1, 0.3, 0.2]
+    found = standardised(one, other)
+    spread = math.sqrt((3 * np.var(one, ddof=1) + 2 * np.var(other, ddof=1)) / 5)
+    d = (np.mean(one) - np.mean(other)) / spread
+    assert (found.spread, found.found.value) == (pytest.approx(spread), pytest.approx(d))
+    assert found.found.error == pytest.approx(math.sqrt(7 / 12 + d**2 / 14))
+    # Two rows of a half weigh as one: what weights say of a group is how many rows it is worth.
+    heavy = standardised(one, other, [3.0] * 4, [7.0] * 3)
+    assert (heavy.found.value, heavy.found.error) == (pytest.approx(d), pytest.approx(found.found.error))
+    twice = standardised([*one, *one], other, [0.5] * 8, [1.0] * 3)
+    assert twice.found.error < found.found.error
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [([0.5], [0.1, 0.2]), ([0.1, 0.2], [0.5]), ([0.3, 0.3], [0.3]), ([0.1] * 3, [0.1] * 4), ([0.1] * 3, [0.2] * 4)],
+)
+def test_without_two_rows_or_any_spread_there_is_no_standardised_difference(one: Any, other: Any) -> None:
+    assert math.isnan(standardised(one, other).found.value)
+    assert math.isnan(standardised(one, other).spread)
+
+
+GRID = st.lists(st.integers(0, 20).map(lambda x: x / 20), min_size=2, max_size=30)
+
+
+@settings(max_examples=30, deadline=None)
+@given(GRID, GRID, st.sampled_from([0.5, 4.0]), st.integers(-3, 3))
+def test_the_standardised_difference_has_no_scale_and_turns_round(one: Any, other: Any, by: float, more: int) -> None:
+    found, turned = standardised(one, other), standardised(other, one)
+    if math.isnan(found.found.value):
+        assert len({*one}) == len({*other}) == 1
+        return
+    assert turned.found.value == pytest.approx(-found.found.value)
+    assert turned.found.error == pytest.approx(found.found.error)
+    scaled = standardised(*([x * by + more for x in each] for each in (one, other)))
+    assert scaled.found.value == pytest.approx(found.found.value, rel=1e-6, abs=1e-9)
+    assert scaled.spread == pytest.approx(found.spread * by, rel=1e-6)
+
+
+def test_its_interval_holds_the_truth_as_often_as_it_says() -> None:
+    """Normal scores 0.5 standard deviations apart, 40 rows against 80."""
+    random, held, draws = np.random.default_rng(7), 0, 600
+    for _ in range(draws):
+        one, other = (
+            Tally(np.sort(random.normal(mean, 2.0, size)), *[np.stack([np.ones(size), np.zeros(size)], axis=1)] * 3)
+            for mean, size in ((1.0, 40), (0.0, 80))
+        )
+        low, high = ranking.bounds(ranking.standardised(one, other).found, 0.95)
+        held += low <= 0.5 <= high
+    assert 0.93 <= held / draws <= 0.97

@@ -163,7 +163,7 @@ def test_scores_that_are_no_probabilities_have_no_calibration(tmp_path: Path) ->
     given = as_array([float(row % 7) for row in range(400)])
     report = bias_report(path, SMALL, positive=1, source="submitted", predictions=given, at_least=3)
     (row, _) = report["scores"]["tables"][0]["groups"]
-    assert set(row["metrics"]) == {"auc", "mean_score", "scoring_rate"}
+    assert set(row["metrics"]) == {"auc", "mean_score", "scoring_rate", "standardised_mean_difference"}
     assert "calibration" not in row
     assert "scores_not_probabilities" in [warning["code"] for warning in report["warnings"]]
     array = given / 6
