@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairness import cells as reduce
-from fairness import exclusions, overlap, sections, suitability, tables
+from fairness import exclusions, membering, overlap, sections, suitability, tables
 from fairness.clusters import grouped
 from fairness.collecting import Collector
 from fairness.dataset import Source, opened
 from fairness.declared import Scale, Task
+from fairness.membership import Sums
 from fairness.metrics import NAMES, UNKNOWN, Cells
 from fairness.naming import canonical
 from fairness.problems import DataProblem
@@ -87,6 +88,8 @@ def bias_report(
     """
     if not 1 <= depth <= 3:
         raise ValueError("depth is 1, 2 or 3")
+    if source == "submitted":  # what was sent is not read beside the dataset's probabilities of membership
+        roles = replace(roles, membership=())
     progress(0.0, "Reading the dataset")
     inputs: dict[str, Any] = {
         "dataset": dataset_digest or (file_digest(dataset) if isinstance(dataset, Path) else dataset.digest),
@@ -120,6 +123,8 @@ def bias_report(
         grouping, deep = replace(roles, sensitive=(*roles.sensitive, roles.exclusion)), depth + 1
     with opened(dataset) if isinstance(dataset, Path) else nullcontext(dataset) as data:
         suitability.check_attributes(data, roles.sensitive)
+        if roles.membership:
+            membering.check(data, roles, (rule, *further_rules))
         arrived, given = joined(data, grouping, predictions, at_least is not None and task != "multiclass")
         if source == "submitted":
             counted = submitted_cells(arrived, given, positive, task, at_least, beside, deep)
@@ -136,6 +141,8 @@ def bias_report(
     left = exclusions.kept(counted, roles.exclusion) if roles.exclusion else counted
     report = _assemble(left, roles, (rule, *further_rules), parameters, int(seed[:12], 16))
     sections.extend(report, beside, roles, parameters["weight_kind"] or "survey", rule.confidence)
+    if beside.memberships:
+        membering.extend(report, beside.memberships, (rule, *further_rules))
     if roles.exclusion:
         everybody = exclusions.whole(counted)
         tested_cells = {name: grouped(everybody, [name], rule.confidence) for name in parameters["tested"]}
@@ -196,7 +203,9 @@ def _count(
     depth: int,
 ) -> Cells:
     if source == "historical":
+        beside.memberships = membering.read(data, roles, positive) if roles.membership else None
         return reduce.historical_cells(data, roles, positive, depth)
+    beside.memberships = Sums(roles.membership) if roles.membership else None
 
     def step(done: int) -> None:
         progress(0.05 + 0.79 * done / data.rows, "Scoring rows")
@@ -215,6 +224,11 @@ def _count(
             last[:] = [made.scores(scorer.run(batch, made.output, roles.features))]
             return made.yes(last[0])
 
+        def also(columns: dict[str, Any]) -> None:
+            collector.add(columns, last[0])
+            if beside.memberships:
+                membering.add(beside.memberships, columns, made.yes(last[0]))
+
         counted = reduce.scored_cells(
             data,
             roles,
@@ -223,7 +237,7 @@ def _count(
             tuple(c for c in columns if c not in text),
             words,
             step,
-            also=lambda columns: collector.add(columns, last[0]),
+            also=also,
             depth=depth,
         )
         if made.kind == "threshold":

@@ -123,7 +123,7 @@ def scored_cells(
     scale = _check(source, roles, [*numbers, *words])
     source.numeric(numbers)
     source.complete(words)
-    more = [name for name in (roles.weight, roles.cluster) if name]
+    more = [name for name in (roles.weight, roles.cluster, *roles.membership) if name]
     kept = list(dict.fromkeys([*roles.sensitive, roles.label, *more]))
     wanted = {f"c{i}": source.table[name] for i, name in enumerate(kept)}
     wanted |= {f"n{i}": source.number(name) for i, name in enumerate(numbers)}
@@ -180,7 +180,7 @@ def _cells(
 def _check(source: Source, roles: Roles, more: Sequence[str]) -> int:
     """Check columns and weights; returns the power of two by which weights are scaled."""
     source.need([roles.label, *roles.sensitive, *more, *(name for name in (roles.weight, roles.cluster) if name)])
-    if not roles.sensitive:
+    if not roles.sensitive and not roles.membership:
         raise DataProblem(
             "no_sensitive_attribute", "Name at least one sensitive attribute among the dataset's columns."
         )

@@ -54,7 +54,7 @@ class Groups:
         self._codes: dict[int, int] = {}
 
     def codes(self, columns: Mapping[str, Any]) -> Ints:
-        key = np.zeros(len(columns[self.attributes[0]]), dtype=np.int64)
+        key = np.zeros(len(next(iter(columns.values()))), dtype=np.int64)
         for name, values in zip(self.attributes, self._values, strict=True):
             key = key * (MOST + 1) + values.codes(columns[name])
         keys, at = np.unique(key, return_inverse=True)

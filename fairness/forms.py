@@ -114,6 +114,9 @@ class ReportForm(GroupsForm):
             )  # fmt: skip
         if not dataset.with_role("weight"):
             del self.fields["weight_kind"]
+        if dataset.with_role("membership"):
+            self.fields["sensitive"].required = False
+            self.fields["sensitive"].help_text += " Columns with probabilities of membership are always looked at."
         binary, what = bool(dataset.with_role("label")), self.fields["what"]
         assert isinstance(what, forms.ChoiceField)
         what.choices = fitting = [

@@ -40,6 +40,7 @@ def abridged(report: Report, least: int) -> dict[str, Any]:
     if names:
         gone += [words for part, words in FURTHER.items() if found.pop(part, None)]
     thinned = of_bins(found.get("scores", {}).get("tables", ()), least)
+    gone += of_memberships(found, least)
     of_result(found, names, least)
     blank(found, frozenset(names))
     if names or gone or thinned:
@@ -140,6 +141,17 @@ def of_bins(tables: Sequence[Report], least: int) -> bool:
             bins[key].update(dict.fromkeys(("count", "predicted", "observed", "low", "high")))
         any_hidden |= bool(hidden)
     return any_hidden
+
+
+def of_memberships(report: dict[str, Any], least: int) -> list[str]:
+    """Take the section on group-membership probabilities out whole where a group of fewer rows is to be expected."""
+    section = report.get("memberships")
+    if not section or min(group["expected"] for group in section["groups"]) >= least:
+        return []
+    del report["memberships"]
+    for each in [report["result"], *report["result"].get("further", ())] if not report["attributes"] else ():
+        each["sentence"] = f"Verdict: {each['verdict'].replace('_', ' ')}. Its numbers are withheld."
+    return ["groups by probability of membership"]
 
 
 def of_result(report: dict[str, Any], names: set[str], least: int) -> None:

@@ -105,6 +105,31 @@ def chance(table: Report, metric: str) -> Report | None:
     return by_chance
 
 
+def memberships(report: Report) -> dict[str, Any] | None:
+    """Groups that are known by probabilities alone, with what the rule finds in each where it is about their rates."""
+    section = report.get("memberships")
+    if not section:
+        return None
+    result = section["result"]
+    found = {row["group"]: row for row in result["groups"]} if result else {}
+    confidence = report["result"]["rule"]["confidence"]
+    rows = [
+        plot.Row(
+            group["name"], round(group["expected"]), group["selection_rate"]["value"], group["whatever"]["low"],
+            group["whatever"]["high"], reference=group["reference"], note="",
+        )
+        for group in section["groups"]
+    ]  # fmt: skip
+    title = f"Selection rate by probability of membership, with the range at {confidence * 100:g} % confidence"
+    return {
+        "verdict": result["verdict"] if result else None,
+        "sentence": result["sentence"] if result else "",
+        "compared": COMPARED[result["rule"]["comparison"]] if result else "",
+        "rows": [{**group, "found": found.get(group["name"])} for group in section["groups"]],
+        "plot": plot.dot_whisker(title, rows),
+    }
+
+
 def details(table: Report) -> dict[str, Any]:
     """All metrics of an attribute's or an intersection's groups, a few groups abreast, and their comparisons."""
     groups = table["groups"]

@@ -22,6 +22,8 @@ class Roles:
     weight: str | None = None
     cluster: str | None = None
     exclusion: str | None = None
+    # Probabilities of belonging to the groups of one attribute that nobody knows.
+    membership: tuple[str, ...] = ()
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any]) -> Roles:
@@ -38,6 +40,7 @@ class Roles:
             weight=given.get("weight") or None,
             cluster=given.get("cluster") or None,
             exclusion=given.get("exclusion") or None,
+            membership=names("membership"),
         )
 
     @classmethod
@@ -68,6 +71,7 @@ class Roles:
                 "label": one["label"] or "",
                 "sensitive": by_part.get("sensitive"),
                 "features": features or by_part.get("feature"),
+                "membership": by_part.get("membership"),
             }
         )
 
@@ -82,4 +86,5 @@ class Roles:
             # Parts that came later are left out where no column plays them, so that earlier inputs keep their digests.
             **({"cluster": self.cluster} if self.cluster else {}),
             **({"exclusion": self.exclusion} if self.exclusion else {}),
+            **({"membership": list(self.membership)} if self.membership else {}),
         }

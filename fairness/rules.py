@@ -170,7 +170,7 @@ def _compare(rule: Rule, tested: Sequence[Rate], reference: str | None, at: floa
     return findings
 
 
-def _asks(rule: Rule) -> str:
+def asks(rule: Rule) -> str:
     if rule.comparison in ("impact_ratio", "at_least"):
         return f"at least {rule.bound:.3f}"
     if rule.comparison == "ratio_to_reference":
@@ -221,17 +221,17 @@ def _sentence(rule: Rule, verdict: Verdict, findings: Sequence[Finding], referen
     interval = f"{one.low:.3f} to {one.high:.3f}"
     if verdict == "within":
         return (
-            f"Every group's {words} meets the rule ({_asks(rule)}) at {sure}. Nearest to the bound is {one.group}: "
+            f"Every group's {words} meets the rule ({asks(rule)}) at {sure}. Nearest to the bound is {one.group}: "
             f"{shown} (interval {interval})."
         )
     if verdict == "outside":
         return (
-            f"The {words} of {one.group} is {shown} (interval {interval}); the rule asks for {_asks(rule)}. "
+            f"The {words} of {one.group} is {shown} (interval {interval}); the rule asks for {asks(rule)}. "
             f"That is a disparity beyond the bound at {sure}."
         )
     if one.sparse:
         return (
-            f"The {words} of {one.group} is {shown} (interval {interval}), and the rule asks for {_asks(rule)}. But so "
+            f"The {words} of {one.group} is {shown} (interval {interval}), and the rule asks for {asks(rule)}. But so "
             "few rows have one of the two outcomes, there or in the group compared with, that no more than "
             f"{EXPECTED:g} may have been to be expected: that shows no pass. More rows would decide it."
         )
@@ -242,7 +242,7 @@ def _sentence(rule: Rule, verdict: Verdict, findings: Sequence[Finding], referen
     )
     return (
         f"The {words} of {one.group} is {shown}, but the data allow anything from {interval} at {sure}; the rule asks "
-        f"for {_asks(rule)}. {known}; more rows would decide it."
+        f"for {asks(rule)}. {known}; more rows would decide it."
     )
 
 

@@ -109,7 +109,13 @@ def bias_inputs(
             "decisions.",
             "rule.metric" if strange is test else f"further_rules.{further.index(strange)}.metric",
         )
-    roles = roles_of(version, dataset, sensitive)
+    roles = roles_of(version, dataset, sensitive, by_membership=True)
+    if strange and not roles.sensitive:
+        raise Refusal(
+            "metric_needs_attribute",
+            "Of groups that are known by probabilities alone there is only a selection rate. Test that.",
+            "rule.metric" if strange is test else f"further_rules.{further.index(strange)}.metric",
+        )
     if source == "model":
         check_fit(version, dataset)
     inputs = common_inputs(version, dataset, roles) | {"source": source}
@@ -267,11 +273,12 @@ def rule_of(given: Mapping[str, Any] | None, field: str = "rule") -> Rule:
 
 def roles_of(
     version: Version, dataset: Dataset, sensitive: Sequence[str] | None, *,
-    outcomes: Sequence[str] | None = ("label",), field: str = "dataset",
+    outcomes: Sequence[str] | None = ("label",), field: str = "dataset", by_membership: bool = False,
 ) -> Roles:  # fmt: skip
     """The parts that the dataset's columns play for this version, with the attributes to look at.
 
     `outcomes` are the kinds of outcome that fit, None where none is needed; `field` is where that is at fault.
+    `by_membership` is for reports that read group-membership probabilities: with those, no column need be sensitive.
     """
     if dataset.team_id != version.team_id:
         sentence = "This dataset belongs to another team. Choose one of the version's own."
@@ -280,7 +287,8 @@ def roles_of(
     if too_many := rows_at_fault(dataset.rows):
         raise Refusal("too_many_rows", too_many, "dataset")
     marked = dataset.with_role("sensitive")
-    if not marked:
+    likely = dataset.with_role("membership") if by_membership else []
+    if not marked and not likely:
         raise Refusal(
             "no_sensitive_attribute",
             "No column of this dataset is marked as sensitive, so there are no groups to compare. Register it again "
@@ -291,7 +299,7 @@ def roles_of(
         sentence = f"“{strangers[0]}” is not marked as sensitive in this dataset; these are: {', '.join(marked)}."
         raise Refusal("not_sensitive", sentence, "sensitive")
     chosen = [name for name in marked if sensitive is None or name in sensitive]
-    if not chosen:
+    if not chosen and not likely:
         raise Refusal("no_sensitive_attribute", "Choose at least one sensitive attribute to look at.", "sensitive")
     parts = {column["name"]: column["role"] for column in dataset.columns}
     if outcomes is not None:
@@ -300,7 +308,7 @@ def roles_of(
         roles = Roles.from_columns(parts, features=version.features, labelled=outcomes is not None)
     except DataProblem as problem:
         raise Refusal(problem.code, problem.sentence, "dataset") from problem
-    return Roles.from_mapping({**roles.as_dict(), "sensitive": chosen})
+    return Roles.from_mapping({**roles.as_dict(), "sensitive": chosen, "membership": likely})
 
 
 def check_fit(version: Version, dataset: Dataset) -> None:

@@ -12,6 +12,7 @@ from fairness import cells as reduce
 from fairness.collecting import Collector, collected, too_large
 from fairness.dataset import Source, in_row
 from fairness.declared import Scale, Task
+from fairness.membership import Sums
 from fairness.metrics import Cells
 from fairness.multiclass import ClassCells
 from fairness.naming import canonical, same_class
@@ -24,11 +25,12 @@ NAME = "predictions"
 
 @dataclass
 class Beside:
-    """What is counted beside the cells: scores or errors, and cells of several classes."""
+    """What is counted beside the cells: scores or errors, cells of several classes, probabilities of membership."""
 
     collector: Collector | None = None
     classes: ClassCells | None = None
     scale: Scale | None = None
+    memberships: Sums | None = None
 
 
 def joined(source: Source, roles: Roles, predictions: NDArray[Any] | None, scored: bool) -> tuple[Source, Roles]:

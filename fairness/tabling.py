@@ -52,6 +52,11 @@ def bias_rows(report: Report) -> Iterator[tuple[Any, ...]]:
                 result["attribute"], found["group"], found["size"], f"{rule['comparison']} of {rule['metric']}",
                 found["value"], found["low"], found["high"], None, None, found["size"], found["verdict"],
             )  # fmt: skip
+    known = report.get("memberships", {}).get("result")
+    for found in known["groups"] if known else ():
+        what = f"{known['rule']['comparison']} of selection_rate"
+        ends = (found["value"], found["low"], found["high"])
+        yield ("membership", found["group"], None, what, *ends, None, None, None, found["verdict"])
     for table in [*report["attributes"], *report["intersections"]]:
         for group in table["groups"]:
             for metric, seen in group["metrics"].items():
@@ -59,6 +64,18 @@ def bias_rows(report: Report) -> Iterator[tuple[Any, ...]]:
                     " × ".join(table["attributes"]), group["name"], group["count"], metric, seen["value"], seen["low"],
                     seen["high"], seen.get("low_together"), seen.get("high_together"), seen["size"], None,
                 )  # fmt: skip
+    for group in report.get("memberships", {}).get("groups", ()):
+        rate, wide, count = group["selection_rate"], group["whatever"], group["expected"]
+        kept = (group["effective_size"], None)
+        yield (
+            "membership", group["name"], count, "selection_rate, weighted", rate["value"], rate["low"], rate["high"],
+            wide["low"], wide["high"], *kept,
+        )  # fmt: skip
+        crude = group["by_threshold"]
+        yield (
+            "membership", group["name"], count, "selection_rate, by threshold", crude["value"], None, None, None, None,
+            crude["count"], None,
+        )  # fmt: skip
     for name in ("scores", "errors", "classes"):
         for table in report.get(name, {}).get("tables", ()):
             for group in table["groups"]:

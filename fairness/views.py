@@ -95,6 +95,7 @@ def bias_parts(evidence: Shown, found: dict[str, Any], read: Read = content_of) 
         "compared": presenting.COMPARED[found["result"]["rule"]["comparison"]],
         "decision_words": presenting.decisions_of(found),
         "tests": presenting.tests(found),
+        "memberships": presenting.memberships(found),
         "details": [presenting.details(table) for table in found["attributes"]],
         "gaps": presenting.gaps(found),
         "crossed": presenting.crossed(found),

@@ -15,6 +15,7 @@ ROLES: dict[str, str] = {
     "probability": "Score that is a probability, from 0 to 1",
     "prediction": "Decision that was taken or predicted",
     "sensitive": "Sensitive attribute: groups are compared by it",
+    "membership": "Probability of belonging to a group of an attribute that is not known",
     "feature": "Feature: goes into the model",
     "weight": "Weight of the row",
     "cluster": "Whom the row is about: rows with the same value belong together",
@@ -31,7 +32,10 @@ GROUPED = (*CLASSED, "prediction", "sensitive")
 # Groups of one attribute that a report compares, and classes of an outcome that it tells apart.
 MOST_LEVELS = 100
 MOST_CLASSES = 20
-NUMERIC = {"score": "score", "probability": "probability", "weight": "weight", "label_number": "outcome"}
+NUMERIC = {
+    "score": "score", "probability": "probability", "weight": "weight", "label_number": "outcome",
+    "membership": "probability of a group",
+}  # fmt: skip
 WHOLE = re.compile(r"^([+-]?\d+)\.0*$")
 
 
@@ -128,10 +132,10 @@ def bounds_at_fault(column: Mapping[str, Any]) -> Fault | None:
             "should not count."
         )
         return Fault("weight_not_positive", sentence, at)
-    if role == "probability" and (low < 0 or high > 1):
+    if role in ("probability", "membership") and (low < 0 or high > 1):
         sentence = (
             f"Column {name!r} is a probability and goes from {low:g} to {high:g}, where 0 to 1 is wanted. Divide "
-            "percentages by 100, or make the column a score."
+            "percentages by 100, or give the column another role."
         )
         return Fault("not_probability", sentence, at)
     if role == "label_number" and low == high:

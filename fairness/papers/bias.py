@@ -73,7 +73,8 @@ def in_a_minute(parts: Parts) -> Iterator[Block]:
 def whom(parts: Parts) -> str:
     report = parts["report"]
     whose = {"model": "decisions of the model", "historical": "recorded decisions"}.get(report["source"], "decisions")
-    compared = ", ".join(test["attribute"] for test in parts["tests"])
+    by = [test["attribute"] for test in parts["tests"]]
+    compared = ", ".join([*by, *(["probability of membership"] if parts["memberships"] else [])])
     return f"{report['provenance']['rows']:,} rows, by {compared}; the {whose} are compared."
 
 
@@ -124,6 +125,39 @@ def tested(parts: Parts) -> Iterator[Block]:
                 "found outside.",
                 quiet=True,
             )
+
+
+def memberships(parts: Parts) -> Iterator[Block]:
+    found = parts["memberships"]
+    if not found:
+        return
+    yield heading("Groups by probability of membership")
+    if found["sentence"]:
+        yield words(found["sentence"])
+    yield drawing(found["plot"])
+    head = (
+        "Group",
+        "Rows expected",
+        "Weighted estimate, sampling alone",
+        "Range whatever the relation",
+        "By threshold",
+    )
+    more = (found["compared"], "Verdict") if found["compared"] else ()
+    rows = [
+        (
+            row["name"], count(round(row["expected"])), estimate(row["selection_rate"]),
+            f"{number(row['whatever']['low'])} to {number(row['whatever']['high'])}",
+            f"{number(row['by_threshold']['value'])} ({count(row['by_threshold']['count'])} rows)",
+            *((estimate(row["found"]), VERDICTS[row["found"]["verdict"]]) if more else ()),
+        )
+        for row in found["rows"]
+    ]  # fmt: skip
+    yield table("Selection rates by probability of membership", (*head, *more), rows, texts=(0, 6))
+    yield words(
+        "Nobody's group is known here. The range, not the estimate, decides the verdict; by threshold a row counts as "
+        "the group's from a probability of a half on.",
+        quiet=True,
+    )
 
 
 def other_rules(parts: Parts) -> Iterator[Block]:
@@ -258,5 +292,5 @@ def crossings(parts: Parts) -> Iterator[Block]:
 
 
 SECTIONS: tuple[Section, ...] = (
-    in_a_minute, tested, other_rules, left_out, beside, limits, all_metrics, figures, crossings,
+    in_a_minute, tested, memberships, other_rules, left_out, beside, limits, all_metrics, figures, crossings,
 )  # fmt: skip

@@ -91,8 +91,8 @@ def new(request: HttpRequest, pk: int) -> HttpResponse:
     rows = Version.objects.visible_to(request.user).select_related("model__team", "artifact")
     version = get_object_or_404(rows, pk=pk)
     need(request, "fairness.request_report", version)
-    rows = Dataset.objects.visible_to(request.user).filter(team=version.team_id).select_related("artifact")
-    datasets = [each for each in rows if each.with_role("label")]
+    theirs = Dataset.objects.visible_to(request.user).filter(team=version.team_id).select_related("artifact")
+    datasets = [each for each in theirs if each.with_role("label")]
     dataset = views.chosen(request, datasets)
     context: dict[str, Any] = views.about(version) | {"datasets": datasets, "dataset": dataset, "lead": str(version)}
     if dataset is None:
