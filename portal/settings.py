@@ -263,6 +263,9 @@ SERVING_LEASE_SECONDS = env.int("SERVING_LEASE_SECONDS", default=30)
 GATEWAY_PROCESSES = max(1, env.int("GATEWAY_PROCESSES", default=1))
 TRUSTED_PROXIES = [each.strip() for each in env.list("TRUSTED_PROXIES", default=[])]
 INFERENCE_KEY_DAYS = env.int("INFERENCE_KEY_DAYS", default=365)
+# Traces of the gateway; inference.gateway.tracing.config reads and judges them. The headers may hold a token.
+OTEL = {name: value for name, value in env.ENVIRON.items() if name.startswith("OTEL_")}
+OTEL["OTEL_EXPORTER_OTLP_HEADERS"] = secret("OTEL_EXPORTER_OTLP_HEADERS", default="")
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

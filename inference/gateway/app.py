@@ -33,6 +33,7 @@ from inference.gateway.limits import Limits
 from inference.gateway.logbook import Logbook
 from inference.gateway.recorder import Recorder
 from inference.gateway.refused import Answer, Refused, unavailable
+from inference.gateway.untraced import OFF, Untraced, tracer
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -52,6 +53,7 @@ class Headers(Caller):
     request_id: bytes = b""
     encoding: bytes = b""
     json_length: bytes | None = None
+    trace: Untraced = OFF
 
 
 def headers_of(given: Iterable[tuple[bytes, bytes]], client: Sequence[Any] | None = None) -> Headers:
@@ -85,19 +87,24 @@ class Gateway:
         self.counter = Counter(self.told, self.inference.shadow.taken)
         self.recorder = Recorder(self.inference, self.logbook, self.counter)
         self.feedback = Feedback(self.admission)
+        self.tracer = tracer(settings.OTEL, settings.VERSION)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         headers = headers_of(scope["headers"], scope.get("client"))
         wanted = headers.request_id
         request_id = wanted.decode() if wanted and REQUEST_ID.fullmatch(wanted) else f"{PROCESS}-{next(NUMBERS):x}"
+        if self.tracer is not None:
+            headers.trace = self.tracer.begin(scope, request_id)
         try:
             answer = await self.answer(scope["method"], scope["path"], headers, receive, request_id)
         except Refused as refused:
             answer = refused.answer(request_id)
+            headers.trace.refused(refused.code)
         except Exception:
             log.exception("request %s failed", request_id)
             sentence = "Something went wrong in the gateway. It has been written down; try again in a minute."
             answer = Refused(500, "internal_error", sentence).answer(request_id)
+            headers.trace.refused("internal_error")
         length = str(len(answer.body)).encode()
         start = [
             (b"content-type", answer.media_type), (b"content-length", length), (b"x-request-id", request_id.encode()),
@@ -105,6 +112,7 @@ class Gateway:
         ]  # fmt: skip
         await send({"type": "http.response.start", "status": answer.status, "headers": start})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+        headers.trace.end(answer.status)
 
     async def answer(self, method: str, path: str, headers: Headers, receive: Receive, request_id: str) -> Answer:
         parts = path.split("/")
@@ -149,6 +157,8 @@ class Gateway:
         self.counter.stop()
         self.feedback.close()
         self.logbook.stop()
+        if self.tracer is not None:
+            self.tracer.close()
 
     def about_the_server(self, method: str, path: str) -> Answer:
         if path not in ("/v2", "/v2/", "/v2/health/live", "/v2/health/ready"):

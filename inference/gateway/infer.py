@@ -51,18 +51,24 @@ class Inference:
         entry: Entry,
     ) -> Answer:  # fmt: skip
         """`entry` is what the prediction log will say of this request."""
-        terms, served = self.admission.admit(headers, name, version, "infer")
-        entry.of = served.pk, terms.pk
-        await self.admission.spend(terms)
-        # From here on it leaves a row; before, one key could fill the log with what its limits refuse.
-        entry.admitted(terms, served)
-        runner, approved = self.runner_of(served)
+        trace = headers.trace
+        with trace.part("admission"):
+            terms, served = self.admission.admit(headers, name, version, "infer")
+            trace.serves(served)
+            entry.of = served.pk, terms.pk
+            await self.admission.spend(terms)
+            # From here on it leaves a row; before, one key could fill the log with what its limits refuse.
+            entry.admitted(terms, served)
+            runner, approved = self.runner_of(served)
         if headers.encoding not in (b"", b"identity"):
             raise Refused(415, "unsupported_media_type", "Nothing compressed is taken here. Send the body as it is.")
         before = self.board.snapshot
-        body = entry.body = await body_of(receive, headers.length, served.max_body_bytes)
-        asked = entry.asked = await self.understood(form, body, served, headers.json_length)
-        outputs = entry.outputs = await self.run(runner, asked)
+        with trace.part("receive"):
+            body = entry.body = await body_of(receive, headers.length, served.max_body_bytes)
+        with trace.part("parse"):
+            asked = entry.asked = await self.understood(form, body, served, headers.json_length)
+        with trace.part("run"):
+            outputs = entry.outputs = await self.run(runner, asked)
         entry.approved = approved
         if self.board.snapshot is not before:
             # The world went on meanwhile: an answer leaves only if it would still be given now.
@@ -72,7 +78,8 @@ class Inference:
         # Either may also end by the clock alone.
         self.admission.snapshot()
         self.admission.approved(served)
-        answer = form.write(served, approved, asked, outputs, request_id)
+        with trace.part("write"):
+            answer = form.write(served, approved, asked, outputs, request_id)
         if served.challenger is not None:
             self.shadow.give(
                 Answered(entry.request_id, terms, form, body, headers.json_length, served, approved, outputs)

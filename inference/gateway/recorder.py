@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from inference.gateway.app import Headers
     from inference.gateway.forms import Form
     from inference.gateway.infer import Inference
+    from inference.gateway.untraced import Untraced
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 HEADER = b"x-prediction-id"
@@ -48,14 +49,14 @@ class Recorder:
             answer = await self.inference.answer(name, version, headers, receive, entry.request_id, form, entry)
         except Refused as refused:
             if entry.served is not None:
-                await self.record(entry, refused.status, refused.code, None)
+                await self.record(headers.trace, entry, refused.status, refused.code, None)
                 refused.headers = (*refused.headers, (HEADER, entry.id.encode()))
             raise
         except Exception:
             if entry.served is not None:
-                await self.record(entry, 500, "internal_error", None)
+                await self.record(headers.trace, entry, 500, "internal_error", None)
             raise
-        await self.record(entry, 200, "", answer.body)
+        await self.record(headers.trace, entry, 200, "", answer.body)
         headers_out = (*answer.headers, (HEADER, entry.id.encode()))
         return Answer(answer.status, answer.body, answer.media_type, headers_out, answer.positives)
 
@@ -67,11 +68,12 @@ class Recorder:
         micros = int((time.perf_counter() - entry.began) * 1_000_000)
         self.counter.count((*entry.of, artifact, code), rows, positives, micros)
 
-    async def record(self, entry: Entry, status: int, code: str, answer: bytes | None) -> None:
+    async def record(self, trace: Untraced, entry: Entry, status: int, code: str, answer: bytes | None) -> None:
         """Raises Refused 503 `log_unavailable` in strict mode."""
         entry.close(status, code, answer)
         assert entry.served is not None
         if entry.served.log.strict:
-            await self.logbook.put_and_wait(entry)
+            with trace.part("log"):
+                await self.logbook.put_and_wait(entry)
         else:
             self.logbook.put(entry)

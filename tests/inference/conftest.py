@@ -46,3 +46,13 @@ def inside(prepared):
     found.board.runners.update(board.runners)
     yield found
     found.close()
+
+
+@pytest.fixture
+def receiver():
+    """Takes traces by OTLP over HTTP."""
+    from tests.inference.receiving import Receiver
+
+    found = Receiver()
+    yield found
+    found.close()

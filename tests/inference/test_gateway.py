@@ -111,23 +111,29 @@ def test_it_serves_without_its_database_until_the_lease_ends(cast, committing_db
         assert client.get("/v2/health/ready").status_code == 200
 
 
-def test_damaged_bytes_are_never_served(cast, committing_db, process_environment):
+def test_damaged_bytes_are_never_served_and_the_trace_says_so(cast, committing_db, process_environment, receiver):
     world = a_world(cast)
     place = Path(process_environment["ARTIFACT_ROOT"]) / world.version.artifact.path
     before, mode = place.read_bytes(), place.stat().st_mode
     place.chmod(0o600)
+    traces = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_BSP_SCHEDULE_DELAY": "60000"}
     try:
         place.write_bytes(before.replace(b"tiny", b"Tiny"))
-        with running(process_environment) as client:
+        with running(process_environment, **traces) as client:
             until(lambda: infer(client, "loans", world.secret).json().get("code") != "model_loading", 5)
             answer = infer(client, "loans", world.secret)
             assert (answer.status_code, answer.json()["code"]) == (503, "artifact_damaged")
             assert answer.headers["retry-after"] == "10"
             ready = client.get(f"{world.path}/ready", headers=bearer(world.secret))
             assert (ready.status_code, ready.json()["code"]) == (503, "artifact_damaged")
+            assert receiver.bodies == []
     finally:
         place.write_bytes(before)
         place.chmod(mode)
+    # What waited was sent when the process ended.
+    *_, last, ready = receiver.roots(2)
+    assert (last["name"], last["attributes"]["error.type"]) == ("infer loans", "artifact_damaged")
+    assert ready["attributes"]["http.response.status_code"] == 503
 
 
 def test_it_refuses_at_the_wire_and_asks_the_database_nothing_for_it(cast, committing_db, process_environment):

@@ -134,7 +134,8 @@ sys.modules.update(dict.fromkeys(["pandas", "fairlearn", "shap", "sklearn", "pya
     "what",
     [
         "import django; django.setup(); from portal.celery import app; app.loader.import_default_modules(); print(app)",
-        "from inference.gateway.app import application; print(application)",
+        "from inference.gateway import app, untraced; assert untraced.tracer({}, '1') is None; "
+        "assert not any('tracing' in name for name in sys.modules); print(app.application)",
     ],
     ids=["scheduler", "gateway"],
 )

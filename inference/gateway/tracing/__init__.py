@@ -1,0 +1,1 @@
+"""OpenTelemetry traces of the gateway. Nothing here is imported unless a receiver is set."""
