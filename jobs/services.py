@@ -101,7 +101,7 @@ def retry(*, by: Actor, job: Job) -> Done[Job]:
         with transaction.atomic():
             Job.objects.filter(pk=job.pk).update(
                 state=Job.State.QUEUED, tries=0, progress=0, phase="", cancel_requested=False, error_code="",
-                error_sentence="", sent_at=None, started_at=None, heartbeat_at=None, finished_at=None,
+                error_sentence="", result_url="", sent_at=None, started_at=None, heartbeat_at=None, finished_at=None,
             )  # fmt: skip
     except IntegrityError as error:
         other = same.get()
@@ -152,9 +152,20 @@ def publish(claim: Claim, *, result_url: str) -> None:
         raise Cancelled if mine(claim).exists() else Lost
 
 
-@mechanical("a worker says why its job failed; nothing was published")
-def fail(claim: Claim, code: str, sentence: str) -> bool:
-    return bool(end(mine(claim), Job.State.FAILED, error_code=code[:40], error_sentence=sentence))
+@mechanical("part of the work is stored for good, so that the attempts so far were not in vain")
+def advanced(claim: Claim) -> None:
+    """For use in the transaction that stores the part. Attempts are counted anew, so that long work which goes on from
+    there is not given up for workers that came and went. Raises Lost.
+    """
+    if not mine(claim).update(tries=1):
+        raise Lost
+
+
+@mechanical("a worker says why its job failed; what it may have left is told of by an event of its own")
+def fail(claim: Claim, code: str, sentence: str, result_url: str = "") -> bool:
+    """`result_url` is where to read what was done until then, where that is kept."""
+    told = {"error_code": code[:40], "error_sentence": sentence, "result_url": result_url}
+    return bool(end(mine(claim), Job.State.FAILED, **told))
 
 
 @mechanical("a worker obeys a cancellation, which has its own event")

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 from jobs.claims import Cancelled, Lost
 from jobs.models import Job
-from jobs.services import beat, cancel, claim, enqueue, fail, publish, reconcile, retry
+from jobs.services import advanced, beat, cancel, claim, enqueue, fail, publish, reconcile, retry
 from ledger.models import Event
 from ledger.refusals import Denied, Refusal
 
@@ -127,6 +127,21 @@ def test_after_three_silent_workers_a_job_fails_with_a_sentence(cast):
     assert claim(job.pk).attempt == 4, "the fence goes on where it was"
     silence(job)
     assert reconcile()["taken_back"] == 1
+
+
+def test_a_job_that_stores_parts_of_its_work_is_not_given_up_for_what_came_before(cast):
+    job = ask(cast)
+    late = claim(job.pk)
+    for _ in range(5):
+        silence(job)
+        reconcile()
+        held = claim(job.pk)
+        advanced(held)
+    with pytest.raises(Lost):
+        advanced(late)
+    assert fail(held, "stopped", "Stopped in mid work.", result_url="/batches/1/")
+    assert (again(job).attempt, again(job).result_url) == (6, "/batches/1/")
+    assert retry(by=cast.developer, job=job).result_url == ""
 
 
 def test_the_reconciler_leaves_the_living_alone_and_ends_what_was_cancelled(cast):
