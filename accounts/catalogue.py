@@ -61,7 +61,7 @@ PERMISSIONS: dict[str, str] = {
     "inference.add_endpoint": "add an endpoint",
     "inference.bind_endpoint": "bind an endpoint to a version",
     "inference.roll_back_endpoint": "roll an endpoint back to the version that it served before",
-    "inference.issue_key": "issue inference keys",
+    "inference.issue_key": "issue inference keys, and run and schedule batches",
     "inference.revoke_key": "revoke inference keys",
     "inference.govern_log": "set what is logged of an endpoint's predictions and for how long",
     "inference.read_inputs": "open the inputs and outputs of logged predictions",

@@ -21,6 +21,7 @@ from accounts.models import User
 from approvals import gate
 from inference import serializers as shapes
 from inference import services
+from inference.batch import api as batch
 from inference.filters import KeyFilter
 from inference.models import Endpoint, EndpointQuerySet, InferenceKey, InferenceKeyQuerySet
 from inference.overrides import api as overrides
@@ -241,6 +242,7 @@ class ReconciliationReport(APIView):
 
 
 routes = [
+    *batch.routes,
     *overrides.routes,
     *predictions.routes,
     *rollouts.routes,

@@ -12,6 +12,9 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
 
+from inference.batch.models import Batch as Batch
+from inference.batch.models import BatchPart as BatchPart
+from inference.batch.models import BatchSchedule as BatchSchedule
 from inference.overrides.models import DecisionTotal as DecisionTotal
 from inference.overrides.models import Override as Override
 from inference.predictions.models import Feedback as Feedback

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from inference.batch import tasks as batch
 from inference.predictions import services as predictions
 from inference.predictions import writing as log
 from inference.traffic import writing
+
+__all__ = ["batch", "delete_expired_predictions", "make_partitions", "remove_old_counts"]
 
 
 @shared_task(name="inference.remove_old_counts")  # type: ignore[untyped-decorator]

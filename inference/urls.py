@@ -1,12 +1,14 @@
 from django.urls import path
 
 from inference import views
+from inference.batch.views import urlpatterns as batches
 from inference.overrides import views as overrides
 from inference.predictions import views as predictions
 from inference.rollouts import views as rollouts
 from inference.traffic import views as traffic
 
 urlpatterns = [
+    *batches,
     *overrides.urlpatterns,
     *predictions.urlpatterns,
     *rollouts.urlpatterns,

@@ -2,6 +2,7 @@
 
 ENUMS = {
     "AccountKindEnum": "accounts.models.User.Kind",
+    "BatchStateEnum": "inference.batch.models.STATES",
     "ErasureKindEnum": "audits.models.Erasure.Kind",
     "ErasureStateEnum": "audits.models.Erasure.State",
     "ExportFormatEnum": "audits.models.Export.Kind",

@@ -28,6 +28,8 @@ def schedule(digest_hour: int) -> dict[str, dict[str, Any]]:
         "remove-old-notifications": every(3600.0, "notifications.remove_old", 3000),
         "release-receipts": every(10.0, "approvals.release_receipts", 10),
         "watch-approvals": every(3600.0, "approvals.watch_approvals", 3000),
+        "run-due-batches": every(60.0, "inference.run_due_batches", 50),
+        "remove-old-batches": every(3600.0, "inference.remove_old_batches", 3000),
         "send-digests": {
             "task": "approvals.send_digests", "schedule": crontab(hour=digest_hour, minute=0),
             "options": {"expires": 12 * 3600},

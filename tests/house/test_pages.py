@@ -28,7 +28,7 @@ OPEN = {"sign-in", "forgot-password"}  # to everybody
 SAME = {"second_developer", "second_approver"}  # they see what the first of their role sees
 EVERYWHERE = {"nobody", "outsider"}  # who try every page, whoever could open it before
 # Parts of pages, and files.
-PARTS = {"job-live", "export-live", "pack-live"}
+PARTS = {"job-live", "export-live", "pack-live", "batch-live"}
 
 
 @cache

@@ -15,7 +15,7 @@ from tests import worlds
 from tests.approvals import policies, standing
 from tests.approvals import world as approvals
 from tests.cast import PASSWORD
-from tests.inference import counting
+from tests.inference import batches, counting
 from tests.inference import world as serving
 from tests.notifications import hooks
 from tests.registry import importing, sources
@@ -47,6 +47,7 @@ def build(cast: Any) -> World:
     from audits.exports.selection import Selection
     from audits.services import OnBehalf, publish_export, request_export
     from fairness.services import request_bias_report
+    from inference.batch.services import request_batch
     from jobs.services import cancel, claim
     from ledger.models import Checkpoint, Event
     from notifications.models import Notification
@@ -83,6 +84,9 @@ def build(cast: Any) -> World:
     shadow = serving.a_rollout(cast, serving.an_endpoint(cast, version, environment="staging"), other)
     prediction = serving.a_prediction(endpoint, key)
     serving.a_loss(endpoint)
+    desk = serving.an_endpoint(cast, version, environment="staging")
+    batch, schedule = batches.a_stored_batch(cast, desk, dataset)
+    unscored = request_batch(by=cast.model_owner, endpoint=desk, dataset=dataset, chunk_rows=7)
     export = request_export(
         by=cast.auditor, account=cast.auditor, team=cast.team, kind="csv", selection=Selection(need="approval")
     )
@@ -149,6 +153,8 @@ def build(cast: Any) -> World:
             "rollouts": rollout,
             "keys": key,
             "prediction": prediction,
+            "batches": batch,
+            "batch-schedules": schedule,
             "key_text": key_text,
             "erasures": erasure,
             "holds": hold,
@@ -175,6 +181,8 @@ def build(cast: Any) -> World:
                 ("export", waiting.pk),
                 ("pack", unpacked.pk),
                 ("webhook", paused.pk),
+                ("endpoint-batches", desk.pk),
+                ("batch", unscored.pk),
                 ("report", audit.pk),
                 ("rollout", shadow.pk),
                 ("endpoint", serving.an_endpoint(cast, version, environment="staging").pk),

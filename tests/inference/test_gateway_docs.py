@@ -32,3 +32,20 @@ def test_the_table_has_every_refusal_and_no_other():
     listed = ROW.findall((ROOT / "docs" / "gateway.md").read_text(encoding="utf-8"))
     assert len(listed) == len(set(listed)) > 30
     assert set(listed) == set(refusals()) | FROM_THE_STORE
+
+
+def batch_codes():
+    """The first text of each `Refusal(…)`, `BatchProblem(…)` and `Fault(…)` of batches."""
+    for path in (ROOT / "inference" / "batch").glob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ("Refusal", "BatchProblem", "Fault"):
+                yield from (one.value for one in call.args[:1] if isinstance(one, ast.Constant))
+
+
+def test_the_table_of_batches_has_every_code():
+    text = (ROOT / "docs" / "gateway.md").read_text(encoding="utf-8").partition("## Batches")[2].partition("## ")[0]
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    listed = {code for row in rows for code in re.findall(r"`([a-z_0-9]+)`", row)}
+    found = set(batch_codes())
+    assert len(found) > 15
+    assert found - {"unknown_dataset", "unknown_upload"} <= listed

@@ -16,7 +16,7 @@ from tests.house.world import build, found_by
 from tests.journeys.steps import Person
 
 pytestmark = pytest.mark.journey
-NO_PAGES = {"healthz", "readyz", "jwks", "job-live", "export-live", "pack-live", "invitation", "theme"}
+NO_PAGES = {"healthz", "readyz", "jwks", "job-live", "export-live", "pack-live", "batch-live", "invitation", "theme"}
 PHONE: ViewportSize = {"width": 320, "height": 800}
 SIZES: list[ViewportSize] = [{"width": 1200, "height": 900}, PHONE]
 TOO_WIDE = "document.documentElement.scrollWidth > window.innerWidth"
