@@ -29,6 +29,7 @@ from inference.predictions import api as predictions
 from inference.reconciling import reconcile
 from inference.rollouts import api as rollouts
 from inference.traffic import api as traffic
+from inference.upstreams import api as upstreams
 from ledger.canonical import sha256
 from ledger.events import database_time
 from ledger.refusals import Refusal
@@ -247,6 +248,7 @@ routes = [
     *predictions.routes,
     *rollouts.routes,
     *traffic.routes,
+    *upstreams.routes,
     path("endpoints/", EndpointList.as_view(), name="api-endpoints"),
     path("endpoints/reconciliation/", ReconciliationReport.as_view(), name="api-reconciliation"),
     path("endpoints/<int:pk>/", EndpointDetail.as_view(), name="api-endpoint"),

@@ -27,6 +27,8 @@ from inference.rollouts.models import Comparison as Comparison
 from inference.rollouts.models import Rollout as Rollout
 from inference.traffic.models import GatewayProcess as GatewayProcess
 from inference.traffic.models import Tally as Tally
+from inference.upstreams.models import Upstream as Upstream
+from inference.upstreams.rules import ONNX, SINGLE
 from ledger.canonical import timestamp
 
 EXPIRING = timedelta(days=14)
@@ -41,7 +43,9 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
 
     def with_parts(self) -> EndpointQuerySet:
         """With all that a page or an answer shows of them."""
-        return self.select_related("model__team", "version__artifact", "version__model", "created_by", "bound_by")
+        return self.select_related(
+            "model__team", "version__artifact", "version__model", "created_by", "bound_by", "upstream__set_by"
+        )
 
 
 class Endpoint(models.Model):
@@ -88,7 +92,23 @@ class Endpoint(models.Model):
             "version": str(self.version_id) if self.version_id else None,
             "bound_by": str(self.bound_by.opaque_id) if self.bound_by else None,
             "bound_at": timestamp(self.bound_at) if self.bound_at else None, "log": self.log_facts(),
+            **({"upstream": self.elsewhere.as_facts()} if self.elsewhere else {}),
         }  # fmt: skip
+
+    @property
+    def elsewhere(self) -> Upstream | None:
+        """The server that makes its predictions; None where the gateway itself does."""
+        found: Upstream | None = getattr(self, "upstream", None)
+        return found
+
+    @property
+    def upstream_kind(self) -> str:
+        return self.elsewhere.kind if self.elsewhere else ONNX
+
+    @property
+    def rows_at_once(self) -> int:
+        """1 where the upstream takes single rows, whatever `max_rows` says."""
+        return 1 if self.elsewhere and self.elsewhere.row_form == SINGLE else self.max_rows
 
     @property
     def team_id(self) -> int:

@@ -67,7 +67,8 @@ def bind_endpoint(*, by: Actor, endpoint: Endpoint, version: Version | None) -> 
 
     The gate decides whenever a prediction is asked for, so a version that is not approved may be bound: it is refused
     until it is. What the gate says now is recorded with the act. A version that is tried beside the one before is no
-    longer tried. Raises Refusal `other_model`, `bytes_not_here` or `already_bound`.
+    longer tried. Raises Refusal `other_model`, `bytes_here`, `bytes_not_here`,
+    `interface_missing` or `already_bound`.
     """
     if version is not None:
         servable(endpoint, version)

@@ -6,6 +6,7 @@ from inference.overrides import views as overrides
 from inference.predictions import views as predictions
 from inference.rollouts import views as rollouts
 from inference.traffic import views as traffic
+from inference.upstreams import views as upstreams
 
 urlpatterns = [
     *batches,
@@ -13,6 +14,7 @@ urlpatterns = [
     *predictions.urlpatterns,
     *rollouts.urlpatterns,
     *traffic.urlpatterns,
+    *upstreams.urlpatterns,
     path("endpoints/", views.endpoints, name="endpoints"),
     path("endpoints/new/", views.new, name="endpoint-new"),
     path("endpoints/reconciliation/", views.reconciliation, name="reconciliation"),

@@ -42,7 +42,7 @@ def facts_of(version: Version) -> dict[str, Any]:
 
 
 def pinned_facts(pins: Pins) -> dict[str, str]:
-    return {name: str(value) for name, value in pins.document.items() if name not in ("format", "ask")}
+    return {name: str(value) for name, value in pins.document.items() if name not in ("format", "ask", "interface")}
 
 
 def shown_type(tensor: dict[str, Any]) -> str:
@@ -56,7 +56,7 @@ def shown_type(tensor: dict[str, Any]) -> str:
 def rule_in_words(rule: dict[str, Any]) -> str:
     """A decision rule as a person would say it."""
     if rule["kind"] == UPSTREAM:
-        return "as the configuration that is pinned says"
+        return rule_in_words(rule["rule"]) if "rule" in rule else "as the configuration that is pinned says"
     if rule["kind"] == "label":
         return f"yes where {rule['output']} is {rule['equals']}"
     return f"yes where {rule['output']} of class {rule['class']} is at least {rule['at_least']:g}"

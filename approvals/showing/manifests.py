@@ -58,6 +58,8 @@ def rule_in_words(rule: Mapping[str, Any]) -> str:
         return f"yes where {rule['output']}[{rule['class']}] ≥ {rule['at_least']}"
     if rule.get("kind") == "label":
         return f"yes where {rule['output']} is {rule['equals']}"
+    if "rule" in rule:
+        return rule_in_words(rule["rule"])
     if rule.get("kind") == "upstream":
         return "as the configuration that is pinned says"
     return ", ".join(f"{key} {value}" for key, value in rule.items())

@@ -134,7 +134,7 @@ class Gateway:
         if act == ["ready"]:
             allow(method, "GET", "HEAD")
             _, served = self.admission.admit(headers, name, version, "metadata")
-            self.inference.runner_of(served)
+            self.inference.ready(served)
             return as_json({"name": served.name, "ready": True})
         if not act:
             allow(method, "GET", "HEAD")
@@ -206,7 +206,7 @@ def metadata(served: Served) -> dict[str, Any]:
     return {
         "name": served.name,
         "versions": [served.version] if served.version else [],
-        "platform": "onnxruntime_onnx",
+        "platform": "onnxruntime_onnx" if served.upstream is None else served.upstream.kind,
         "inputs": [one.as_dict() for one in served.inputs],
         "outputs": [*(one.as_dict() for one in served.outputs), *([decision] if served.version else [])],
         "parameters": {

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from inference.addresses import Network
+from inference.gateway.dialects import Target
 from inference.gateway.runner import Runner
 from inference.gateway.tensors import Tensor
 from inference.predictions.rules import Terms
@@ -32,6 +33,8 @@ class Approved:
 class Served:
     """An endpoint with one version. `approved` is None while the gate says no, for these `reasons`; `role` is canary or
     shadow, or empty for the version that is served.
+
+    `upstream` is the server elsewhere that makes its predictions; None where they are made in this process.
     """
 
     pk: int
@@ -51,6 +54,7 @@ class Served:
     log: Terms = field(default_factory=Terms)
     challenger: Challenger | None = None
     role: str = ""
+    upstream: Target | None = None
 
     output_names: frozenset[str] = field(init=False)
 

@@ -8,15 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import onnxruntime as ort
+from django.conf import settings
 
 from inference.gateway.admission import Admission, endpoint_changed
 from inference.gateway.board import Approved, Board, Served, Unusable
+from inference.gateway.dialects import Target
 from inference.gateway.entry import Entry
 from inference.gateway.forms import Form
 from inference.gateway.refused import Answer, Refused, unavailable
 from inference.gateway.runner import RunFailed, Runner
 from inference.gateway.shadow import Answered, Shadow
 from inference.gateway.tensors import Asked
+from inference.gateway.upstream import Caller, Upstreams
 from registry.onnx.decision import Output
 
 if TYPE_CHECKING:
@@ -41,10 +44,13 @@ class Inference:
         self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="model")
         self.waiting = 0
         self.shadow = Shadow(board, admission)
+        agent = f"countersign/{settings.VERSION}"
+        self.upstreams = Upstreams(board, settings.UPSTREAM_INTERNAL_HOSTS, agent, self.aside)
 
     def close(self) -> None:
         self.pool.shutdown(wait=False, cancel_futures=True)
         self.shadow.close()
+        self.upstreams.close()
 
     async def answer(
         self, name: str, version: str | None, headers: Headers, receive: Receive, request_id: str, form: Form,
@@ -68,12 +74,13 @@ class Inference:
         with trace.part("parse"):
             asked = entry.asked = await self.understood(form, body, served, headers.json_length)
         with trace.part("run"):
-            outputs = entry.outputs = await self.run(runner, asked)
+            outputs = entry.outputs = await self.run(runner, served, asked, request_id)
         entry.approved = approved
         if self.board.snapshot is not before:
             # The world went on meanwhile: an answer leaves only if it would still be given now.
-            _, still = self.runner_of(self.admission.again(headers, served))
-            if (still.artifact, still.revision) != (approved.artifact, approved.revision):
+            now = self.admission.again(headers, served)
+            _, still = self.runner_of(now)
+            if basis(now, still) != basis(served, approved):
                 raise endpoint_changed()
         # Either may also end by the clock alone.
         self.admission.snapshot()
@@ -86,10 +93,12 @@ class Inference:
             )
         return answer
 
-    def runner_of(self, served: Served) -> tuple[Runner, Approved]:
+    def runner_of(self, served: Served) -> tuple[Runner | Caller, Approved]:
         """Raises Refused 409 `not_approved`, or 503 where the approved bytes are not loaded."""
         self.admission.approved(served)
         assert served.approved is not None
+        if served.upstream is not None:
+            return self.upstreams.of(served.upstream), served.approved
         runner = self.board.runners.get(served.approved.artifact)
         if runner is None:
             raise unavailable("model_loading", "The approved model is being loaded. Try again in a moment.")
@@ -97,12 +106,20 @@ class Inference:
             raise unavailable(runner.code, runner.sentence, 10)
         return runner, served.approved
 
+    def ready(self, served: Served) -> None:
+        """Raises Refused where it would not predict now."""
+        runner, _ = self.runner_of(served)
+        if isinstance(runner, Caller):
+            runner.ready()
+
     async def understood(self, form: Form, body: bytes, served: Served, header: bytes | None) -> Asked:
         if len(body) <= INLINE_BYTES:
             return form.read(body, served, header)
         return await self.aside(form.read, body, served, header)
 
-    async def run(self, runner: Runner, asked: Asked) -> list[Output]:
+    async def run(self, runner: Runner | Caller, served: Served, asked: Asked, request_id: str) -> list[Output]:
+        if isinstance(runner, Caller):
+            return await runner.run(served, asked, request_id)
         try:
             if runner.quick(asked.rows):
                 return runner.run(asked.feed, asked.rows)
@@ -131,6 +148,11 @@ class Inference:
         self.waiting -= 1
         if not task.cancelled():
             task.exception()
+
+
+def basis(served: Served, approved: Approved) -> tuple[str, str, Target | None]:
+    """What an answer rests on: the bytes, the signed revision, and who made the prediction."""
+    return approved.artifact, approved.revision, served.upstream
 
 
 async def body_of(receive: Receive, length: bytes | None, limit: int) -> bytes:

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -27,6 +27,7 @@ from inference.gateway.runner import DigestDiffers, RunFailed, Runner
 from inference.gateway.tensors import tensor
 from ledger.refusals import Refusal
 from registry.onnx.decision import DecisionRule
+from registry.pinned.rules import UPSTREAM
 
 log = logging.getLogger("inference.gateway")
 RENEW_SECONDS = 0.5
@@ -93,7 +94,11 @@ class Lease:
         asked = clock()
         snapshot = current(asked)
         self.board.snapshot = snapshot
-        wanted = {one.approved.artifact: one.approved.may_loop for one in snapshot.everything() if one.approved}
+        wanted = {
+            one.approved.artifact: one.approved.may_loop
+            for one in snapshot.everything()
+            if one.approved and one.upstream is None
+        }
         for artifact in self.board.runners.keys() - wanted.keys():
             self.board.runners.pop(artifact, None)
         for artifact, may_loop in wanted.items():
@@ -146,7 +151,7 @@ def current(asked: float) -> Snapshot:
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(STATEMENT_MILLISECONDS)])
         at = database_time()
-        endpoints = list(Endpoint.objects.select_related("version__artifact"))
+        endpoints = list(Endpoint.objects.select_related("version__artifact", "version__pins", "upstream"))
         keys = list(InferenceKey.objects.usable().prefetch_related("scopes"))
         rollouts = {one.endpoint_id: one for one in Rollout.objects.standing().select_related("version__artifact")}
         bound = [(one.version_id, one.environment, one.use) for one in endpoints if one.version_id is not None]
@@ -187,16 +192,19 @@ def described(endpoint: Any, version: Any, answer: Any, by_clock: Any, role: str
     """An endpoint with one of its versions for the board; approved only where the gate says yes, and then for the bytes
     and rule it signed.
     """
+    from inference.upstreams.targets import target_of
+
     signature = version.signature if version else {"inputs": [], "outputs": [], "operators": []}
     outputs = tuple(tensor(each) for each in signature["outputs"])
     reasons: tuple[dict[str, str], ...] = (UNBOUND,)
     approved = None
     if answer is not None:
         reasons = tuple({"code": each.code, "sentence": each.sentence} for each in answer.reasons)
-        if answer.allowed:
+        rule = rule_of(answer.manifest["decision_rule"]) if answer.allowed else None
+        if rule is not None:
             approved = Approved(
                 artifact=answer.manifest["artifact"]["digest"],
-                rule=DecisionRule.from_mapping(answer.manifest["decision_rule"]),
+                rule=rule,
                 revision=answer.revision_digest,
                 until=by_clock(answer.valid_until),
                 may_loop=may_loop(signature["operators"]),
@@ -210,7 +218,7 @@ def described(endpoint: Any, version: Any, answer: Any, by_clock: Any, role: str
         inputs=tuple(tensor(each) for each in signature["inputs"]),
         outputs=outputs,
         decision=free_name("decision", {each.name for each in outputs}),
-        max_rows=endpoint.max_rows,
+        max_rows=endpoint.rows_at_once,
         max_body_bytes=endpoint.max_body_bytes,
         approved=approved,
         state=answer.state if answer is not None else "unbound",
@@ -218,7 +226,14 @@ def described(endpoint: Any, version: Any, answer: Any, by_clock: Any, role: str
         features=tuple(version.features) if version else (),
         log=endpoint.log_terms,
         role=role,
+        upstream=target_of(endpoint),
     )
+
+
+def rule_of(given: Mapping[str, Any]) -> DecisionRule | None:
+    """The signed rule; None where a version without bytes leaves it to words."""
+    declared = given.get("rule") if given["kind"] == UPSTREAM else given
+    return None if declared is None else DecisionRule.from_mapping(declared)
 
 
 def may_loop(operators: Iterable[str]) -> bool:

@@ -13,6 +13,7 @@ from approvals import gate
 from approvals.gate import GateResult
 from inference.models import Endpoint
 from inference.rollouts.models import Binding, Comparison, Rollout
+from inference.upstreams.places import check_place, misplaced
 from ledger.actors import Actor
 from ledger.door import Done, governed, mechanical
 from ledger.events import database_time
@@ -27,13 +28,11 @@ def account(by: Actor) -> User | None:
 
 
 def servable(endpoint: Endpoint, version: Version) -> None:
-    """Raises Refusal `other_model` or `bytes_not_here`."""
+    """Raises Refusal `other_model`, `bytes_here`, `bytes_not_here` or `interface_missing`."""
     if version.model_id != endpoint.model_id:
         sentence = f"Choose a version of {endpoint.model}: this one belongs to another model."
         raise Refusal("other_model", sentence, "version")
-    if not version.bytes_here:
-        sentence = "Its bytes are not here, so nothing here can serve it. Ask the gate where it is called instead."
-        raise Refusal("bytes_not_here", sentence, "version")
+    check_place(version, endpoint.upstream_kind, "version")
 
 
 def described(version: Version | None) -> dict[str, str] | None:
@@ -66,9 +65,12 @@ def start_rollout(*, by: Actor, endpoint: Endpoint, version: Version, kind: str,
     """Try a version beside the one that is served. `share` is how many of a hundred requests a canary answers.
 
     The gate decides about the challenger as about the champion: while it says no, the champion answers all requests.
-    Raises Refusal `other_model`, `bytes_not_here`, `nothing_bound`, `already_bound`, `unknown_kind`, `share_invalid`
-    or `rollout_standing`.
+    Raises Refusal `upstream_elsewhere`, what `servable` does, `nothing_bound`, `already_bound`, `unknown_kind`,
+    `share_invalid` or `rollout_standing`.
     """
+    if endpoint.elsewhere is not None:
+        sentence = "Another server predicts here, and it answers for one version. Add an endpoint for the other."
+        raise Refusal("upstream_elsewhere", sentence)
     servable(endpoint, version)
     champion = endpoint.version
     if champion is None:
@@ -162,11 +164,13 @@ class Earlier:
 
 
 def earlier(endpoint: Endpoint) -> list[Earlier]:
-    """Versions that were served before the one that is, the latest first; each once."""
+    """Versions that were served before the one that is and could be by its upstream, the latest first; each once."""
     rows = Binding.objects.filter(endpoint=endpoint).exclude(version=None).exclude(version=endpoint.version_id)
     found: dict[int, Version] = {}
-    for row in rows.select_related("version__model", "version__artifact").order_by("-pk")[: 5 * MOST_EARLIER]:
-        if row.version is not None and len(found) < MOST_EARLIER:
+    parts = ("version__model", "version__artifact", "version__pins")
+    for row in rows.select_related(*parts).order_by("-pk")[: 5 * MOST_EARLIER]:
+        fits = row.version is not None and misplaced(row.version, endpoint.upstream_kind) is None
+        if fits and row.version is not None and len(found) < MOST_EARLIER:
             found.setdefault(row.version.pk, row.version)
     asked = [(pk, endpoint.environment, endpoint.use) for pk in found]
     said = gate.evaluate_many(asked)

@@ -87,8 +87,8 @@ class PinsOut(serializers.ModelSerializer[Pins]):
     class Meta:
         model = Pins
         fields = [
-            "provider", "image", "upstream_version", "contract", "configuration", "ask_url", "ask_field", "says",
-            "asked_at", "answered_at", "problem",
+            "provider", "image", "upstream_version", "contract", "configuration", "ask_url", "ask_field", "interface",
+            "says", "asked_at", "answered_at", "problem",
         ]  # fmt: skip
 
 

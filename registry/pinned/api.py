@@ -34,6 +34,12 @@ class PinnedVersionInput(serializers.Serializer[Any]):
     ask_field = serializers.CharField(
         max_length=200, required=False, allow_blank=True, default="", help_text="Place in its JSON: `model.version`"
     )
+    interface = serializers.JSONField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="What it takes and gives, so that endpoints can serve it",
+    )
     card = serializers.CharField(required=False, allow_blank=True, default="", max_length=100_000)
     notes = serializers.CharField(required=False, allow_blank=True, default="", max_length=4000)
     contributors = serializers.ListField(child=PersonKey(), max_length=100)

@@ -9,6 +9,13 @@ from registry.forms import RefusableForm
 from registry.people import of_team
 
 
+class OptionalJSON(forms.JSONField):
+    """Empty where there is nothing, not the word null."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)
+
+
 class PinnedForm(RefusableForm):
     """What can be pinned of a model that runs elsewhere."""
 
@@ -38,6 +45,11 @@ class PinnedForm(RefusableForm):
     ask_field = forms.CharField(
         label="Where in its JSON answer", max_length=200, required=False, help_text="Such as model.version."
     )
+    interface = OptionalJSON(
+        required=False, widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false"}),
+        help_text="As JSON, only if an endpoint is to serve it: inputs and outputs, each with name, datatype and "
+        "shape, the decision_rule, and features where the columns have names. It is signed with the pins.",
+    )  # fmt: skip
     contributors = forms.ModelMultipleChoiceField(
         User.objects.none(), widget=forms.CheckboxSelectMultiple,
         help_text="Everybody who chose or configured it, you included. None of them may sign for it.",

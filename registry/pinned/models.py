@@ -27,6 +27,8 @@ class Pins(models.Model):
     configuration = models.CharField(max_length=71)
     ask_url = models.CharField(max_length=500, blank=True)
     ask_field = models.CharField(max_length=200, blank=True)
+    # What it takes and gives, and which answer is a yes, where the gateway may ask it for predictions.
+    interface = models.JSONField(null=True)
     pinned_at = models.DateTimeField(db_default=Now())
 
     # What it reported last; a change of it is an event. The times are not.
@@ -47,7 +49,16 @@ class Pins(models.Model):
 
     @property
     def document(self) -> dict[str, Any]:
-        names = ("provider", "image", "upstream_version", "contract", "configuration", "ask_url", "ask_field")
+        names = (
+            "provider",
+            "image",
+            "upstream_version",
+            "contract",
+            "configuration",
+            "ask_url",
+            "ask_field",
+            "interface",
+        )
         return rules.document(**{name: getattr(self, name) for name in names})
 
     @property

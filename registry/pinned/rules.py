@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,9 +17,10 @@ UPSTREAM = "upstream"
 
 
 def document(
-    *, provider: str, image: str, upstream_version: str, contract: str, configuration: str, ask_url: str, ask_field: str
-) -> dict[str, Any]:
-    """Digests are `sha256:…`; what is not pinned is null."""
+    *, provider: str, image: str, upstream_version: str, contract: str, configuration: str, ask_url: str,
+    ask_field: str, interface: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Digests are `sha256:…`; what is not pinned is null, and an interface that is not declared is not there."""
     return {
         "format": FORMAT,
         "provider": provider,
@@ -27,7 +29,13 @@ def document(
         "contract": contract or None,
         "configuration": configuration,
         "ask": {"url": ask_url, "field": ask_field} if ask_url else None,
+        **({"interface": dict(interface)} if interface else {}),
     }
+
+
+def decision(configuration: str, rule: Mapping[str, Any]) -> dict[str, Any]:
+    """The decision rule of a version without bytes: what its configuration says, and `rule` where one is declared."""
+    return {"kind": UPSTREAM, "configuration": configuration, **({"rule": dict(rule)} if rule else {})}
 
 
 def address_at_fault(url: str, internal: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +20,12 @@ from ledger.events import database_time
 from ledger.refusals import Refusal
 from registry import storage
 from registry.models import Model, Version
+from registry.pinned import interface as interfaces
 from registry.pinned import rules
 from registry.pinned.models import Pins
 from registry.services.inputs import account_of, keep, words
 from registry.services.uploads import artifact_of
-from registry.services.versions import CARD_CHARACTERS
+from registry.services.versions import CARD_CHARACTERS, plain_rule
 
 WORKER = SystemActor("worker", frozenset({"registry.edit_version"}))
 CONFIGURATION_CHARACTERS = 50_000
@@ -35,20 +36,22 @@ LARGEST_ANSWER = 256 * 1024
 def register_pinned_version(
     *, by: Actor, model: Model, provider: str, configuration: str, contributors: Sequence[User], image: str = "",
     upstream_version: str = "", contract: str = "", ask_url: str = "", ask_field: str = "", card: str = "",
-    notes: str = "",
+    notes: str = "", interface: Mapping[str, Any] | None = None,
 ) -> Done[Version]:  # fmt: skip
     """The next version of a model that runs elsewhere: what is pinned takes the place of its bytes.
 
-    Raises Refusal `nothing_pinned`, `digest_invalid`, `address_invalid`, `field_invalid`, `contributors_missing` or
-    `version_exists`.
+    With an `interface` endpoints can serve it. Raises Refusal `nothing_pinned`, `digest_invalid`, `address_invalid`,
+    `field_invalid`, `interface_invalid`, `bad_decision_rule`, `contributors_missing` or `version_exists`.
     """
     said = words(configuration, "configuration", most=CONFIGURATION_CHARACTERS)
-    given = {
+    given: dict[str, Any] = {
         "provider": words(provider, "provider", most=120), "image": image.strip(), "contract": contract.strip(),
         "upstream_version": words(upstream_version, "upstream_version", most=rules.LONGEST, least=0),
         "configuration": sha256(said.encode()), "ask_url": ask_url.strip(), "ask_field": ask_field.strip(),
     }  # fmt: skip
     check(given)
+    signature, rule = declared(interface)
+    given["interface"] = dict(interface, decision_rule=rule) if interface else None
     if not contributors:
         sentence = "Name everybody who worked on this version: they may not approve it."
         raise Refusal("contributors_missing", sentence, "contributors")
@@ -60,10 +63,10 @@ def register_pinned_version(
     account = account_of(by)
     version = Version.objects.create(
         model=model, number=(model.versions.aggregate(last=Max("number"))["last"] or 0) + 1, artifact=artifact,
-        filename="pins.json", signature={"inputs": [], "outputs": [], "operators": [], "producer": given["provider"]},
-        features=[], decision_rule={"kind": rules.UPSTREAM, "configuration": given["configuration"]},
-        registered_by=account, card=words(card, "card", most=CARD_CHARACTERS, least=0),
-        notes=words(notes, "notes", most=4000, least=0),
+        filename="pins.json", signature={**signature, "operators": [], "producer": given["provider"]},
+        features=list((interface or {}).get("features", [])), registered_by=account,
+        decision_rule=rules.decision(given["configuration"], rule),
+        card=words(card, "card", most=CARD_CHARACTERS, least=0), notes=words(notes, "notes", most=4000, least=0),
     )  # fmt: skip
     Pins.objects.create(version=version, **given)
     people = {person.pk: person for person in (account, *contributors)}
@@ -71,14 +74,29 @@ def register_pinned_version(
     keep(version.card, version.notes, said)
     facts = {
         "model": str(model.pk), "number": version.number, "artifact": artifact.digest, "size": artifact.size,
-        "decision_rule": version.decision_rule, "features": 0, "features_digest": digest_of([]),
+        "decision_rule": version.decision_rule, "features": len(version.features),
+        "features_digest": digest_of(version.features),
         "card": version.card_digest, "contributors": sorted(str(person.opaque_id) for person in people.values()),
         "pins": rules.document(**given),
     }  # fmt: skip
     return Done(version, on=version, facts=facts)
 
 
-def check(given: dict[str, str]) -> None:
+def declared(interface: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Inputs and outputs as a signature holds them, and the rule in its one form. Raises Refusal."""
+    if interface is None:
+        return {"inputs": [], "outputs": []}, {}
+    if found := interfaces.fault(interface):
+        path, sentence = found
+        raise Refusal("interface_invalid", sentence, ".".join(filter(None, ("interface", path))))
+    signature = {side: interfaces.tensors(interface[side]) for side in ("inputs", "outputs")}
+    try:
+        return signature, plain_rule(interface["decision_rule"], signature["outputs"])
+    except Refusal as refusal:
+        raise Refusal(refusal.code, refusal.sentence, "interface.decision_rule") from None
+
+
+def check(given: dict[str, Any]) -> None:
     if not given["image"] and not given["upstream_version"]:
         sentence = "Pin the image's digest or the model version that the upstream reports: only they say what runs."
         raise Refusal("nothing_pinned", sentence, "upstream_version")

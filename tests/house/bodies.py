@@ -179,6 +179,9 @@ BODIES: dict[tuple[str, str], Body | None] = {
     ("api-endpoint-log", "PUT"): lambda w, by: {
         "level": "full", "mode": "strict", "days": 30, "reason": "The supervisor asks for it.",
     },
+    ("api-endpoint-upstream", "PUT"): lambda w, by: {
+        "kind": "http-oip", "url": "https://93.184.216.34", "model_name": "loans",
+    },
     ("api-endpoint-keys", "POST"): lambda w, by: serving.terms(),
     ("api-endpoint-batches", "POST"): lambda w, by: {"dataset": w.datasets.pk},
     ("api-batch-cancellation", "POST"): None,

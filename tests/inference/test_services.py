@@ -11,6 +11,7 @@ from django.core.cache import cache
 
 from inference import keys, services
 from inference.models import Endpoint, InferenceKey
+from inference.rollouts.services import earlier
 from ledger.events import database_time
 from ledger.models import Event
 from ledger.refusals import Denied, Refusal
@@ -155,6 +156,16 @@ def test_bindings_that_are_refused(cast, owner):
     refused(owner("PUT", path, {}), 422, "invalid", "version")
     endpoint.refresh_from_db()
     assert endpoint.version == version
+    # Where another server predicts, nobody could know whether it runs these bytes.
+    upstream = f"endpoints/{endpoint.pk}/upstream/"
+    elsewhere = {"kind": "http-oip", "url": "https://93.184.216.34", "model_name": "loans"}
+    refused(owner("PUT", upstream, elsewhere), 422, "bytes_here", "kind")
+    assert owner("PUT", path, {"version": None}).status_code == 200
+    assert owner("PUT", upstream, elsewhere).status_code == 200
+    refused(owner("PUT", path, {"version": version.pk}), 422, "bytes_here", "version")
+    # Nor does it come back by going back.
+    endpoint = Endpoint.objects.get(pk=endpoint.pk)
+    assert (earlier(endpoint), endpoint.version) == ([], None)
 
 
 def test_whoever_may_look_may_not_bind_or_issue(cast, api):
