@@ -77,6 +77,7 @@ def check(source: Source, roles: Roles, rules: Sequence[Rule]) -> None:
     wrong = (total - 1).abs() > TOLERANCE
     if wrong.any().to_pyarrow().as_py():
         row, _ = source.first(wrong, columns[0])
+        assert row is not None, "rows that are here have an order"
         query = source.table.select(total=total).limit(1, offset=row - 1)
         found = query.to_pyarrow().to_pylist()[0]["total"]
         raise DataProblem(

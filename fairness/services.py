@@ -116,6 +116,12 @@ def bias_inputs(
             "Of groups that are known by probabilities alone there is only a selection rate. Test that.",
             "rule.metric" if strange is test else f"further_rules.{further.index(strange)}.metric",
         )
+    if roles.membership and not dataset.rows_here:
+        sentence = (
+            "Probabilities of membership are read row by row, and the rows of this dataset stay in a database. "
+            "Register an extract as a file, or connect again without that role."
+        )
+        raise Refusal("rows_elsewhere", sentence, "dataset")
     if source == "model":
         check_fit(version, dataset)
     inputs = common_inputs(version, dataset, roles) | {"source": source}

@@ -19,11 +19,13 @@ from inference.gateway.refused import Answer, Refused, unavailable
 from inference.gateway.runner import RunFailed, Runner
 from inference.gateway.shadow import Answered, Shadow
 from inference.gateway.tensors import Asked
+from inference.gateway.untraced import CLIENT, INTERNAL
 from inference.gateway.upstream import Caller, Upstreams
 from registry.onnx.decision import Output
 
 if TYPE_CHECKING:
     from inference.gateway.app import Headers
+    from inference.gateway.untraced import Untraced
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Done = TypeVar("Done")
@@ -73,8 +75,8 @@ class Inference:
             body = entry.body = await body_of(receive, headers.length, served.max_body_bytes)
         with trace.part("parse"):
             asked = entry.asked = await self.understood(form, body, served, headers.json_length)
-        with trace.part("run"):
-            outputs = entry.outputs = await self.run(runner, served, asked, request_id)
+        with trace.part("run", INTERNAL if served.upstream is None else CLIENT):
+            outputs = entry.outputs = await self.run(runner, served, asked, request_id, trace)
         entry.approved = approved
         if self.board.snapshot is not before:
             # The world went on meanwhile: an answer leaves only if it would still be given now.
@@ -117,9 +119,11 @@ class Inference:
             return form.read(body, served, header)
         return await self.aside(form.read, body, served, header)
 
-    async def run(self, runner: Runner | Caller, served: Served, asked: Asked, request_id: str) -> list[Output]:
+    async def run(
+        self, runner: Runner | Caller, served: Served, asked: Asked, request_id: str, trace: Untraced
+    ) -> list[Output]:
         if isinstance(runner, Caller):
-            return await runner.run(served, asked, request_id)
+            return await runner.run(served, asked, {"X-Request-ID": request_id, **trace.onward()})
         try:
             if runner.quick(asked.rows):
                 return runner.run(asked.feed, asked.rows)

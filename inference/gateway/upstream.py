@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,14 +45,15 @@ class Caller:
             lines.append(": ".join(target.header))
         self.head = "".join(f"{line}\r\n" for line in lines).encode()
 
-    async def run(self, served: Served, asked: Asked, request_id: str) -> list[Output]:
-        """The outputs of the approved version. Raises Refused 502, 503 or 504."""
+    async def run(self, served: Served, asked: Asked, headers: Mapping[str, str]) -> list[Output]:
+        """The outputs of the approved version; `headers` go with this request. Raises Refused 502, 503 or 504."""
         if self.waiting >= AT_ONCE:
             raise unavailable("overloaded", "Too many requests wait for the server behind this endpoint. Try again.")
         given = self.target, served.inputs, served.features, served.outputs, asked
         small = sum(each.size for each in asked.feed.values()) <= INLINE_VALUES
         body = request(*given) if small else await self.aside(request, *given)
-        head = b"%bX-Request-ID: %b\r\nContent-Length: %d\r\n\r\n" % (self.head, request_id.encode(), len(body))
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        head = b"%b%bContent-Length: %d\r\n\r\n" % (self.head, lines.encode(), len(body))
         self.open(self.breaker.wait(clock()))
         self.waiting += 1
         try:

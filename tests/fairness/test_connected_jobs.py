@@ -96,6 +96,11 @@ def test_what_needs_rows_is_refused_and_no_job_is_made(db, cast, client, signed_
         lambda: submit_predictions(**given, at_least=0.5),
         lambda: submit_predictions(**given, task="regression", at_least=0.5, outcome="income"),
     ]
+    likely = sources.a_connection(cast, query=f"SELECT *, 0.5 AS one, 0.5 AS other FROM ({query}) AS q")  # noqa: S608
+    unsure = sources.a_connected_dataset(
+        cast, likely, roles={**roles, "one": "membership", "other": "membership"}
+    )  # fmt: skip
+    asks.append(lambda: request_bias_report(**{**given, "dataset": unsure}, source="historical"))
     for ask in asks:
         with pytest.raises(Refusal) as told:
             ask()

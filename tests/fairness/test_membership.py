@@ -48,7 +48,7 @@ def test_sums_owe_nothing_to_order_or_batches_and_the_range_holds_the_estimate(
     p, y = (np.array(each) for each in zip(*rows, strict=True))
     found = members(p, y)
     dice.shuffle(rows)
-    turned = members(*zip(*rows, strict=True), batch=batch)
+    turned = members(*(np.array(each) for each in zip(*rows, strict=True)), batch=batch)
     for name in ("n", "p", "p2"):
         assert np.array_equal(getattr(found, name), getattr(turned, name))
     least, weighted, most = found.least(), found.weighted(), found.most()
@@ -143,7 +143,11 @@ def sure(a: float, b: float, rows: int = 1000) -> Members:
 def test_rules_of_each_comparison(comparison: Any, bound: float, rates: Any, said: list[str]) -> None:
     found = membership.judged(sure(*rates), comparison, bound, 30, 0.95, 0.975, "b")
     assert [each.verdict for each in found] == said
-    assert all(each.low <= each.value <= each.high for each in found)
+    for each in found:
+        assert each.low is not None
+        assert each.value is not None
+        assert each.high is not None
+        assert each.low <= each.value <= each.high
 
 
 def test_small_groups_are_neither_compared_nor_compared_with() -> None:

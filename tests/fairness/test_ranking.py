@@ -204,11 +204,13 @@ def test_the_standardised_difference_is_the_textbooks() -> None:
     found = standardised(one, other)
     spread = math.sqrt((3 * np.var(one, ddof=1) + 2 * np.var(other, ddof=1)) / 5)
     d = (np.mean(one) - np.mean(other)) / spread
-    assert (found.spread, found.found.value) == (pytest.approx(spread), pytest.approx(d))
+    assert found.spread == pytest.approx(spread)
+    assert found.found.value == pytest.approx(d)
     assert found.found.error == pytest.approx(math.sqrt(7 / 12 + d**2 / 14))
     # Two rows of a half weigh as one: what weights say of a group is how many rows it is worth.
     heavy = standardised(one, other, [3.0] * 4, [7.0] * 3)
-    assert (heavy.found.value, heavy.found.error) == (pytest.approx(d), pytest.approx(found.found.error))
+    assert heavy.found.value == pytest.approx(d)
+    assert heavy.found.error == pytest.approx(found.found.error)
     twice = standardised([*one, *one], other, [0.5] * 8, [1.0] * 3)
     assert twice.found.error < found.found.error
 
