@@ -191,17 +191,9 @@ def file_digest(path: Path) -> str:
 
 
 def _count(
-    data: Source,
-    roles: Roles,
-    positive: object,
-    source: Origin,
-    model: Path | None,
-    decision: Mapping[str, Any] | None,
-    limits: Limits | None,
-    progress: Progress,
-    beside: Beside,
-    depth: int,
-) -> Cells:
+    data: Source, roles: Roles, positive: object, source: Origin, model: Path | None,
+    decision: Mapping[str, Any] | None, limits: Limits | None, progress: Progress, beside: Beside, depth: int,
+) -> Cells:  # fmt: skip
     if source == "historical":
         beside.memberships = membering.read(data, roles, positive) if roles.membership else None
         return reduce.historical_cells(data, roles, positive, depth)
@@ -229,17 +221,10 @@ def _count(
             if beside.memberships:
                 membering.add(beside.memberships, columns, made.yes(last[0]))
 
+        numbers = tuple(c for c in columns if c not in text)
         counted = reduce.scored_cells(
-            data,
-            roles,
-            positive,
-            predict,
-            tuple(c for c in columns if c not in text),
-            words,
-            step,
-            also=also,
-            depth=depth,
-        )
+            data, roles, positive, predict, numbers, words, step, also=also, depth=depth
+        )  # fmt: skip
         if made.kind == "threshold":
             beside.collector = collector
         return counted

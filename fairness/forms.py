@@ -119,12 +119,13 @@ class ReportForm(GroupsForm):
             self.fields["sensitive"].help_text += " Columns with probabilities of membership are always looked at."
         binary, what = bool(dataset.with_role("label")), self.fields["what"]
         assert isinstance(what, forms.ChoiceField)
-        what.choices = fitting = [
-            each for each in WHAT
-            if (binary or each[0] == "explanation") and (dataset.rows_here or each[0] == "historical")
-        ]  # fmt: skip
-        if self.initial.get("what") not in dict(fitting):
-            self.initial["what"] = fitting[0][0] if fitting else ""
+        self.fitting = {
+            name: words for name, words in WHAT
+            if (binary or name == "explanation") and (dataset.rows_here or name == "historical")
+        }  # fmt: skip
+        what.choices = list(self.fitting.items())
+        if what.initial not in self.fitting:
+            what.initial = next(iter(self.fitting), "")
         if not binary:
             self.fields = {name: self.fields[name] for name in ("what", "baseline")}
         if not dataset.rows_here:
@@ -142,6 +143,8 @@ class ReportForm(GroupsForm):
 
     def showing(self, data: QueryDict, whole: bool) -> None:
         super().showing(data, whole)
+        if self.initial.get("what") not in self.fitting:
+            self.initial.pop("what", None)
         if not whole:
             said = dict(each.split(": ", 1) for each in data.getlist("reference") if ": " in each)
             for name, field in zip(self.marked, self.references, strict=True):

@@ -13,13 +13,14 @@ TEXTS = {
     "an API token": f"Bearer cst_abcd1234_{'aB3_-' * 9}"[:70],
     "the secret of a webhook": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     "a one-time link": "Not Found: /sign-in/reset/5-0-abcdefgh/",
-    "a private key": "-----BEGIN PRIVATE KEY-----",
+    "a private key": "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIFVqQ1hJbXBvc3NpYmxlVG9SZWFkQXRBbGw=",
     "the password of an account": f"{{'password': '{PASSWORD}'}}",
     "a password in an address": "cannot connect to postgres://portal:hunter2@db.example:5432/x",
 }
 PUBLIC = [
     "cs_live_abcd1234… was revoked", "cst_abcd1234… has expired", "/sign-in/reset/…/", "postgres://portal@db.example/x",
     "postgres://portal:***@db.example/x", "PUBLIC KEY-----", "redis+socket:///run/valkey.sock",
+    "a line for each, which begins with PRIVATE+KEY+",
 ]  # fmt: skip
 
 

@@ -194,7 +194,7 @@ def test_after_a_while_one_tries_and_all_go_on(inside, world, servers):
 
         async def once():
             try:
-                await caller.run(served, asked, "a-request")
+                await caller.run(served, asked, {"X-Request-ID": "a-request"})
                 found.append("fine")
             except Refused as refusal:
                 found.append(refusal.code)
