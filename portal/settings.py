@@ -7,7 +7,7 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from portal.enums import ENUMS
+from portal import rest
 from portal.schedule import schedule
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -267,35 +267,8 @@ INFERENCE_KEY_DAYS = env.int("INFERENCE_KEY_DAYS", default=365)
 OTEL = {name: value for name, value in env.ENVIRON.items() if name.startswith("OTEL_")}
 OTEL["OTEL_EXPORTER_OTLP_HEADERS"] = secret("OTEL_EXPORTER_OTLP_HEADERS", default="")
 
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "accounts.authentication.TokenAuthentication",
-        "accounts.authentication.BrowserSessionAuthentication",
-    ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_PAGINATION_CLASS": "portal.pagination.NewestFirst",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "portal.schema.ProblemAwareSchema",
-    "EXCEPTION_HANDLER": "portal.problems.exception_handler",
-    "PAGE_SIZE": 50,
-    "URL_FORMAT_OVERRIDE": None,
-    "COERCE_DECIMAL_TO_STRING": False,
-    "UNAUTHENTICATED_USER": "accounts.models.Anonymous",
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Countersign",
-    "DESCRIPTION": "No model serves a prediction that nobody signed for. Errors are RFC 9457 problem documents.",
-    "VERSION": VERSION,
-    "OAS_VERSION": "3.1.0",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SCHEMA_PATH_PREFIX": "/api/v1",
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SERVE_AUTHENTICATION": [],
-    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
-    "ENUM_NAME_OVERRIDES": ENUMS,
-}
+REST_FRAMEWORK = rest.REST_FRAMEWORK
+SPECTACULAR_SETTINGS = {**rest.SPECTACULAR_SETTINGS, "VERSION": VERSION}
 
 LOGGING = {
     "version": 1,
