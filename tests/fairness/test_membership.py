@@ -48,7 +48,8 @@ def test_sums_owe_nothing_to_order_or_batches_and_the_range_holds_the_estimate(
     p, y = (np.array(each) for each in zip(*rows, strict=True))
     found = members(p, y)
     dice.shuffle(rows)
-    turned = members(*(np.array(each) for each in zip(*rows, strict=True)), batch=batch)
+    p, y = (np.array(each) for each in zip(*rows, strict=True))
+    turned = members(p, y, batch=batch)
     for name in ("n", "p", "p2"):
         assert np.array_equal(getattr(found, name), getattr(turned, name))
     least, weighted, most = found.least(), found.weighted(), found.most()

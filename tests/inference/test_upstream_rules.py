@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ TERMS = {
     "kind": "http-json", "model_name": "", "model_version": "", "rows_at": "", "row_form": "values",
     "predictions_at": "", "version_at": "", "seconds": 10, "header_name": "",
 }  # fmt: skip
-GOOD = {
+GOOD: dict[str, Any] = {
     "inputs": [{"name": "income", "datatype": "FP64", "shape": [-1, 1]}],
     "outputs": [{"name": "score", "datatype": "FP64", "shape": [-1]}],
     "features": ["income"],
@@ -261,7 +262,7 @@ BAD = [
     (GOOD | {"inputs": []}, "inputs"),
     (GOOD | {"outputs": "score"}, "outputs"),
     (GOOD | {"inputs": [{"name": "income"}]}, "inputs.0"),
-    (GOOD | {"inputs": GOOD["inputs"] * 2}, "inputs.1.name"),
+    (GOOD | {"inputs": [*GOOD["inputs"], *GOOD["inputs"]]}, "inputs.1.name"),
     (changed(name=""), "inputs.0.name"),
     (changed(datatype="float"), "inputs.0.datatype"),
     (changed(datatype=[]), "inputs.0.datatype"),
