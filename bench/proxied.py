@@ -70,6 +70,11 @@ def throughput(case: str, sides: tuple[Side, Side], rounds: int, seconds: float)
     emit(BENCH, case, median(ratios), 0.8, BARE, detail)
 
 
+def plain(name: str) -> list[str]:
+    """An application of `bench.proxy` under uvicorn."""
+    return ["uvicorn", f"bench.proxy:{name}", "--no-access-log", "--log-level", "warning"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, under 50 s")
@@ -84,15 +89,15 @@ def main() -> None:
         top = Path(folder)
         (top / "model.onnx").write_bytes(onnx_bytes())
         environment = {**stack.enter_context(database(top)), "BENCH_MODEL": str(top / "model.onnx")}
-        behind = {words: stack.enter_context(server(f"bench.proxy:{name}", environment)) for words, name in SERVERS}
+        behind = {words: stack.enter_context(server(plain(name), environment)) for words, name in SERVERS}
         places = {}
         for words, each in behind.items():
             os.sched_setaffinity(each.process.pid, CORES[1:] or CORES)
             places[words] = f"http://127.0.0.1:{each.port}"
         secret = approved_endpoints(top, places)
-        gateway = stack.enter_context(server("inference.gateway.app:application", environment))
+        gateway = stack.enter_context(server(["inference.gateway.serve"], environment))
         for (words, name), place in zip(SERVERS, places.values(), strict=True):
-            proxy = stack.enter_context(server("bench.proxy:proxy", {**environment, "BENCH_UPSTREAM": place}))
+            proxy = stack.enter_context(server(plain("proxy"), {**environment, "BENCH_UPSTREAM": place}))
             for rows in (1, 100):
                 infer = request(f"/v2/models/{name}/infer", body(rows), secret)
                 sides = Side(gateway, infer), Side(proxy, request("/infer", body(rows)))

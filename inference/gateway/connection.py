@@ -14,30 +14,34 @@ class Connection(HttpToolsProtocol):
     patience = 10.0
     most = 64 * 1024
     late: asyncio.TimerHandle | None = None
-    part = 0  # bytes that came last
-    head = 0  # bytes of the head so far, at most
+    begun = False  # a head that is not complete
+    head = 0  # its bytes so far, at most
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.wait()
 
     def wait(self) -> None:
-        self.head = self.part
         self.late = self.loop.call_later(self.patience, self.end, 408, "Request Timeout")
 
     def data_received(self, data: bytes) -> None:
-        self.part = len(data)
-        self.head += self.part
         super().data_received(data)
-        if self.late is not None and self.head > self.most:
-            self.end(431, "Request Header Fields Too Large")
+        if self.begun:
+            self.head += len(data)
+            if self.head > self.most:
+                self.end(431, "Request Header Fields Too Large")
+                return
+        elif self.cycle is not None and not self.cycle.response_complete:
+            return  # as nearly always: a whole head, which is being answered
+        if self.late is None:
+            self.wait()
 
     def on_message_begin(self) -> None:
-        if self.late is None:  # a further request on this connection
-            self.wait()
+        self.begun, self.head = True, 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        self.begun = False
         self.come()
         super().on_headers_complete()
 

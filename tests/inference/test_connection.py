@@ -89,6 +89,16 @@ def test_a_second_request_on_the_same_connection_has_as_long_and_is_no_answer_to
     assert heard(saying(slow + GOOD[:20])).count(b"HTTP/1.1") <= 1, "nothing before the answer that is on its way"
 
 
+def test_empty_lines_between_requests_keep_no_connection_open():
+    async def talk(reader, writer):
+        writer.write(GOOD)
+        first = await reader.readuntil(b"\r\n\r\n") + await reader.readexactly(1)
+        writer.write(b"\r\n")
+        return first + await reader.read()
+
+    assert heard(talk).count(b"HTTP/1.1") == 1
+
+
 def test_a_body_may_take_longer_than_a_head():
     async def talk(reader, writer):
         writer.write(GOOD[:-2])
