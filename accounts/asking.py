@@ -1,9 +1,12 @@
-"""Who is signed in."""
+"""Who is signed in, and what they ask for."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest
 from rest_framework.request import Request
+from rest_framework.serializers import Serializer
 
 from accounts.models import User
 from ledger.refusals import Denied
@@ -21,3 +24,10 @@ def needs(request: HttpRequest | Request, permission: str) -> User:
     if not user.has_perm(permission):
         raise Denied(permission)
     return user
+
+
+def given(shape: type[Serializer[Any]], request: Request) -> dict[str, Any]:
+    """The checked body. Raises ValidationError with field paths."""
+    form = shape(data=request.data)
+    form.is_valid(raise_exception=True)
+    return dict(form.validated_data)

@@ -11,13 +11,12 @@ from django.urls import path
 from django.utils.cache import get_conditional_response
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.asking import asker
+from accounts.asking import asker, given
 from accounts.models import ApiToken, User
 from approvals import challenges, gate, services
 from approvals import serializers as shapes
@@ -48,13 +47,6 @@ def full(requests: RequestQuerySet) -> RequestQuerySet:
 
 def visible(request: Request, pk: int) -> ReviewRequest:
     return get_object_or_404(full(ReviewRequest.objects.visible_to(request.user)), pk=pk)
-
-
-def given(shape: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    form = shape(data=request.data)
-    form.is_valid(raise_exception=True)
-    values: dict[str, Any] = form.validated_data
-    return values
 
 
 def evidence_named(ids: list[int] | None, user: User) -> list[Evidence] | None:

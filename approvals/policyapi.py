@@ -15,10 +15,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.asking import asker
+from accounts.asking import asker, given
 from accounts.models import Team
 from approvals import publishing
-from approvals.api import given
 from approvals.dryrun import dry_run
 from approvals.models import Policy, PolicyBinding, PolicyVersion, Proposal
 from approvals.serializers import PersonSerializer, PolicySerializer

@@ -13,11 +13,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.asking import asker
+from accounts.asking import asker, given
 from accounts.models import Team, User
 from approvals import serializers as shapes
 from approvals import services
-from approvals.api import given, visible
+from approvals.api import visible
 from approvals.models import Delegation, Recusal
 from approvals.standing_in import SIGNS
 from ledger.events import database_time

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.asking import asker
+from accounts.asking import asker, given
 from accounts.models import User
 from approvals import gate
 from inference import serializers as shapes
@@ -28,6 +28,7 @@ from inference.overrides import api as overrides
 from inference.predictions import api as predictions
 from inference.reconciling import reconcile
 from inference.rollouts import api as rollouts
+from inference.seeing import visible
 from inference.traffic import api as traffic
 from inference.upstreams import api as upstreams
 from ledger.canonical import sha256
@@ -35,17 +36,6 @@ from ledger.events import database_time
 from ledger.refusals import Refusal
 from registry.models import Model, Version
 from registry.paging import id_of
-
-
-def given(shape: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    """The checked body. Raises ValidationError with field paths."""
-    form = shape(data=request.data)
-    form.is_valid(raise_exception=True)
-    return dict(form.validated_data)
-
-
-def visible(request: Request, pk: int) -> Endpoint:
-    return get_object_or_404(Endpoint.objects.visible_to(request.user).with_parts(), pk=pk)
 
 
 def visible_key(request: Request, pk: int) -> InferenceKey:

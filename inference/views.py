@@ -21,6 +21,7 @@ from inference.forms import BindForm, EndpointForm, KeyForm, RevokeKeyForm, Rota
 from inference.models import Endpoint, InferenceKey
 from inference.reconciling import reconcile
 from inference.rollouts.showing import course
+from inference.seeing import visible as seen
 from ledger.refusals import Denied, Refusal
 from registry.models import Model, Version
 from registry.paging import SIZE, id_of, page_of
@@ -33,10 +34,6 @@ REVOCATION = (
     "Every gateway refuses the key within a second; programs that still send it get 401.",
     "It stays listed with your name and reason, and cannot be taken up again. A new key can be issued.",
 )
-
-
-def seen(request: HttpRequest, pk: int) -> Endpoint:
-    return get_object_or_404(Endpoint.objects.visible_to(request.user).with_parts(), pk=pk)
 
 
 @require_GET

@@ -13,9 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.asking import asker
+from accounts.asking import asker, given
 from accounts.models import User
-from approvals.api import given, session_of
+from approvals.api import session_of
 from approvals.api import visible as visible_request
 from approvals.findings import acceptances, listing, services
 from approvals.findings import serializers as shapes

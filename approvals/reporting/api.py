@@ -13,8 +13,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.asking import asker
-from approvals.api import given, visible
+from accounts.asking import asker, given
+from approvals.api import visible
 from approvals.models import ReviewRequest
 from approvals.reporting import services
 from approvals.reporting.document import Report

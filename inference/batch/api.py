@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.asking import asker
+from accounts.asking import asker, given
 from inference.batch import scheduling, services
 from inference.batch.models import STATES, Batch, BatchSchedule
 from inference.batch.services import CHUNK_ROWS, MOST_CHUNK_ROWS
@@ -106,13 +106,6 @@ def endpoint_of(request: Request, pk: int) -> Endpoint:
 def visible(request: Request, pk: int) -> Batch:
     found: Batch = get_object_or_404(Batch.objects.visible_to(request.user).with_parts(), pk=pk)
     return found
-
-
-def given(shape: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    asked = shape(data=request.data)
-    asked.is_valid(raise_exception=True)
-    data: dict[str, Any] = asked.validated_data
-    return data
 
 
 def named(request: Request, model: type[Dataset] | type[Upload], pk: int | None, field: str) -> Any:

@@ -19,6 +19,7 @@ from inference.models import Endpoint, Prediction
 from inference.predictions import reading, services
 from inference.predictions.models import PredictionQuerySet
 from inference.predictions.rules import LEVELS, MODES
+from inference.seeing import visible
 
 
 class LogTermsSerializer(serializers.Serializer[Any]):
@@ -73,10 +74,6 @@ class PredictionContentSerializer(serializers.Serializer[Any]):
     outputs = serializers.DictField(
         child=serializers.JSONField(), allow_null=True, help_text="Values by output, the decision among them"
     )
-
-
-def visible(request: Request, pk: int) -> Endpoint:
-    return get_object_or_404(Endpoint.objects.visible_to(request.user).with_parts(), pk=pk)
 
 
 def row_of(request: Request, endpoint: Endpoint, prediction: uuid.UUID, rows: PredictionQuerySet) -> Prediction:

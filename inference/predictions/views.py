@@ -14,14 +14,11 @@ from accounts.asking import asker
 from inference.models import Endpoint, InferenceKey, Prediction
 from inference.predictions import reading, services
 from inference.predictions.forms import LogForm
+from inference.seeing import visible as seen
 from registry.views.answers import answered, need
 
 PLACE = ("before", "after")
 LOSSES = 10
-
-
-def seen(request: HttpRequest, pk: int) -> Endpoint:
-    return get_object_or_404(Endpoint.objects.visible_to(asker(request)).with_parts(), pk=pk)
 
 
 def row_of(request: HttpRequest, endpoint: Endpoint, prediction: uuid.UUID) -> Prediction:

@@ -13,10 +13,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.asking import given
 from inference.models import Endpoint
 from inference.rollouts import services
 from inference.rollouts.models import Binding, Comparison, Rollout
 from inference.rollouts.showing import agreement, sides
+from inference.seeing import visible
 from inference.traffic.api import LatencySerializer
 from registry.api.answers import PersonRef
 from registry.models import Version
@@ -97,16 +99,6 @@ class RolloutShare(serializers.Serializer[Any]):
 
 class RolloutReason(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=500)
-
-
-def visible(request: Request, pk: int) -> Endpoint:
-    return get_object_or_404(Endpoint.objects.visible_to(request.user).with_parts(), pk=pk)
-
-
-def given(shape: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    form = shape(data=request.data)
-    form.is_valid(raise_exception=True)
-    return dict(form.validated_data)
 
 
 def shown(rollout: Rollout) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from inference.rollouts import services
 from inference.rollouts.forms import PromoteForm, RolloutForm, ShareForm, WithdrawForm
 from inference.rollouts.models import Rollout
 from inference.rollouts.showing import agreement, sides
+from inference.seeing import visible as seen
 from registry.models import Version
 from registry.views.answers import answered, need
 
@@ -25,10 +26,6 @@ WITHDRAWAL = (
     "Within a second every request is answered by the version that is served now.",
     "What was compared stays on this page. The version can be tried again.",
 )
-
-
-def seen(request: HttpRequest, pk: int) -> Endpoint:
-    return get_object_or_404(Endpoint.objects.visible_to(request.user).with_parts(), pk=pk)
 
 
 def standing(endpoint: Endpoint) -> Rollout | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.shortcuts import get_object_or_404
 from django.urls import path
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -14,7 +13,8 @@ from rest_framework.views import APIView
 
 from accounts.asking import asker
 from approvals.serializers import PersonSerializer
-from inference.models import Endpoint, Upstream
+from inference.models import Upstream
+from inference.seeing import visible
 from inference.upstreams import rules, services
 
 
@@ -79,10 +79,6 @@ class EndpointUpstream(APIView):
         given = UpstreamInput(data=request.data)
         given.is_valid(raise_exception=True)
         return told(services.set_upstream(by=asker(request), endpoint=found, **given.validated_data))
-
-
-def visible(request: Request, pk: int) -> Endpoint:
-    return get_object_or_404(Endpoint.objects.visible_to(request.user).with_parts(), pk=pk)
 
 
 def told(upstream: Upstream | None) -> Response:
