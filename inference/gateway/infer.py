@@ -12,6 +12,7 @@ from django.conf import settings
 
 from inference.gateway.admission import Admission, endpoint_changed
 from inference.gateway.board import Approved, Board, Served, Unusable
+from inference.gateway.connection import BODY_SECONDS
 from inference.gateway.dialects import Target
 from inference.gateway.entry import Entry
 from inference.gateway.forms import Form
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Done = TypeVar("Done")
 
-BODY_SECONDS = 20.0
-LATE = "the body is late"
 RUN_SECONDS = 10.0
 # Larger bodies are parsed beside the event loop.
 INLINE_BYTES = 64 * 1024
@@ -165,10 +164,6 @@ async def body_of(receive: Receive, length: bytes | None, limit: int) -> bytes:
         raise too_large(limit)
     parts: list[bytes] = []
     size, more = 0, True
-    task = asyncio.current_task()
-    assert task is not None
-    # What asyncio.timeout does, without its cost: this is asked of every request.
-    late = asyncio.get_running_loop().call_later(BODY_SECONDS, task.cancel, LATE)
     try:
         while more:
             message = await receive()
@@ -180,14 +175,9 @@ async def body_of(receive: Receive, length: bytes | None, limit: int) -> bytes:
                 raise too_large(limit)
             parts.append(part)
             more = message.get("more_body", False)
-    except asyncio.CancelledError as error:
-        if error.args != (LATE,):
-            raise
-        task.uncancel()
+    except TimeoutError:
         sentence = f"The body did not arrive within {BODY_SECONDS:g} s. Send it at once."
         raise Refused(408, "body_timeout", sentence) from None
-    finally:
-        late.cancel()
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

@@ -41,7 +41,7 @@ class Refused(Exception):
             "status": self.status,
             "code": self.code,
             "detail": self.sentence,
-            "request_id": request_id,
+            **({"request_id": request_id} if request_id else {}),
             # Clients of the Open Inference Protocol look here.
             "error": self.sentence,
             **self.extra,
