@@ -9,7 +9,8 @@ import os
 import random
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 # Ids are unique, no secrets: opening a row takes a key or a right. Asking the kernel for each would cost more.
 RANDOM = random.Random(os.urandom(32))  # noqa: S311
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # What a row without content takes of the buffer, in bytes.
 PLAIN = 1_000
 
@@ -96,7 +96,7 @@ class Entry:
         inputs, outputs = self.content()
         return (
             self.id,
-            (EPOCH + timedelta(milliseconds=self.milliseconds)).isoformat(),
+            moment(self.milliseconds),
             str(self.served.pk),
             str(self.terms.pk),
             self.request_id,
@@ -123,6 +123,18 @@ class Entry:
         with contextlib.suppress(Refused):  # the caller wanted other outputs, and the rule does not fit the model's
             outputs.append(decided(self.served, self.approved, outputs))
         return text_of(self.asked.feed), text_of({each.name: each.values for each in outputs})
+
+
+def moment(milliseconds: int) -> str:
+    """Since 1970, as PostgreSQL reads it."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{second(seconds)}.{rest:03d}+00:00"
+
+
+@lru_cache(maxsize=4)
+def second(seconds: int) -> str:
+    """Many requests share one."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def digest(data: bytes | None) -> str:

@@ -14,7 +14,7 @@ from inference.gateway.board import Approved, Served
 from inference.gateway.refused import Answer, Refused
 from inference.gateway.runner import taken
 from inference.gateway.tensors import Asked, as_bytes, read, written
-from registry.onnx.decision import Output
+from registry.onnx.decision import Output, all_finite
 from registry.onnx.problems import ModelProblem
 
 BYTES = b"application/octet-stream"
@@ -103,7 +103,7 @@ def decided(served: Served, approved: Approved, outputs: Sequence[Output]) -> Ou
 
 
 def finite(output: Output) -> bool:
-    return output.values.dtype.kind != "f" or bool(np.isfinite(output.values).all())
+    return output.values.dtype.kind != "f" or all_finite(output.values)
 
 
 def not_finite() -> Refused:
