@@ -68,5 +68,5 @@ async def proxy(scope: MutableMapping[str, Any], receive: Receive, send: Send) -
     if scope["type"] != "http":
         return
     body = await body_of(receive)
-    found = await HOST.ask(b"%b%d\r\n\r\n%b" % (HEAD, len(body), body), 16 * 1024**2)
+    found = await HOST.ask(b"%b%d\r\n\r\n%b" % (HEAD, len(body), body), 16 * 1024**2, 5.0)
     await told(send, found.status, found.body)

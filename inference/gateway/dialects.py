@@ -140,17 +140,25 @@ def at(body: Any, place: str) -> Any:
 
 def tensors(body: Any, outputs: Sequence[Tensor]) -> list[Output]:
     given = at(body, "outputs")
-    if type(given) is not list or any(type(entry) is not dict or "name" not in entry for entry in given):
+    if type(given) is not list:
         raise Unfit("outputs_needed")
+    entries: dict[Any, Any] = {}
+    for entry in given:
+        if type(entry) is not dict or type(entry.get("name")) is not str:
+            raise Unfit("outputs_needed")
+        if entry["name"] in entries:
+            raise Unfit("output_twice")
+        entries[entry["name"]] = entry
     made = []
     for one in outputs:
-        entries = [entry for entry in given if entry["name"] == one.name]
-        if len(entries) != 1:
-            raise Unfit("output_twice" if entries else "output_missing")
-        values = checked(entries[0], one)
-        classes = at(entries[0], "parameters.classes")
-        named = type(classes) is list and values.ndim == 2 and len(classes) == values.shape[1]
-        made.append(Output(one.name, values, tuple(map(str, classes)) if named else None))
+        if one.name not in entries:
+            raise Unfit("output_missing")
+        entry = entries[one.name]
+        values = checked(entry, one)
+        classes = at(entry, "parameters.classes") if "parameters" in entry else None
+        if type(classes) is not list or values.ndim != 2 or len(classes) != values.shape[1]:
+            classes = None
+        made.append(Output(one.name, values, None if classes is None else tuple(map(str, classes))))
     return made
 
 

@@ -63,15 +63,19 @@ class Line(asyncio.Protocol):
         self.headed = self.measured = False
         self.encoding = b""
 
-    async def ask(self, message: bytes, limit: int) -> Reply:
-        """Raises Lost or Garbled."""
+    async def ask(self, message: bytes, limit: int, until: float) -> Reply:
+        """`until` is a time of the loop. Raises TimeoutError, Lost or Garbled."""
         assert self.transport is not None
         self.begin(limit)
-        self.waiting = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.waiting = loop.create_future()
         self.transport.write(message)
+        # What asyncio.timeout does, at a fifth of its cost.
+        late = loop.call_at(until, self.fail, TimeoutError())
         try:
             return await self.waiting
         finally:
+            late.cancel()
             self.waiting = None
 
     @property
@@ -167,11 +171,18 @@ class Host:
         self.idle: list[Line] = []
         self.closed = False
 
-    async def ask(self, message: bytes, limit: int) -> Reply:
-        """Send a request and read an answer of at most `limit` bytes. Raises Unreachable, Lost or Garbled."""
-        line = self.kept() or await self.connected()
+    async def ask(self, message: bytes, limit: int, seconds: float) -> Reply:
+        """Send a request and read an answer of at most `limit` bytes, all within `seconds`.
+
+        Raises TimeoutError, Unreachable, Lost or Garbled.
+        """
+        until = asyncio.get_running_loop().time() + seconds
+        line = self.kept()
+        if line is None:
+            async with asyncio.timeout_at(until):
+                line = await self.connected()
         try:
-            return await line.ask(message, limit)
+            return await line.ask(message, limit, until)
         except BaseException:
             line.clean = False
             raise

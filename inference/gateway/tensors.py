@@ -44,7 +44,10 @@ NUMPY = {
 }  # fmt: skip
 NAMES = {np.dtype(kind): name for name, kind in NUMPY.items()}
 FLOATS = frozenset({"FP16", "FP32", "FP64"})
-CODES = {"FP32": "f", "FP64": "d"}  # of Python's arrays
+CODES = {
+    "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q", "UINT8": "B", "UINT16": "H", "UINT32": "I", "UINT64": "Q",
+    "FP32": "f", "FP64": "d",
+}  # fmt: skip
 # JSON's numbers are finite, but a smaller datatype could still make infinity of them, or wrap them round.
 RANGES: dict[str, tuple[float, float]] = {
     name: (float(np.finfo(kind).min), float(np.finfo(kind).max))
@@ -164,7 +167,7 @@ def packed(data: list[Any], datatype: str) -> NDArray[Any]:
     """One dimension; a number that is too large for a float becomes infinite. Raises OverflowError for integers."""
     code = CODES.get(datatype)
     if code is not None:
-        # For a few numbers a third of what numpy takes, of which most is not to warn of infinity.
+        # For a few numbers a third of what numpy takes, most of which is not to warn of infinity.
         return np.frombuffer(array_of_numbers(code, data), dtype=NUMPY[datatype])
     with np.errstate(over="ignore"):
         return np.array(data, dtype=NUMPY[datatype])
@@ -178,15 +181,16 @@ def finite(array: NDArray[Any], expected: Tensor, path: str) -> NDArray[Any]:
 
 
 def shape_of(given: Any, expected: Tensor, path: str) -> tuple[int, ...]:
+    if type(given) is list and len(given) == len(expected.shape):
+        for want, have in zip(expected.shape, given, strict=True):
+            if type(have) is not int or have < 1 or (want != have and want != -1):
+                break
+        else:
+            return tuple(given)
     if type(given) is not list or len(given) > MAX_RANK or any(type(size) is not int or size < 1 for size in given):
         raise wrong(f"{path}.shape", "wrong_shape", "A shape is a list of sizes, each 1 or more.")
-    fits = len(given) == len(expected.shape) and all(
-        want in (-1, have) for want, have in zip(expected.shape, given, strict=True)
-    )
-    if not fits:
-        sentence = f"The input {expected.name} has the shape {list(expected.shape)} (-1: any size), not {given}."
-        raise wrong(f"{path}.shape", "wrong_shape", sentence)
-    return tuple(given)
+    sentence = f"The input {expected.name} has the shape {list(expected.shape)} (-1: any size), not {given}."
+    raise wrong(f"{path}.shape", "wrong_shape", sentence)
 
 
 def flat(given: Any, datatype: str, rank: int, path: str) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -76,8 +75,7 @@ class Caller:
     async def reply(self, message: bytes) -> Reply:
         """Raises Refused 502 or 504; the breaker is told how it went, whatever happens."""
         try:
-            async with asyncio.timeout(self.target.seconds):
-                found = await self.host.ask(message, LARGEST_ANSWER)
+            found = await self.host.ask(message, LARGEST_ANSWER, self.target.seconds)
         except TimeoutError as error:
             self.failed("took too long")
             sentence = f"The server behind this endpoint did not answer within {self.target.seconds:g} s. Try again."

@@ -227,7 +227,7 @@ def test_a_connection_that_the_other_side_left_is_not_used(inside, world, server
         host, found = Host(f"{servers.liar}/leaves", ["127.0.0.1"]), []
         message = b"POST /leaves HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
         for _ in range(2):
-            found.append((await host.ask(message, 1_000)).status)
+            found.append((await host.ask(message, 1_000, 5)).status)
             time.sleep(0.1)  # the loop does not hear of it
         host.close()
         return found
