@@ -11,7 +11,7 @@ import http
 import logging
 import urllib.parse
 from collections import deque
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from typing import Any, cast
 
 import httptools
@@ -24,6 +24,8 @@ log = logging.getLogger("inference.gateway")
 # As much of a body as is held before the application asks for it.
 AHEAD = 64 * 1024
 BODY_SECONDS = 20.0
+# Bytes beside each byte of a chunked body: its length, an end of line before and after.
+BESIDE = 16
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 STATUS = {one.value: f"HTTP/1.1 {one.value} {one.phrase}\r\n".encode() for one in http.HTTPStatus}
 NEVER = float("inf")
@@ -111,8 +113,9 @@ class Connection(asyncio.Protocol):
         self.answering: Exchange | None = None
         self.queue: deque[Exchange] = deque()
         self.task: asyncio.Task[None] | None = None
-        self.paused = self.ending = self.completed = False
-        self.head = 0  # bytes of a head that is not complete
+        self.paused = self.ending = self.completed = self.heading = False
+        # Bytes of the message that is being read: of its body, and all others; and how many of the body were counted.
+        self.body = self.beside = self.counted = 0
         self.writable: asyncio.Future[None] | None = None
         self.unsent = 0
         # One timer looks whether the time is over, and is not set anew for each request.
@@ -130,18 +133,21 @@ class Connection(asyncio.Protocol):
         self.wait(self.patience)
 
     def data_received(self, data: bytes) -> None:
-        before, self.completed = self.head, False
+        before, self.completed = self.heading, False
         try:
             self.feed(data)
         except httptools.HttpParserError:
             self.refuse(NOT_HTTP)
             return
-        if self.head:
-            if not before and self.answering is None:
-                self.wait(self.patience)
-            if not self.completed:  # else most of it may be the request before
-                self.head += len(data)
-            if self.head > self.most:
+        if self.reading is None:
+            return
+        if self.heading and not before and self.answering is None:
+            self.wait(self.patience)
+        if not self.completed:  # else most of it may be the request before
+            self.beside += len(data) - (self.body - self.counted)
+            self.counted = self.body
+            # Trailers and what stands beside chunks are nothing that anybody reads.
+            if self.beside > self.most + BESIDE * self.body:
                 self.refuse(HEAD_LARGE)
 
     def feed(self, data: bytes) -> None:
@@ -179,8 +185,8 @@ class Connection(asyncio.Protocol):
     # What httptools calls.
 
     def on_message_begin(self) -> None:
-        self.reading = Exchange(self)
-        self.head = 1
+        self.reading, self.heading = Exchange(self), True
+        self.body = self.beside = self.counted = 0
 
     def on_url(self, part: bytes) -> None:
         assert self.reading is not None
@@ -189,6 +195,8 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         exchange = self.reading
         assert exchange is not None
+        if not self.heading:
+            return  # a trailer, which is no header (RFC 9110, section 6.5.1): nobody's address may come from it
         name = name.lower()
         exchange.headers.append((name, value))
         if name == b"expect" and value.lower() == b"100-continue":
@@ -197,7 +205,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         exchange = self.reading
         assert exchange is not None
-        self.head = 0
+        self.heading = False
         exchange.method, exchange.version = self.parser.get_method().decode("ascii"), self.parser.get_http_version()
         exchange.path = path_of(exchange.url)
         exchange.keep = self.parser.should_keep_alive() and exchange.version != "1.0"
@@ -213,6 +221,7 @@ class Connection(asyncio.Protocol):
     def on_body(self, part: bytes) -> None:
         exchange = self.reading
         assert exchange is not None
+        self.body += len(part)
         if exchange.answered:
             return
         exchange.parts.append(part)
@@ -228,6 +237,8 @@ class Connection(asyncio.Protocol):
         exchange.wake()
         if self.answering is exchange:
             self.until = NEVER
+        elif exchange.answered and not exchange.keep:
+            self.transport.close()
         elif exchange.answered:
             self.wait(self.idle)
 
@@ -261,40 +272,52 @@ class Connection(asyncio.Protocol):
                 exchange.keep = False
                 self.answer(exchange, 500, [(b"content-length", b"0")], b"")
 
-    def answer(self, exchange: Exchange, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    def answer(self, exchange: Exchange, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
         """Write it, and turn to the next request. Raises ValueError where a header would be more than one."""
-        lines = [name + b": " + value for name, value in (*self.state.default_headers, *headers)]
         # A body that the other side was to hold back comes or not: where the next request begins, nobody knows.
-        exchange.keep = exchange.keep and not self.ending and (exchange.whole or not exchange.expects)
-        if not exchange.keep:
-            lines.append(b"connection: close")
-        head = b"\r\n".join(lines)
-        if head.count(b"\n") != len(lines) - 1:
-            raise ValueError("a header holds a line break")
+        held = exchange.expects and not exchange.whole
+        exchange.keep = exchange.keep and not self.ending and not held
+        message = self.message(status, headers, body, exchange.keep)
         exchange.answered = True
-        self.write(b"%b%b\r\n\r\n%b" % (STATUS[status], head, body))
+        self.write(message)
         exchange.parts.clear()
         self.answering = None
         if exchange.whole or not exchange.keep:
-            self.wait(self.patience if self.head else self.idle)
-        if not exchange.keep:
+            self.wait(self.patience if self.heading else self.idle)
+        if not exchange.keep and (exchange.whole or exchange.late or held or self.ending):
             self.transport.close()
             return
+        # Where the rest of a body is on its way, closing now could take the answer along (RFC 9112, section 9.6).
         self.read_on()
         if self.queue:
             self.begin(self.queue.popleft())
 
     def refuse(self, refused: Refused) -> None:
         """Say what is wrong with a request and close, after the answer that is on its way."""
-        if self.answering is not None:
+        broken, current = self.reading, self.answering
+        if current is not None and current is not broken:
             self.ending = True
             self.read_no_more()
-        elif not self.transport.is_closing():
+            return
+        if current is not None:
+            self.answering = None
+            current.gone = True
+            current.wake()
+        if not self.transport.is_closing() and (broken is None or not broken.answered):
             told = refused.answer("")
-            headers = b"content-type: %b\r\ncontent-length: %d\r\nconnection: close" % (told.media_type, len(told.body))
-            self.write(b"%b%b\r\n\r\n%b" % (STATUS[told.status], headers, told.body))
-            self.wait(self.idle)
-            self.transport.close()
+            headers = [(b"content-type", told.media_type), (b"content-length", b"%d" % len(told.body))]
+            self.write(self.message(told.status, headers, told.body, keep=False))
+        self.wait(self.idle)
+        self.transport.close()
+
+    def message(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, keep: bool) -> bytes:
+        lines = [name + b": " + value for name, value in (*self.state.default_headers, *headers)]
+        if not keep:
+            lines.append(b"connection: close")
+        head = b"\r\n".join(lines)
+        if head.count(b"\n") != len(lines) - 1:
+            raise ValueError("a header holds a line break")
+        return b"%b%b\r\n\r\n%b" % (STATUS[status], head, body)
 
     def write(self, data: bytes) -> None:
         if not self.transport.is_closing():
@@ -330,22 +353,24 @@ class Connection(asyncio.Protocol):
         self.timer = self.loop.call_at(when, self.look)
 
     def look(self) -> None:
-        now = self.loop.time()
-        if now < self.until and self.writable is None:
+        now, unsent = self.loop.time(), self.transport.get_write_buffer_size()
+        if now < self.until and (self.writable is None or not unsent):
             self.arm(min(self.until, now + self.idle))
             return
         self.armed = NEVER
-        unsent = self.transport.get_write_buffer_size()
         if unsent and unsent != self.unsent:
             # Somebody reads, if slowly.
             self.unsent = unsent
             self.wait(self.idle)
         elif unsent:
             self.transport.abort()
+        elif self.answering is not None and self.answering.whole:
+            self.until = NEVER
+            self.arm(now + self.idle)
         elif self.answering is not None:
             self.answering.late, self.answering.keep = True, False
             self.answering.wake()
-        elif self.head:
+        elif self.heading:
             self.refuse(HEAD_LATE)
         else:
             self.transport.close()

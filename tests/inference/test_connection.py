@@ -39,6 +39,8 @@ async def echo(scope, receive, send):
         path = "/late"
     if path == "/slow":
         await asyncio.sleep(0.5)
+    if path == "/headers":
+        path = ",".join(name.decode() for name, _ in scope["headers"])
     if path == "/fails":
         raise ArithmeticError
     said = b"%b %d" % (path.encode(), len(body)) if path != "/large" else b"a" * 30_000_000
@@ -151,8 +153,8 @@ def test_a_body_may_take_longer_than_a_head():
 
 
 def test_a_body_that_does_not_come_is_the_applications_to_refuse():
-    assert b"/late 0" in heard(saying(to("/")[:-2], pause=1.0))
-    assert b"/late 0" in heard(saying(to("/")[:-2], b"{", pause=1.0)), "whatever came of it"
+    assert b"/late 0" in heard(saying(to("/")[:-2]))
+    assert b"/late 1" in heard(saying(to("/")[:-2], b"{", pause=0.1)), "whatever came of it"
 
 
 def test_requests_that_do_not_wait_are_answered_in_turn():
@@ -173,6 +175,37 @@ def test_what_is_said_before_the_body_came_leaves_the_connection_to_the_next():
     said = heard(talk)
     assert statuses(said) == [401, 200]
     assert said.endswith(b"/next 2")
+
+
+def test_an_answer_before_the_end_of_the_body_is_read_before_the_connection_ends():
+    async def talk(reader, writer):
+        writer.write(b"POST /deaf HTTP/1.1\r\nconnection: close\r\ncontent-length: 3000000\r\n\r\n" + b"a" * 2_000_000)
+        await writer.drain()
+        first = await one(reader)
+        writer.write(b"a" * 1_000_000)
+        await writer.drain()
+        return first + await reader.read()
+
+    assert statuses(heard(talk)) == [401]
+
+
+def test_a_body_that_is_no_body_is_refused_though_somebody_waits_for_it():
+    chunked = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n"
+    assert statuses(heard(saying(chunked, b"x\r\n", pause=0.05))) == [400]
+    assert statuses(heard(saying(chunked.replace(b"/", b"/deaf", 1), b"x\r\n", pause=0.05))) == [401], (
+        "it has its answer"
+    )
+
+
+def test_trailers_are_no_headers_and_have_an_end():
+    chunked = b"POST /headers HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+    said = heard(saying(chunked + b"x-forwarded-for: 192.0.2.1\r\n\r\n"))
+    assert said.endswith(b"transfer-encoding 1")
+    said = heard(saying(chunked, b"x-a: " + b"a" * 1_000, b"a" * 1_000, pause=0.05))
+    assert statuses(said) == [431]
+    many = b"".join(b"1\r\na\r\n" for _ in range(3_000))
+    said = heard(saying(chunked[:-3] + many, b"0\r\n\r\n", pause=0.05))
+    assert said.endswith(b" 3001"), "small chunks are no trailers"
 
 
 def test_a_body_that_waits_to_be_asked_for():
