@@ -257,6 +257,8 @@ WORKER_MEMORY_BYTES = env.int("WORKER_MEMORY_BYTES", default=3 * 1024**3)
 # The certificate that the gateway shows where no proxy does that for it.
 GATEWAY_TLS_CERT = env.str("GATEWAY_TLS_CERT", default="")
 GATEWAY_TLS_KEY = env.str("GATEWAY_TLS_KEY", default="")
+# How much memory a gateway may use before it ends to be started anew; 0: as much as there is.
+GATEWAY_MEMORY_BYTES = max(0, env.int("GATEWAY_MEMORY_BYTES", default=2 * 1024**3))
 SERVING_LEASE_SECONDS = env.int("SERVING_LEASE_SECONDS", default=30)
 # How many processes the gateway has, at least; the networks of proxies whose word on who sends counts; and how long an
 # inference key lives at most.

@@ -21,6 +21,7 @@ import orjson
 from django.conf import settings
 
 from inference.addresses import Network, network_of
+from inference.gateway import memory
 from inference.gateway.admission import Admission, Caller
 from inference.gateway.binary import HEADER
 from inference.gateway.board import Board, Served, clock
@@ -153,6 +154,7 @@ class Gateway:
             "lease_seconds_left": round(left, 1),
             "limits": "shared" if self.admission.limits.shared else "local",
             "prediction_log": self.logbook.state(),
+            "memory_bytes": memory.used(),
         }
 
     def close(self) -> None:

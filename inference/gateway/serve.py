@@ -3,12 +3,15 @@
 On SIGTERM it is not ready any more (`/v2/health/ready` answers 503 `draining`) but goes on answering for as long as
 `--drain` says, so that balancers turn elsewhere; then it takes no more connections and finishes what it began.
 A second signal ends it at once. On SIGHUP, and when the files change, the certificate is read again.
+Where it uses more memory than `GATEWAY_MEMORY_BYTES` it ends likewise, with status 75, to be started anew.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -18,19 +21,24 @@ from typing import Any
 import uvicorn
 from django.conf import settings
 
+from inference.gateway import memory
 from inference.gateway.app import application
 from inference.gateway.connection import Connection
 from inference.gateway.tls import Certificate
 
+log = logging.getLogger("inference.gateway")
 FINISH_SECONDS = 3
 LOOK_SECONDS = 30.0
+MEMORY_SECONDS = 2.0
 REFUSES = 3  # the exit status that says: as things are, it will not work
 
 
 class Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, grace: float, certificate: Certificate | None) -> None:
+    def __init__(self, config: uvicorn.Config, grace: float, certificate: Certificate | None, ceiling: int = 0) -> None:
+        """`ceiling` is how many bytes of memory it may use; 0 for as many as there are."""
         super().__init__(config)
-        self.grace, self.certificate = grace, certificate
+        self.grace, self.certificate, self.ceiling = grace, certificate, ceiling
+        self.full = False
         self.loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: Any = None) -> None:
@@ -39,6 +47,27 @@ class Server(uvicorn.Server):
         if self.certificate is not None:
             self.loop.add_signal_handler(signal.SIGHUP, self.certificate.renew)
             self.loop.call_later(LOOK_SECONDS, self.look)
+        if self.ceiling:
+            self.loop.call_later(MEMORY_SECONDS, self.weigh)
+
+    def weigh(self) -> None:
+        """End where memory is over the ceiling: what it lost track of, only a new process gives back."""
+        assert self.loop is not None
+        uses = memory.used()
+        if uses <= self.ceiling:
+            self.loop.call_later(MEMORY_SECONDS, self.weigh)
+            return
+        if not application.board.draining:
+            mib = 1024**2
+            log.error(
+                "the gateway uses %d MiB of memory and may use %d (GATEWAY_MEMORY_BYTES): it ends, to be started anew",
+                uses // mib, self.ceiling // mib,
+            )  # fmt: skip
+            self.full = application.board.draining = True
+            self.loop.call_later(self.grace, self.leave)
+
+    def leave(self) -> None:
+        self.should_exit = True
 
     def look(self) -> None:
         assert self.loop is not None
@@ -80,8 +109,11 @@ def main(given: Sequence[str]) -> int:
         log_level="error", proxy_headers=False, server_header=False, timeout_graceful_shutdown=FINISH_SECONDS,
         ssl_context_factory=None if context is None else lambda *_: context,
     )  # fmt: skip
-    Server(config, asked.drain, certificate).run()
-    return 0
+    if settings.GATEWAY_MEMORY_BYTES:
+        memory.wall(settings.GATEWAY_MEMORY_BYTES)
+    server = Server(config, asked.drain, certificate, settings.GATEWAY_MEMORY_BYTES)
+    server.run()
+    return os.EX_TEMPFAIL if server.full else 0
 
 
 if __name__ == "__main__":

@@ -74,6 +74,7 @@ def of_processes(processes: Iterable[GatewayProcess], now: datetime) -> list[Met
             ("lease_seconds_left", "How long it may serve without asking the gate again"),
             ("log_dropped", "Rows of the prediction log that were lost since it began"),
             ("log_waiting", "Rows of the prediction log that are not written yet"),
+            ("memory_bytes", "How much memory it uses"),
         )
     }
     for each in processes:
@@ -90,6 +91,7 @@ def figures(said: dict[str, Any]) -> Iterator[tuple[str, float]]:
         ("lease_seconds_left", said.get("lease_seconds_left")),
         ("log_dropped", log.get("dropped")),
         ("log_waiting", log.get("waiting")),
+        ("memory_bytes", said.get("memory_bytes")),
     ):
         if value is not None:
             yield name, float(value)

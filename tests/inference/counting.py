@@ -8,7 +8,10 @@ from uuid import UUID
 from inference.traffic.rules import CLASSES, class_of
 
 PROCESS = UUID("0198c0de-0000-7000-8000-000000000001")
-SAID = {"lease_seconds_left": 29.4, "prediction_log": {"waiting": 3, "dropped": 0, "writable": True}}
+SAID = {
+    "lease_seconds_left": 29.4, "prediction_log": {"waiting": 3, "dropped": 0, "writable": True},
+    "memory_bytes": 131_072_000,
+}  # fmt: skip
 
 
 def counts(*micros: int, rows: int = 1, positives: int = 0) -> list[Any]:

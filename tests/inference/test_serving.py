@@ -131,3 +131,34 @@ def test_a_change_of_the_files_is_seen(tmp_path):
     chain.unlink()
     assert certificate.changed()
     assert not certificate.renew()
+
+
+def test_a_gateway_that_uses_more_memory_than_it_may_ends_in_order_to_be_started_anew(
+    committing_db, process_environment
+):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
+        port = listener.getsockname()[1]
+        command = ["-m", "inference.gateway.serve", "--fd", str(listener.fileno()), "--drain", "1"]
+        process = subprocess.Popen(
+            [sys.executable, *command], cwd=ROOT, env={**process_environment, "GATEWAY_MEMORY_BYTES": str(1024**2)},
+            pass_fds=[listener.fileno()], stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+
+            def told():
+                with contextlib.suppress(httpx.TransportError):
+                    return client.get("/v2/health/ready").json()
+                return {}
+
+            until(lambda: told().get("memory_bytes", 0) > 1024**2, 20)
+            until(lambda: told().get("code") == "draining", 5)
+            assert client.get("/v2/health/live").status_code == 200, "it answers on while others are asked"
+        _, said = process.communicate(timeout=10)
+        assert process.returncode == os.EX_TEMPFAIL
+        assert "GATEWAY_MEMORY_BYTES" in said
+    finally:
+        process.kill()
+        process.wait()
