@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from pathlib import Path
 
 import psycopg2
@@ -154,13 +155,14 @@ def test_it_refuses_at_the_wire_and_asks_the_database_nothing_for_it(cast, commi
         assert [one.status_code for one in twice] == [200, 429]
         assert 1 <= int(twice[1].headers["retry-after"]) <= 60
 
-        asked = queries(committing_db)
+        asked, began = queries(committing_db), time.monotonic()
         # A key may well end in x itself.
         another = world.secret[:-1] + ("y" if world.secret.endswith("x") else "x")
-        for number in range(120):
+        for number in range(240):
             wrong = another if number % 2 else f"{world.secret[:8]}zzzzzzzz{world.secret[16:]}"
             assert infer(client, "loans", wrong).status_code == 401
-        assert queries(committing_db) - asked < 30
+        # Lease, counts and log make a few transactions a second, however long a busy machine takes.
+        assert queries(committing_db) - asked < 30 + 10 * (time.monotonic() - began)
         named = client.get("/v2", headers={"X-Request-ID": "ledger-2024.11"})
         assert named.headers["x-request-id"] == "ledger-2024.11"
 
