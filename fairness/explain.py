@@ -248,8 +248,8 @@ def _additivity(made: Explained) -> dict[str, Any]:
     residual = np.abs(found.scores - found.base - found.values.sum(axis=1))
     tolerance = TOLERANCE * max(1.0, float(np.abs(found.scores).max()))
     return {
-        "largest": number(float(residual.max())),
-        "mean": number(float(residual.mean())),
+        "largest": summing.leftover(float(residual.max())),
+        "mean": summing.leftover(float(residual.mean())),
         "tolerance": number(tolerance),
         "holds": bool(residual.max() <= tolerance),
         "model": number_or_none(made.agreement),

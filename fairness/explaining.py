@@ -69,7 +69,8 @@ def by_group(report: Report) -> list[dict[str, Any]]:
 
 def residual(report: Report) -> dict[str, str]:
     """How far attributions are from adding up to the scores, in words."""
-    return {name: nothing_or(value) for name, value in report["additivity"].items() if isinstance(value, float)}
+    found = report["additivity"].items()
+    return {name: nothing_or(value) for name, value in found if name != "holds" and value is not None}
 
 
 def nothing_or(error: float) -> str:

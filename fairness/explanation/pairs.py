@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fairness.explanation.interactions import Forest, along_paths, with_background
-from fairness.explanation.summing import CONFIDENCE, SMALL_GROUP, correlation, ranks, resampled
+from fairness.explanation.summing import CONFIDENCE, SMALL_GROUP, correlation, leftover, ranks, resampled
 from fairness.metrics import Floats
 from fairness.tables import number
 
@@ -73,7 +73,7 @@ def summed(
         "share": number(float(strength.sum()) / whole) if whole > 0 else None,
         "rank_agreement": number(correlation(ranks(strength), places)) if len(acting) > 1 else None,
         "residual": {
-            "largest": number(residual), "tolerance": number(tolerance), "holds": residual <= tolerance,
+            "largest": leftover(residual), "tolerance": number(tolerance), "holds": residual <= tolerance,
         },
         "pairs": [
             {

@@ -17,6 +17,8 @@ SMALL_GROUP = 10
 SWARM_FEATURES, SWARM_BINS = 8, 40
 DEPENDENCE_FEATURES, DEPENDENCE_BINS = 4, 8
 SHUFFLES = 5
+# Decimals of what should be nothing: below lies the rounding of sums, which is another on each kind of processor.
+LEFTOVER = 12
 
 
 def resampled(values: Floats, seed: int) -> Floats:
@@ -53,6 +55,10 @@ def correlation(a: Floats, b: Floats) -> float:
     a, b = a - a.mean(), b - b.mean()
     scale = float(np.sqrt((a**2).sum() * (b**2).sum()))
     return float((a * b).sum() / scale) if scale > 1e-12 else float("nan")
+
+
+def leftover(residual: float) -> float | None:
+    return number(round(residual, LEFTOVER))
 
 
 def ranks(strength: Floats) -> Floats:

@@ -162,6 +162,9 @@ def test_a_residual_over_the_tolerance_is_said_in_the_result() -> None:
 
     assert _doubt(_additivity(made(1e-9))) == ""
     assert "do not rely on this report" in _doubt(_additivity(made(0.01)))
+    noise = _additivity(made(3e-16)) | {"model": None}
+    assert (noise["largest"], noise["mean"]) == (0.0, 0.0), "what sums round is another on each machine"
+    assert explaining.residual({"additivity": {**noise, "largest": 0}})["largest"] == "less than 0.000001"
 
 
 def test_reports_of_before_are_shown_without_what_they_lack() -> None:
