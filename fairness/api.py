@@ -21,7 +21,7 @@ from fairness.declared import SCALES, TASKS
 from fairness.explanation.reasons import BASELINES
 from fairness.framing import WEIGHT_KINDS
 from fairness.presenting import TESTABLE
-from fairness.reports import content_of, reports, visible_report
+from fairness.reports import content_of, outline_of, reports, visible_report
 from fairness.rows import api as rows
 from fairness.rules import COMPARISONS, DEFAULT_RULE
 from fairness.services import (
@@ -169,10 +169,11 @@ class ReportOut(EvidenceOut):
 
 
 class ReportDetailOut(ReportOut):
+    outline = serializers.CharField(help_text="Digest of the report without its computed figures")
     report = serializers.JSONField()
 
     class Meta(EvidenceOut.Meta):
-        fields = [*EvidenceOut.Meta.fields, "report"]
+        fields = [*EvidenceOut.Meta.fields, "outline", "report"]
 
 
 def visible_version(request: Request, pk: int) -> Version:
@@ -261,7 +262,8 @@ class ReportDetail(APIView):
     @extend_schema(summary="Look at a report", responses={200: ReportDetailOut, 304: NOT_MODIFIED})
     def get(self, request: Request, pk: int) -> HttpResponseBase:
         evidence = visible_report(request.user, pk)
-        return with_etag(request, ReportOut(evidence).data | {"report": content_of(evidence)})
+        whole = {"outline": outline_of(evidence), "report": content_of(evidence)}
+        return with_etag(request, ReportOut(evidence).data | whole)
 
 
 class ReportContent(APIView):

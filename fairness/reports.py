@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.shortcuts import get_object_or_404
 
+from fairness import matching
 from fairness.leaving import abridged
 from fairness.selftest.models import SelfTest
 from fairness.services import BIAS, COMPARISON, KINDS, SUBMITTED
@@ -36,6 +37,12 @@ def content_of(evidence: Shown) -> dict[str, Any]:
     assert evidence.artifact is not None, "it was computed"
     report: dict[str, Any] = json.loads(storage.read(evidence.artifact))
     return report
+
+
+def outline_of(evidence: Shown) -> str:
+    """The digest of what another machine has to find too: the whole report without its figures. Raises the same."""
+    assert evidence.artifact is not None, "it was computed"
+    return matching.digest(storage.read(evidence.artifact))
 
 
 def leaving(evidence: Shown) -> dict[str, Any]:

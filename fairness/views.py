@@ -14,7 +14,7 @@ from fairness.asking import Asking
 from fairness.ll144 import presenting as ll144
 from fairness.naming import one_class
 from fairness.papers.making import paper
-from fairness.reports import Shown, beside, content_of, leaving, visible_report
+from fairness.reports import Shown, beside, content_of, leaving, outline_of, visible_report
 from fairness.reports import reports as all_reports
 from fairness.rows.services import count as rows_count
 from fairness.selftest.models import SelfTest
@@ -81,9 +81,10 @@ def lead(evidence: Shown) -> str:
 
 def parts_of(evidence: Shown, found: dict[str, Any], read: Read = content_of) -> dict[str, Any]:
     """What a report's page, paper and page in a pack are made of. `read` reads the report beside it in the same way."""
+    whole = {"report": found, "outline": outline_of(evidence)}
     if evidence.kind == services.BIAS:
-        return bias_parts(evidence, found, read) | {"report": found}
-    return PARTS[evidence.kind](found) | {"report": found}
+        return bias_parts(evidence, found, read) | whole
+    return PARTS[evidence.kind](found) | whole
 
 
 def bias_parts(evidence: Shown, found: dict[str, Any], read: Read = content_of) -> dict[str, Any]:

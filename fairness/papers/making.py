@@ -79,6 +79,7 @@ def provenance(evidence: Shown, parts: Mapping[str, Any], digest: str) -> Iterat
         ("Seed", f"sha256:{found['seed']}"),
         ("Software", ", ".join([f"Countersign {found['revision']}".strip(), *libraries])),
         ("This report", digest),
+        ("Its outline", parts["outline"]),
     ])  # fmt: skip
 
 
@@ -106,6 +107,9 @@ def checking(evidence: Shown) -> Iterator[Block]:
         "which stands at the foot of every page: it is the SHA-256 of the file, as sha256sum prints it.",
         "The same inputs give the same bytes: the report computed again from the data, the model and the parameters "
         "named above has the same digest. There is no clock in it, and its seed is the hash of its inputs.",
+        "On another kind of processor the last digits of computed figures may differ. The outline, named above, is the "
+        "report without them: inputs, seed, counts, verdicts and words, which may not. python3 fairness/matching.py "
+        "tells both digests of a report, and whether two are the same but for last digits.",
         f"In the portal it is {called(evidence)} about {evidence.version}; the log tells who had it computed and "
         "who took copies of it.",
     ])  # fmt: skip

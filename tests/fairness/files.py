@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import functools
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from fairness import matching
+from fairness.bias import canonical_bytes
 
 LOAN_FEATURES = (
     "hrat", "obrat", "loanprc", "unem", "mortno", "mortlat1", "mortlat2", "chist", "pubrec", "self", "netw", "cosign",
@@ -86,3 +90,22 @@ def xor_bytes(least: tuple[float, float] = (0.0, 0.0)) -> bytes:
     )  # fmt: skip
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
     return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+
+
+def uncounted(report: Any) -> set[str]:
+    """Numbers with a fraction that a report's outline keeps though nobody asked for them: there should be none."""
+    found = fractions(matching.read(canonical_bytes(report)), ())
+    return set(found) - {"method.confidence", "additivity.model_tolerance"}
+
+
+def fractions(value: Any, names: tuple[str, ...]) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from fractions(each, (*names, name))
+    elif isinstance(value, list):
+        for each in value:
+            yield from fractions(each, names)
+    elif isinstance(value, matching.Numeral):
+        kept = not matching.is_figure(names) and matching.ASKED.isdisjoint(names)
+        if kept and not value.lstrip("-").isdigit():
+            yield ".".join(names[-2:])

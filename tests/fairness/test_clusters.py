@@ -14,7 +14,7 @@ from fairness.clusters import CountedCells
 from fairness.dataset import opened
 from fairness.problems import DataProblem
 from fairness.roles import Roles
-from tests.fairness.files import csv
+from tests.fairness.files import csv, uncounted
 
 
 def people(folder: Path, rows: int = 1500) -> tuple[Path, dict[str, Any]]:
@@ -69,6 +69,7 @@ def test_people_with_many_rows_are_worth_about_as_many_people(tmp_path: Path) ->
     roles = Roles("y", ("g",), prediction="p", cluster="who")
     report = bias_report(path, roles, positive=1, source="submitted")
     assert canonical_bytes(report) == canonical_bytes(bias_report(path, roles, positive=1, source="submitted"))
+    assert uncounted(report) == set()
     plain = bias_report(path, Roles("y", ("g",), prediction="p"), positive=1, source="submitted")
     for own, alone in zip(report["attributes"][0]["groups"], plain["attributes"][0]["groups"], strict=True):
         rate, single = own["metrics"]["base_rate"], alone["metrics"]["base_rate"]

@@ -19,6 +19,7 @@ from ledger.models import Event
 from ledger.refusals import Denied, Refusal
 from registry.models import Evidence
 from tests import worlds
+from tests.fairness.files import uncounted
 from tests.fairness.reporting import done, stored_report
 
 STRICTER = {**worlds.RULE, "at_least": 0.7}
@@ -36,6 +37,7 @@ def test_pairs_are_counted_by_group_and_the_same_each_time(tmp_path):
 
     found = report(old, new)
     assert found == report(old, new)
+    assert uncounted(found) == set()
     pairs = found["overall"]["pairs"]
     assert sum(pairs.values()) == found["overall"]["count"] == 200
     assert (pairs["after"], found["result"]["changed"]) == (0, pairs["before"])

@@ -17,7 +17,7 @@ from fairness.explain import explain_report, explanation
 from fairness.problems import DataProblem
 from fairness.roles import Roles
 from registry.onnx.sandbox import Scorer
-from tests.fairness.files import LOAN_FEATURES, LOAN_SENSITIVE, THRESHOLD, csv, fitted, loan_file, loan_model
+from tests.fairness.files import LOAN_FEATURES, LOAN_SENSITIVE, THRESHOLD, csv, fitted, loan_file, loan_model, uncounted
 
 ROLES = Roles("approve", LOAN_SENSITIVE, LOAN_FEATURES)
 
@@ -57,6 +57,7 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
     one = canonical_bytes(explained(tmp_path, rows=40, background=20))
     assert one == canonical_bytes(explained(tmp_path, rows=40, background=20))
     assert json.loads(one)["provenance"]["inputs"]["model"]
+    assert uncounted(json.loads(one)) == set()
     assert one != canonical_bytes(explained(tmp_path, rows=41, background=20))
 
 

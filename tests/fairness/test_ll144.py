@@ -22,6 +22,7 @@ from ledger.refusals import Refusal
 from registry.models import Evidence
 from tests import worlds
 from tests.fairness.auditing import ASKED, RACE_VALUES, SCORED, applicants, csv_bytes, stored_audit
+from tests.fairness.files import uncounted
 from tests.fairness.reporting import done
 from tests.forms import fields_of
 
@@ -56,6 +57,7 @@ def test_scores_selections_and_groups_give_the_published_example(people):
         assert report["result"]["sentence"].endswith("Local Law 144 sets no threshold.")
     assert "by both 0.333, Female, Asian" in scoring["result"]["sentence"]
     assert ll144_report(people, asked(**ASKED)) == scoring
+    assert uncounted(scoring) | uncounted(groups) == set()
 
 
 def test_the_model_itself_can_be_run_on_test_data(tmp_path):

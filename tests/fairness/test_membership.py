@@ -22,7 +22,7 @@ from fairness.selftest.models import SelfTest
 from fairness.services import request_bias_report
 from ledger.refusals import Refusal
 from tests import worlds
-from tests.fairness.files import csv
+from tests.fairness.files import csv, uncounted
 from tests.fairness.reporting import a_self_test
 
 ROLES = Roles("y", (), membership=("pa", "pb"))
@@ -188,6 +188,7 @@ def test_a_report_on_nothing_but_probabilities(tmp_path: Path) -> None:
     assert section["groups"][0]["expected"] == pytest.approx(2000, abs=1e-4)
     assert {"memberships_estimated", "memberships_bounded"} <= {each["code"] for each in report["warnings"]}
     assert report["provenance"]["parameters"]["roles"]["membership"] == ["pa", "pb"]
+    assert uncounted(report) == set()
     shown = presenting.memberships(report)
     assert shown is not None
     assert [row["found"]["verdict"] for row in shown["rows"]] == ["outside", "within"]

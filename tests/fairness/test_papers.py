@@ -8,13 +8,14 @@ import re
 import pytest
 from django.urls import reverse
 
-from fairness import explaining
+from fairness import explaining, matching
 from fairness.papers import bias, blocks
 from fairness.papers.explanation import explanation
 from fairness.papers.making import TEMPLATE, told
 from fairness.reports import content_of
 from fairness.views import lead, parts_of
 from ledger.models import Event
+from registry import storage
 from tests import worlds
 from tests.fairness.reporting import stored_report
 
@@ -39,7 +40,9 @@ def test_a_paper_is_the_same_each_time_says_the_digest_and_its_taking_is_recorde
     assert first.content == again.content
     assert b"<pdfuaid:part>1</pdfuaid:part>" in first.content
     assert Event.objects.about(evidence).filter(event="artifact.downloaded").count() == 2
-    assert address in client.get(reverse("report", args=[evidence.pk])).content.decode()
+    page = client.get(reverse("report", args=[evidence.pk])).content.decode()
+    assert address in page
+    assert matching.digest(storage.read(evidence.artifact)) in page
     assert api(cast.ci_bot).get(f"/api/v1/reports/{evidence.pk}/document/").status_code == 403
     for who in (cast.outsider, cast.platform_admin):
         assert signed_in(who).get(address).status_code == 404
@@ -71,6 +74,7 @@ def test_a_paper_goes_from_one_minute_to_how_to_check_it(cast, world):
     assert evidence.artifact.digest in digests
     assert found["digest"] == evidence.artifact.digest
     assert evidence.dataset.artifact.digest in digests
+    assert matching.digest(storage.read(evidence.artifact)) in digests
     plot = next(one for one in found["blocks"] if one["kind"] == "plot")
     assert "group = b: " in plot["alt"]
     evidence.withdrawn_at = evidence.created_at

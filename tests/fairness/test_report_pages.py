@@ -9,6 +9,7 @@ import json
 import pytest
 from django.urls import reverse
 
+from fairness import matching
 from jobs.models import Job
 from ledger.canonical import sha256
 from ledger.models import Event
@@ -226,6 +227,7 @@ def test_the_api_asks_lists_and_shows(cast, world, api):
     assert [(row["id"], row["url"]) for row in listed] == [(evidence.pk, f"/reports/{evidence.pk}/")]
     shown = client.get(f"/api/v1/reports/{evidence.pk}/")
     assert shown.json()["report"] == json.loads(storage.read(evidence.artifact))
+    assert shown.json()["outline"] == matching.digest(storage.read(evidence.artifact))
     assert client.get(
         f"/api/v1/reports/{evidence.pk}/", headers={"If-None-Match": shown.headers["ETag"]}
     ).status_code == 304  # fmt: skip

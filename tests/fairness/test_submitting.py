@@ -24,7 +24,7 @@ from registry import storage
 from registry.models import Artifact, Evidence
 from tests import worlds
 from tests.fairness.files import csv as written
-from tests.fairness.files import loan_file, loan_model, loans
+from tests.fairness.files import loan_file, loan_model, loans, uncounted
 from tests.fairness.reporting import done
 from tests.fairness.test_bias import SMALL, group, modelled, small
 
@@ -248,6 +248,7 @@ def test_each_of_several_classes_is_held_against_the_rest(tmp_path: Path) -> Non
     assert rows["Class 3: selection rate"][0] == three["metrics"]["selection_rate"]
     assert rows["Accuracy over all classes"][0] == row["accuracy"]
     assert presenting.decisions_of(report) == "submitted, made elsewhere"
+    assert uncounted(report) == set()
     wrong = [
         (as_array(["9"] * 400), Roles("x", ("g",)), "class_unknown", 1),
         (given, Roles("p", ("g",)), "not_binary", None),

@@ -24,6 +24,7 @@ from ledger.models import Event
 from ledger.refusals import Refusal
 from tests import worlds
 from tests.fairness.auditing import applicants, stored_audit
+from tests.fairness.files import uncounted
 from tests.fairness.reporting import stored_report, stored_trade_off
 
 ROLES = Roles("approved", ("group",), worlds.FEATURES)
@@ -105,6 +106,7 @@ def loans(tmp_path):
 def test_the_report_says_what_less_disparity_costs_and_is_the_same_twice(loans):
     report = trade_off_report(roles=ROLES, **loans)
     assert canonical_bytes(report) == canonical_bytes(trade_off_report(roles=ROLES, **loans))
+    assert uncounted(report) == set()
     assert [curve["name"] for curve in report["curves"]] == [
         "one_threshold", "group_thresholds", "equalised_odds", "reweighing",
     ]  # fmt: skip
