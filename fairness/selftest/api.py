@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from accounts.asking import asker
 from fairness.api import PDF, BiasInput, ReportOut, read, visible_version
-from fairness.reports import content_of
+from fairness.reports import content_of, outline_of
 from fairness.selftest import services
 from fairness.selftest.models import Naming, SelfTest
 from fairness.views import as_pdf
@@ -79,10 +79,14 @@ class SelfTestOut(serializers.ModelSerializer[SelfTest]):
 
 
 class SelfTestDetailOut(SelfTestOut):
+    outline = serializers.SerializerMethodField(help_text="Digest of the report without its computed figures, or null")
     report = serializers.SerializerMethodField(help_text="null until its job has ended well")
 
     class Meta(SelfTestOut.Meta):
-        fields = [*SelfTestOut.Meta.fields, "report"]
+        fields = [*SelfTestOut.Meta.fields, "outline", "report"]
+
+    def get_outline(self, test: SelfTest) -> str | None:
+        return outline_of(test) if test.artifact else None
 
     @extend_schema_field({"type": "object", "nullable": True})
     def get_report(self, test: SelfTest) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from accounts.models import Role
 from accounts.services import grant_role
+from fairness import matching
 from fairness.selftest.models import SelfTest
 from fairness.selftest.services import lift_privilege, name_people, request_self_test
 from fairness.services import request_bias_report
@@ -136,6 +137,7 @@ def test_only_the_people_named_find_it_by_any_door(cast, world, signed_in, api):
         assert read.get(at).status_code == 200
     detail = read.get(machines[0]).json()
     assert detail["report"]["result"]["verdict"] == detail["summary"]["verdict"]
+    assert detail["outline"] == matching.digest(storage.read(test.artifact))
 
 
 def test_it_is_no_evidence_and_the_log_holds_no_finding(cast, world, signed_in):
