@@ -92,6 +92,7 @@ def approved_endpoint(top: Path) -> tuple[str, str]:
     django.setup()
     from django.db import connections
 
+    from inference.keyrequests.services import set_key_rule
     from inference.services import add_endpoint, bind_endpoint, issue_key
     from tests.approvals.world import USE, an_approval
     from tests.cast import Cast
@@ -103,6 +104,7 @@ def approved_endpoint(top: Path) -> tuple[str, str]:
     owner = cast.model_owner
     endpoint = add_endpoint(by=owner, model=version.model, name="loans", environment="production", use=USE)
     bind_endpoint(by=owner, endpoint=endpoint, version=version)
+    set_key_rule(by=cast.risk_officer, endpoint=endpoint, rule="never", reason="bench")
     _, secret = issue_key(
         by=owner, endpoint=endpoint, name="bench", actions=["infer"], days=1, rate_per_minute=1_000_000, reason="bench"
     )

@@ -23,12 +23,15 @@ from inference import serializers as shapes
 from inference import services
 from inference.batch import api as batch
 from inference.filters import KeyFilter
+from inference.keyrequests import api as keyrequests
+from inference.keyrequests.services import request_key
 from inference.models import Endpoint, EndpointQuerySet, InferenceKey, InferenceKeyQuerySet
 from inference.overrides import api as overrides
 from inference.predictions import api as predictions
 from inference.reconciling import reconcile
 from inference.rollouts import api as rollouts
 from inference.seeing import visible
+from inference.terms import holder_invalid
 from inference.traffic import api as traffic
 from inference.upstreams import api as upstreams
 from ledger.canonical import sha256
@@ -138,19 +141,20 @@ class EndpointKeys(KeyListView):
         return super().get(request, *args, **kwargs)
 
     @extend_schema(
-        summary="Issue a key to an endpoint", request=shapes.KeyInput, responses={201: shapes.NewKeySerializer}
+        summary="Issue a key to an endpoint, or ask for it",
+        request=shapes.KeyInput,
+        responses={201: shapes.NewKeySerializer, 202: keyrequests.KeyRequestSerializer},
     )
     def post(self, request: Request, pk: int) -> Response:
-        """The answer shows the secret, once: asked again with the same Idempotency-Key it shows nothing."""
+        """The answer shows the secret, once: asked again with the same Idempotency-Key it shows nothing.
+
+        Where the endpoint's keys take two people, the answer is 202 and a request that somebody else has to approve.
+        """
         found, data = visible(request, pk), given(shapes.KeyInput, request)
         data["holder"] = holder_named(data["holder"])
-        return shown_once(*services.issue_key(by=request.user, endpoint=found, **data))
-
-
-def shown_once(key: InferenceKey, secret: str) -> Response:
-    response = Response(shapes.NewKeySerializer(key, context={"secret": secret}).data, status=201)
-    response.shows_secret = True  # type: ignore[attr-defined]
-    return response
+        if found.keys_take_two:
+            return keyrequests.told(request_key(by=asker(request), endpoint=found, **data), 202)
+        return shapes.shown_once(*services.issue_key(by=request.user, endpoint=found, **data))
 
 
 def holder_named(pk: int | None) -> User | None:
@@ -159,7 +163,7 @@ def holder_named(pk: int | None) -> User | None:
         return None
     found: User | None = User.objects.filter(pk=pk).first()
     if found is None:
-        raise services.holder_invalid()
+        raise holder_invalid()
     return found
 
 
@@ -201,7 +205,7 @@ class KeyRotation(APIView):
     def post(self, request: Request, pk: int) -> Response:
         """The answer shows the successor's secret, once."""
         found, data = visible_key(request, pk), given(shapes.KeyRotationInput, request)
-        return shown_once(*services.rotate_key(by=request.user, key=found, **data))
+        return shapes.shown_once(*services.rotate_key(by=request.user, key=found, **data))
 
 
 class LeakReport(APIView):
@@ -234,6 +238,7 @@ class ReconciliationReport(APIView):
 
 routes = [
     *batch.routes,
+    *keyrequests.routes,
     *overrides.routes,
     *predictions.routes,
     *rollouts.routes,

@@ -15,6 +15,8 @@ from django.urls import reverse
 from inference.batch.models import Batch as Batch
 from inference.batch.models import BatchPart as BatchPart
 from inference.batch.models import BatchSchedule as BatchSchedule
+from inference.keyrequests import rules as two
+from inference.keyrequests.models import KeyRequest as KeyRequest
 from inference.overrides.models import DecisionTotal as DecisionTotal
 from inference.overrides.models import Override as Override
 from inference.predictions.models import Feedback as Feedback
@@ -62,6 +64,9 @@ class Endpoint(models.Model):
     log_mode = models.CharField(max_length=10, choices=list(MODES.items()), default="fast")
     log_sample = models.PositiveIntegerField(default=1, help_text="Percent, at the level sampled")
     log_days = models.PositiveIntegerField(default=400, help_text="How long rows of the prediction log are kept")
+    key_rule = models.CharField(
+        max_length=10, choices=list(two.KEY_RULES.items()), default=two.TIER, help_text="When its keys take two people"
+    )
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     bound_at = models.DateTimeField(null=True)
@@ -93,6 +98,7 @@ class Endpoint(models.Model):
             "bound_by": str(self.bound_by.opaque_id) if self.bound_by else None,
             "bound_at": timestamp(self.bound_at) if self.bound_at else None, "log": self.log_facts(),
             **({"upstream": self.elsewhere.as_facts()} if self.elsewhere else {}),
+            **({"key_rule": self.key_rule} if self.key_rule != two.TIER else {}),
         }  # fmt: skip
 
     @property
@@ -113,6 +119,15 @@ class Endpoint(models.Model):
     @property
     def team_id(self) -> int:
         return self.model.team_id
+
+    @property
+    def high_risk(self) -> bool:
+        return two.high_risk(self.model.tier, self.environment)
+
+    @property
+    def keys_take_two(self) -> bool:
+        """Whether a key to it is asked for by one person and approved by another."""
+        return two.take_two(self.key_rule, self.model.tier, self.environment)
 
     @property
     def log_terms(self) -> Terms:
@@ -145,7 +160,7 @@ class InferenceKeyQuerySet(models.QuerySet["InferenceKey"]):
 
     def with_parts(self) -> InferenceKeyQuerySet:
         return self.select_related(
-            "holder", "created_by", "revoked_by", "team", "succeeds", "successor"
+            "holder", "created_by", "revoked_by", "team", "succeeds", "successor", "request__decided_by"
         ).prefetch_related("scopes__endpoint")
 
 
@@ -193,6 +208,12 @@ class InferenceKey(models.Model):
     def replaced_by(self) -> InferenceKey | None:
         """The key that was issued in its place."""
         found: InferenceKey | None = getattr(self, "successor", None)
+        return found
+
+    @property
+    def asked_as(self) -> KeyRequest | None:
+        """The request by which a second person agreed to it; of a successor that of the key before."""
+        found: KeyRequest | None = getattr(self, "request", None)
         return found
 
     def state(self, now: datetime) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.response import Response
 
 from approvals.gate import GateResult
 from approvals.serializers import GateSerializer, PersonSerializer
@@ -21,6 +22,7 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
     team = serializers.IntegerField(source="team_id")
     created_by = PersonSerializer(allow_null=True)
     bound_by = PersonSerializer(allow_null=True)
+    keys_take_two = serializers.BooleanField(help_text="Whether a key is asked for, and approved by somebody else")
     url = serializers.CharField(source="get_absolute_url")
     gateway_url = serializers.SerializerMethodField(help_text="Where the Open Inference Protocol is spoken for it")
 
@@ -28,7 +30,7 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
         model = Endpoint
         fields = [
             "id", "name", "model", "team", "environment", "use", "version", "max_rows", "max_body_bytes", "created_by",
-            "created_at", "bound_by", "bound_at", "url", "gateway_url",
+            "created_at", "bound_by", "bound_at", "keys_take_two", "url", "gateway_url",
         ]  # fmt: skip
 
     def get_gateway_url(self, endpoint: Endpoint) -> str:
@@ -74,12 +76,16 @@ class KeySerializer(serializers.ModelSerializer[InferenceKey]):
         source="replaced_by.pk", allow_null=True, default=None, help_text="The key that was issued in its place"
     )
 
+    request = serializers.IntegerField(
+        source="asked_as.pk", allow_null=True, default=None, help_text="The request by which a second person agreed"
+    )
+
     class Meta:
         model = InferenceKey
         fields = [
             "id", "key_id", "name", "state", "team", "holder", "scopes", "rate_per_minute", "quota_per_day", "networks",
             "reason", "created_by", "created_at", "expires_at", "last_used_at", "revoked_by", "revoked_at", "succeeds",
-            "successor",
+            "successor", "request",
         ]  # fmt: skip
 
     def get_state(self, key: InferenceKey) -> str:
@@ -115,6 +121,12 @@ class EndpointInput(serializers.Serializer[Any]):
 
 class BindingInput(serializers.Serializer[Any]):
     version = serializers.IntegerField(allow_null=True, help_text="A version's id; null lets it serve nothing")
+
+
+def shown_once(key: InferenceKey, secret: str) -> Response:
+    response = Response(NewKeySerializer(key, context={"secret": secret}).data, status=201)
+    response.shows_secret = True  # type: ignore[attr-defined]
+    return response
 
 
 class KeyInput(serializers.Serializer[Any]):

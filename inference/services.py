@@ -19,19 +19,16 @@ from accounts.services import require_reason
 from approvals import gate
 from approvals.workflow import ENVIRONMENTS
 from inference import keys
-from inference.addresses import network_of
 from inference.models import Endpoint, InferenceKey, KeyScope
 from inference.rollouts.models import Binding
 from inference.rollouts.services import described, rebind, servable
+from inference.terms import KeyTerms, fitting, may_hold
 from ledger.actors import ANONYMOUS, Actor, current_origin
 from ledger.door import Done, governed, mechanical
 from ledger.events import database_time
 from ledger.refusals import Refusal
 from registry.models import Model, Version
 
-MAX_RATE_PER_MINUTE = 1_000_000
-MAX_QUOTA_PER_DAY = MAX_RATE_PER_MINUTE * 60 * 24
-MOST_NETWORKS = 50
 # How long a key and its successor may both open: long enough for a weekend and a slow rollout.
 MOST_OVERLAP_HOURS = 14 * 24
 LEAK_REPORTS_PER_ADDRESS_AND_MINUTE = 20
@@ -95,43 +92,35 @@ def issue_key(
 ) -> Done[tuple[InferenceKey, str]]:  # fmt: skip
     """The key's row and its text, which is shown once. `holder` is who will use it: the issuer, or a service account.
 
-    `networks` are those that it may be sent from (none: all). Raises Refusal `key_name_needed`, `unknown_action`,
-    `expiry_invalid`, `rate_invalid`, `quota_invalid`, `network_invalid`, `reason_needed`, `holder_invalid` or, for a
-    form sent twice, `already_issued`.
+    `networks` are those that it may be sent from (none: all). Raises Refusal `second_person_needed` where keys take two
+    people, what `fitting` does or, for a form sent twice, `already_issued`.
     """
-    wanted = sorted(set(actions))
-    if not name.strip():
-        raise Refusal("key_name_needed", "Give the key a name that says where it will be used.", "name")
-    if not wanted or set(wanted) - set(KeyScope.Action.values):
-        raise Refusal("unknown_action", f"Choose at least one of: {', '.join(KeyScope.Action.values)}.", "actions")
-    if not 1 <= days <= settings.INFERENCE_KEY_DAYS:
-        raise Refusal("expiry_invalid", f"A key lives between 1 and {settings.INFERENCE_KEY_DAYS} days.", "days")
-    if not 1 <= rate_per_minute <= MAX_RATE_PER_MINUTE:
-        sentence = f"Allow between 1 and {MAX_RATE_PER_MINUTE:,} requests a minute."
-        raise Refusal("rate_invalid", sentence, "rate_per_minute")
-    if quota_per_day is not None and not 1 <= quota_per_day <= MAX_QUOTA_PER_DAY:
-        sentence = f"Allow between 1 and {MAX_QUOTA_PER_DAY:,} requests a day, or leave it open."
-        raise Refusal("quota_invalid", sentence, "quota_per_day")
-    allowed = networks_of(networks)
-    require_reason(reason)
-    holder = holder or (by if isinstance(by, User) else None)
-    if holder is None or not may_hold(holder, by, endpoint.team_id):
-        raise holder_invalid()
-    refuse_twice(ticket)
-    ends = database_time() + timedelta(days=days)
-    key, text = new_key(
-        by, name=name.strip(), team_id=endpoint.team_id, holder=holder, rate_per_minute=rate_per_minute,
-        quota_per_day=quota_per_day, networks=allowed, reason=reason.strip(), ticket=ticket, expires_at=ends,
+    if endpoint.keys_take_two:
+        sentence = (
+            "Keys to this endpoint take two people. Ask for the key; somebody else approves it before you take it."
+        )
+        raise Refusal("second_person_needed", sentence)
+    terms = fitting(
+        by, endpoint, name=name, actions=actions, days=days, rate_per_minute=rate_per_minute, reason=reason,
+        holder=holder, quota_per_day=quota_per_day, networks=networks,
     )  # fmt: skip
-    KeyScope.objects.create(key=key, endpoint=endpoint, actions=wanted)
-    facts = {
-        "key": key.key_id, "endpoint": endpoint.name, "actions": wanted, "holder": str(holder.opaque_id),
-        "expires": ends.isoformat(), "rate_per_minute": rate_per_minute, "quota_per_day": quota_per_day,
-    }  # fmt: skip
-    told = {"key_name": key.name, "reason": key.reason}
-    if allowed:
-        told["networks"] = ", ".join(allowed)
-    return Done((key, text), on=key, facts=facts, discloses=told)
+    refuse_twice(ticket)
+    key, text = scoped_key(by, endpoint, terms, ticket=ticket)
+    facts = {"key": key.key_id, "endpoint": endpoint.name, **terms.facts(), "expires": key.expires_at.isoformat()}
+    return Done((key, text), on=key, facts=facts, discloses=terms.discloses())
+
+
+def scoped_key(
+    by: Actor, endpoint: Endpoint, terms: KeyTerms, *, ticket: uuid.UUID | None = None
+) -> tuple[InferenceKey, str]:
+    """A key with these terms that opens one endpoint, and its text."""
+    key, text = new_key(
+        by, name=terms.name, team_id=endpoint.team_id, holder=terms.holder, rate_per_minute=terms.rate_per_minute,
+        quota_per_day=terms.quota_per_day, networks=terms.networks, reason=terms.reason, ticket=ticket,
+        expires_at=database_time() + timedelta(days=terms.days),
+    )  # fmt: skip
+    KeyScope.objects.create(key=key, endpoint=endpoint, actions=terms.actions)
+    return key, text
 
 
 @governed(permission="inference.issue_key", event="key.rotated", on="key")
@@ -183,38 +172,11 @@ def new_key(by: Actor, **terms: Any) -> tuple[InferenceKey, str]:
     return InferenceKey.objects.create(key_id=parts.id, digest=digest, created_by=who, **terms), keys.text_of(parts)
 
 
-def networks_of(given: Iterable[str]) -> list[str]:
-    """Networks in their usual writing, each once. Raises Refusal `network_invalid` with the place in the list."""
-    found = []
-    for number, text in enumerate(given):
-        try:
-            found.append(str(network_of(text.strip())))
-        except ValueError:
-            sentence = (
-                f"“{text[:50]}” is no network such as 192.0.2.0/24 or 2001:db8::/32, with zeros after the prefix."
-            )
-            raise Refusal("network_invalid", sentence, f"networks.{number}") from None
-    if len(found) > MOST_NETWORKS:
-        raise Refusal("network_invalid", f"Name up to {MOST_NETWORKS} networks: larger ones, if need be.", "networks")
-    return list(dict.fromkeys(found))
-
-
 def refuse_twice(ticket: uuid.UUID | None) -> None:
     """Raises Refusal `already_issued` for a form whose key is there."""
     if ticket and InferenceKey.objects.filter(ticket=ticket).exists():
         sentence = "This form was sent already; its key was shown then, once. Revoke that key if you did not keep it."
         raise Refusal("already_issued", sentence)
-
-
-def may_hold(holder: User, by: Actor, team: int) -> bool:
-    """Whether an account can be the holder of a key of a team that `by` issues."""
-    ours = not holder.is_person and holder.team_id == team
-    return holder.is_active and (ours or (isinstance(by, User) and holder.pk == by.pk))
-
-
-def holder_invalid() -> Refusal:
-    sentence = "A key is held by you or by a service account of the endpoint's team. Choose one of them."
-    return Refusal("holder_invalid", sentence, "holder")
 
 
 def unused_key() -> keys.Parts:

@@ -11,7 +11,7 @@ from django.urls import reverse
 from accounts.models import User
 from approvals import gate
 from approvals.gate import GateResult
-from inference.models import Endpoint, InferenceKey
+from inference.models import Endpoint, InferenceKey, KeyRequest
 from ledger.events import database_time
 
 UNDER_WAY = ("in_review", "changes_requested", "no_approval")
@@ -110,6 +110,17 @@ def standings(keys: Iterable[InferenceKey], viewer: User) -> list[dict[str, Any]
     now, scope = database_time(), viewer.scope("inference.view_endpoint")
     return [
         {"key": key, "state": key.state(now), "open": scope.everywhere or key.team_id in scope.teams} for key in keys
+    ]
+
+
+def key_tabs(viewer: User) -> list[dict[str, Any]]:
+    """Of the pages on keys."""
+    here, teams = reverse("keys"), InferenceKey.objects.visible_to(viewer)
+    asked = KeyRequest.objects.visible_to(viewer)
+    return [
+        {"key": "mine", "label": "Held by you", "url": here, "count": viewer.inference_keys.count()},
+        {"key": "team", "label": "Of your teams", "url": f"{here}?tab=team", "count": teams.count()},
+        {"key": "asked", "label": "Asked for", "url": reverse("key-requests"), "count": asked.count()},
     ]
 
 

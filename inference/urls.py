@@ -2,6 +2,7 @@ from django.urls import path
 
 from inference import views
 from inference.batch.views import urlpatterns as batches
+from inference.keyrequests import views as keyrequests
 from inference.overrides import views as overrides
 from inference.predictions import views as predictions
 from inference.rollouts import views as rollouts
@@ -10,6 +11,7 @@ from inference.upstreams import views as upstreams
 
 urlpatterns = [
     *batches,
+    *keyrequests.urlpatterns,
     *overrides.urlpatterns,
     *predictions.urlpatterns,
     *rollouts.urlpatterns,

@@ -18,10 +18,13 @@ from inference import services, showing
 from inference.calling import address_of, command_of
 from inference.filters import STATES, KeyFilter
 from inference.forms import BindForm, EndpointForm, KeyForm, RevokeKeyForm, RotateKeyForm
+from inference.keyrequests.showing import open_at
+from inference.keyrequests.views import asked as asked_for
 from inference.models import Endpoint, InferenceKey
 from inference.reconciling import reconcile
 from inference.rollouts.showing import course
 from inference.seeing import visible as seen
+from inference.terms import may_hold
 from ledger.refusals import Denied, Refusal
 from registry.models import Model, Version
 from registry.paging import SIZE, id_of, page_of
@@ -29,7 +32,7 @@ from registry.views.answers import answered, need
 
 form_page = require_http_methods(["GET", "POST"])
 ENDED = ("revoked", "expired", "inactive")
-ACTS = ("bind_endpoint", "roll_back_endpoint", "issue_key", "revoke_key", "govern_log")
+ACTS = ("bind_endpoint", "roll_back_endpoint", "issue_key", "revoke_key", "govern_log", "govern_keys")
 REVOCATION = (
     "Every gateway refuses the key within a second; programs that still send it get 401.",
     "It stays listed with your name and reason, and cannot be taken up again. A new key can be issued.",
@@ -65,6 +68,7 @@ def endpoint(request: HttpRequest, pk: int) -> HttpResponse:
         "command": command_of(found),
         "keys": showing.standings(keys, viewer),
         "more": rows.count() > len(keys),
+        "asked": open_at(found),
         "timeline": timeline.of(found, viewer, *keys),
         "course": course(found),
         "may": {act: viewer.has_perm(f"inference.{act}", found) for act in ACTS},
@@ -123,6 +127,8 @@ def new_key(request: HttpRequest, pk: int) -> HttpResponse:
     need(request, "inference.issue_key", found)
     form = KeyForm(request.POST or None, holders=showing.holders(found, by), initial={"holder": by.pk})
     context = {"endpoint": found, "form": form}
+    if found.keys_take_two:
+        return asked_for(request, form, context)
     return shown_once(
         request, "inference/key_new.html", context, lambda given: services.issue_key(by=by, endpoint=found, **given)
     )
@@ -158,7 +164,7 @@ def key(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "key": found,
         "state": standing,
-        "may_rotate": rotates and services.may_hold(found.holder, viewer, found.team_id),
+        "may_rotate": rotates and may_hold(found.holder, viewer, found.team_id),
         "may_revoke": found.revoked_at is None and viewer.has_perm("inference.revoke_key", found),
         "timeline": timeline.of(found, viewer, *([found.succeeds] if found.succeeds else [])),
     }
@@ -198,15 +204,11 @@ def keys(request: HttpRequest) -> HttpResponse:
     rows = teams if tab == "team" else mine
     chosen = KeyFilter({name: request.GET.get(name, "") for name in ("state", "endpoint")}, rows)
     page = page_of((chosen.qs if chosen.is_valid() else rows.none()).with_parts(), request.GET)
-    tabs = [
-        {"key": "mine", "label": "Held by you", "url": request.path, "count": mine.count()},
-        {"key": "team", "label": "Of your teams", "url": f"{request.path}?tab=team", "count": teams.count()},
-    ]
     context = {
         "page": page,
         "rows": showing.standings(page.rows, viewer),
         "tab": tab,
-        "tabs": tabs,
+        "tabs": showing.key_tabs(viewer),
         "states": STATES,
         "endpoints": Endpoint.objects.filter(key_scopes__key__in=rows).distinct(),
         "filtered": any(request.GET.get(name) for name in ("state", "endpoint")),

@@ -43,6 +43,8 @@ KINDS = {
         Kind("mentioned", "Mentioned in a conversation", "Somebody mentioned you in the conversation of a request."),
         Kind("finding_assigned", "A finding to answer", "You were named as the one who answers for a finding."),
         Kind("finding_overdue", "A finding is overdue", "A finding that you answer for was not settled in time."),
+        Kind("key_requested", "A key to decide about", "Somebody asks for a key that takes two people."),
+        Kind("key_decided", "A key that you asked for", "It was approved and can be taken for some days, or declined."),
         Kind(
             "attestation_due", "A model to attest",
             "30 days, 7 days and 1 day before the year ends, where you have not attested a model that you own.",

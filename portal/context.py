@@ -35,7 +35,7 @@ ENTRIES = (
     Entry("requests", "Requests", "/requests/", ("requests", "decisions", "risk-acceptances")),
     Entry("findings", "Findings", "/findings/", ("findings",)),
     Entry("datasets", "Datasets", "/datasets/", ("datasets", "connections")),
-    Entry("endpoints", "Endpoints", "/endpoints/", ("endpoints", "keys", "predictions", "rollouts")),
+    Entry("endpoints", "Endpoints", "/endpoints/", ("endpoints", "keys", "key-requests", "predictions", "rollouts")),
     Entry("audit", "Audit", "/audit/", ("audit", "exports")),
     Entry("reports", "Reports", "/reports/", ("reports",), rare=True),
     Entry("jobs", "Jobs", "/jobs/", ("jobs",), rare=True),

@@ -260,11 +260,12 @@ GATEWAY_TLS_KEY = env.str("GATEWAY_TLS_KEY", default="")
 # How much memory a gateway may use before it ends to be started anew; 0: as much as there is.
 GATEWAY_MEMORY_BYTES = max(0, env.int("GATEWAY_MEMORY_BYTES", default=2 * 1024**3))
 SERVING_LEASE_SECONDS = env.int("SERVING_LEASE_SECONDS", default=30)
-# How many processes the gateway has, at least; the networks of proxies whose word on who sends counts; and how long an
-# inference key lives at most.
+# How many processes the gateway has, at least; the networks of proxies whose word on who sends counts; how long an
+# inference key lives at most; and how long a request for one can be decided, and what was approved be taken.
 GATEWAY_PROCESSES = max(1, env.int("GATEWAY_PROCESSES", default=1))
 TRUSTED_PROXIES = [each.strip() for each in env.list("TRUSTED_PROXIES", default=[])]
 INFERENCE_KEY_DAYS = env.int("INFERENCE_KEY_DAYS", default=365)
+KEY_REQUEST_DAYS = env.int("KEY_REQUEST_DAYS", default=7)
 # Traces of the gateway; inference.gateway.tracing.config reads and judges them. The headers may hold a token.
 OTEL = {name: value for name, value in env.ENVIRON.items() if name.startswith("OTEL_")}
 OTEL["OTEL_EXPORTER_OTLP_HEADERS"] = secret("OTEL_EXPORTER_OTLP_HEADERS", default="")

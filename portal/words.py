@@ -33,6 +33,7 @@ STATES: dict[str, State] = {
         "ok", "ok", "approved active met allowed succeeded within verified sealed delivered closed accepted sent"
     ),
     **_states("ok", "ok", "confirmed healthy carried_out", ok="OK", passed="Passed", within_bounds="Within bounds"),
+    **_states("ok", "key", "", taken="Taken"),
     **_states("ok", "play", "deployed serving live"),
     **_states("wait", "ok", "approve_with_conditions", conditionally_approved="Approved with conditions"),
     **_states("wait", "wait", "in_review in_validation waiting pending expiring retrying scheduled due_soon proposed"),
@@ -49,6 +50,7 @@ STATES: dict[str, State] = {
     **_states("info", "wait", "queued"),
     **_states("off", "off", "draft withdrawn declined retired cancelled superseded stopped deactivated low none"),
     **_states("off", "off", "not_required inactive paused archived disabled", abstain="Abstained", unknown="Not known"),
+    **_states("off", "off", "lapsed"),
 }
 
 

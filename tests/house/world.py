@@ -79,6 +79,7 @@ def build(cast: Any) -> World:
     endpoint = serving.an_endpoint(cast, version)
     key, key_text = serving.a_key(cast, endpoint)
     counting.some(endpoint, key)
+    guarded = serving.an_endpoint(cast, version, two=True)
     other = worlds.a_version(cast, model=version.model, weight=2.0)
     rollout = serving.a_rollout(cast, endpoint, other, share=5)
     shadow = serving.a_rollout(cast, serving.an_endpoint(cast, version, environment="staging"), other)
@@ -152,6 +153,7 @@ def build(cast: Any) -> World:
             "endpoints": endpoint,
             "rollouts": rollout,
             "keys": key,
+            "key-requests": serving.a_key_request(cast, guarded),
             "prediction": prediction,
             "batches": batch,
             "batch-schedules": schedule,
@@ -185,6 +187,8 @@ def build(cast: Any) -> World:
                 ("batch", unscored.pk),
                 ("report", audit.pk),
                 ("rollout", shadow.pk),
+                ("endpoint", guarded.pk),
+                ("key-request", serving.an_approved_one(cast, guarded).pk),
                 ("endpoint", serving.an_endpoint(cast, version, environment="staging").pk),
                 ("dataset", elsewhere.pk),
             ],

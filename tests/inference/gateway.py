@@ -23,6 +23,7 @@ import onnxruntime as ort
 from portal.supervisor.spawn import spawn
 from tests.approvals.world import USE, an_approval
 from tests.conftest import administrate
+from tests.inference.world import for_one_person
 from tests.worlds import onnx_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +48,8 @@ class World:
 def an_endpoint(cast: Any, model: Any, name: str = "loans", use: str = USE) -> Any:
     from inference.services import add_endpoint
 
-    return add_endpoint(by=cast.model_owner, model=model, name=name, environment="production", use=use)
+    made = add_endpoint(by=cast.model_owner, model=model, name=name, environment="production", use=use)
+    return for_one_person(cast, made)
 
 
 def a_key(cast: Any, endpoint: Any, *, actions: Any = ("infer", "metadata"), rate: int = 100_000) -> tuple[Any, str]:

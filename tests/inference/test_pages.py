@@ -56,7 +56,12 @@ def test_from_nothing_to_a_key(cast, signed_in):
     assert f"Open request {request.pk}" in told
     assert "/v2/models/desk/infer" in told
     assert '"shape": [1, 2], "data": [0.0, 0.0]' in told
-    made = owner.post(f"/endpoints/{endpoint.pk}/keys/new/", a_form(cast))
+    # Much hangs on it, so a key takes two people.
+    assert "Ask for a key" in told
+    asked = owner.post(f"/endpoints/{endpoint.pk}/keys/new/", a_form(cast))
+    where = asked.headers["Location"]
+    signed_in(cast.approver).post(f"{where}approve/", {"reason": "The desk needs it."})
+    made = owner.post(f"{where}take/")
     assert made.status_code == 200
     key = InferenceKey.objects.get()
     (secret,) = re.findall(r'data-copy="(cs_live_[^"]+)"', made.content.decode())

@@ -13,14 +13,44 @@ NUMBERS = itertools.count(1)
 USE = "mortgage-screening"
 
 
-def an_endpoint(cast: Any, version: Any = None, *, model: Any = None, environment: str = "production") -> Any:
-    """Of the version's model and bound to it; of a new model and bound to nothing, without one."""
+def an_endpoint(
+    cast: Any, version: Any = None, *, model: Any = None, environment: str = "production", two: bool = False
+) -> Any:
+    """Of the version's model and bound to it; of a new model and bound to nothing, without one.
+
+    Keys to it take one person, unless `two` leaves that to the risk.
+    """
     from inference.services import add_endpoint, bind_endpoint
 
     by, name = cast.model_owner, f"mortgage-{next(NUMBERS)}"
     model = version.model if version else model or worlds.a_model(cast)
     made = add_endpoint(by=by, model=model, name=name, environment=environment, use=USE)
+    made = made if two else for_one_person(cast, made)
     return bind_endpoint(by=by, endpoint=made, version=version) if version else made
+
+
+def for_one_person(cast: Any, endpoint: Any) -> Any:
+    """The endpoint, after a risk officer said that its keys need no second person."""
+    from inference.keyrequests.services import set_key_rule
+
+    if not endpoint.keys_take_two:
+        return endpoint
+    return set_key_rule(by=cast.risk_officer, endpoint=endpoint, rule="never", reason="It is a test.")
+
+
+def a_key_request(cast: Any, endpoint: Any = None, **changes: Any) -> Any:
+    """The model owner asks for a key to a new endpoint of high risk."""
+    from inference.keyrequests.services import request_key
+
+    endpoint = endpoint or an_endpoint(cast, two=True)
+    return request_key(by=cast.model_owner, endpoint=endpoint, **terms(**changes))
+
+
+def an_approved_one(cast: Any, endpoint: Any = None, **changes: Any) -> Any:
+    from inference.keyrequests.services import approve_key
+
+    request = a_key_request(cast, endpoint, **changes)
+    return approve_key(by=cast.approver, request=request, reason="The desk needs it.")
 
 
 def a_rollout(cast: Any, endpoint: Any, version: Any, *, share: int = 0) -> Any:
