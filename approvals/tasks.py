@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from approvals.notices import digest, receipts, watching
+from approvals.notices import receipts, watching
 from approvals.pack import services
 from jobs.claims import Claim
 from jobs.running import Pulse, run
@@ -43,8 +43,3 @@ def release_receipts() -> int:
 @shared_task(name="approvals.watch_approvals")  # type: ignore[untyped-decorator]
 def watch_approvals() -> dict[str, int]:
     return watching.watch()
-
-
-@shared_task(name="approvals.send_digests")  # type: ignore[untyped-decorator]
-def send_digests() -> int:
-    return digest.send_digests()

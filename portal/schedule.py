@@ -31,7 +31,7 @@ def schedule(digest_hour: int) -> dict[str, dict[str, Any]]:
         "run-due-batches": every(60.0, "inference.run_due_batches", 50),
         "remove-old-batches": every(3600.0, "inference.remove_old_batches", 3000),
         "send-digests": {
-            "task": "approvals.send_digests", "schedule": crontab(hour=digest_hour, minute=0),
+            "task": "inference.send_digests", "schedule": crontab(hour=digest_hour, minute=0),
             "options": {"expires": 12 * 3600},
         },
     }  # fmt: skip

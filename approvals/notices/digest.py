@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import reduce
 from operator import or_
@@ -10,7 +11,7 @@ from operator import or_
 from django.conf import settings
 from django.db.models import Q
 
-from accounts.granting.duties import duties
+from accounts.granting.duties import Duty, duties
 from accounts.models import Preference, User
 from accounts.preferences.telling import message
 from approvals.findings.listing import waiting
@@ -24,9 +25,18 @@ from notifications.models import Notification
 from notifications.texts import written
 from registry.attesting import owing
 
+Duties = Callable[[User], Sequence[Duty]]
 
-def send_digests(at: datetime | None = None) -> int:
-    """Put today's digest for everybody who has one into the outbox; how many. Each once a day, however often asked."""
+
+def none_more(person: User) -> list[Duty]:
+    return []
+
+
+def send_digests(at: datetime | None = None, more: Duties = none_more) -> int:
+    """Put today's digest for everybody who has one into the outbox; how many. Each once a day, however often asked.
+
+    `more` gives what else waits for somebody, of floors that this one does not know.
+    """
     if not settings.MAIL_ON:
         return 0
     at = at or database_time()
@@ -41,7 +51,7 @@ def send_digests(at: datetime | None = None) -> int:
     for person in User.objects.filter(is_active=True, kind=User.Kind.PERSON).order_by("pk").iterator(chunk_size=200):
         if str(person.opaque_id) not in done:
             wanted = reminded.get(person.pk, KINDS["reminder"].default) == DIGEST
-            sent += send_one(person, today, kept[str(person.opaque_id)], at, remind=wanted)
+            sent += send_one(person, today, kept[str(person.opaque_id)], at, remind=wanted, more=more)
     return sent
 
 
@@ -57,10 +67,13 @@ def with_a_part(person: User, rows: list[Listed]) -> list[Listed]:
     return [row for row in rows if row.request.pk in kept]
 
 
-def send_one(person: User, today: str, collected: list[Notification], at: datetime, *, remind: bool) -> bool:
+def send_one(
+    person: User, today: str, collected: list[Notification], at: datetime, *, remind: bool, more: Duties
+) -> bool:
     person.keep_scopes()
     page = inbox(person) if remind else Inbox([], [], [], [])
-    answers, others = (waiting(person), [*owing.duty(person, at), *duties(person)]) if remind else ([], [])
+    others = [*owing.duty(person, at), *duties(person), *more(person)] if remind else []
+    answers = waiting(person) if remind else []
     mine = page.mine
     # What runs out is told when there is something else, not each day for a month: it has mails of its own.
     if not any((collected, mine, answers, others)):

@@ -9,8 +9,8 @@ from django.core import mail
 from django.db.models.functions import Now
 
 from accounts.models import Grant
-from approvals import tasks
 from approvals.notices.digest import send_digests
+from inference import tasks
 from ledger.events import database_time
 from notifications.models import Notification
 from notifications.tasks import deliver
