@@ -166,7 +166,7 @@ def key(request: HttpRequest, pk: int) -> HttpResponse:
         "state": standing,
         "may_rotate": rotates and may_hold(found.holder, viewer, found.team_id),
         "may_revoke": found.revoked_at is None and viewer.has_perm("inference.revoke_key", found),
-        "timeline": timeline.of(found, viewer, *([found.succeeds] if found.succeeds else [])),
+        "timeline": timeline.of(found, viewer, *(each for each in (found.succeeds, found.asked_as) if each)),
     }
     return render(request, "inference/key.html", context)
 

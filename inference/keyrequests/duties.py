@@ -7,6 +7,14 @@ from django.urls import reverse
 from accounts.granting.duties import Duty
 from accounts.models import User
 from inference.keyrequests.models import KeyRequest
+from ledger.events import database_time
+
+
+def awaited(user: User) -> list[Duty]:
+    """Keys that somebody asked for, while they wait for others."""
+    now = database_time()
+    waiting = KeyRequest.objects.filter(asked_by=user).in_state("waiting", now).select_related("endpoint")
+    return [Duty(f"The key “{each.name}” to {each.endpoint}", each.get_absolute_url()) for each in waiting]
 
 
 def duties(user: User) -> list[Duty]:

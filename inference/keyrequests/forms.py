@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import django_filters
 from django import forms
 
 from inference.keyrequests.models import KeyRequest, KeyRequestQuerySet
-from inference.keyrequests.rules import KEY_REQUEST_STATES, KEY_RULES
+from inference.keyrequests.rules import KEY_REQUEST_STATES, KEY_RULES, NEVER
+from inference.models import Endpoint
 from ledger.events import database_time
 from registry.forms import RefusableForm
 
@@ -45,3 +48,9 @@ class KeyRuleForm(RefusableForm):
     reason = forms.CharField(
         max_length=500, label="Why", widget=forms.Textarea(attrs={"rows": 2}), help_text="Kept in the audit log."
     )
+
+    def __init__(self, *args: Any, endpoint: Endpoint, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not endpoint.high_risk and endpoint.key_rule != NEVER:  # there is nothing to make an exception of
+            choices = [each for each in KEY_RULES.items() if each[0] != NEVER]
+            self.fields["rule"].choices = choices  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from typing import Any
 from accounts.models import User
 from accounts.takeover.holding import why_held
 from inference.keyrequests.models import KeyRequest
-from inference.models import Endpoint
+from inference.models import Endpoint, KeyScope
 from ledger.events import database_time
 
 # On an endpoint's page; the list has them all.
@@ -27,6 +27,15 @@ def open_at(endpoint: Endpoint) -> list[dict[str, Any]]:
     now = database_time()
     undone = endpoint.key_requests.filter(key=None, outcome__in=("", "approved"), open_until__gt=now)
     return standings(undone.with_parts()[:SHOWN])
+
+
+def terms(request: KeyRequest, now: datetime) -> dict[str, Any]:
+    """What is asked for, as it stands wherever somebody decides."""
+    names = dict(KeyScope.Action.choices)
+    return {
+        "asked": request, "endpoint": request.endpoint, "state": request.state(now),
+        "actions": [names.get(each, each) for each in request.actions],
+    }  # fmt: skip
 
 
 def offered(request: KeyRequest, viewer: User, now: datetime) -> dict[str, Any]:

@@ -26,7 +26,8 @@ from registry.paging import page_of
 from registry.views.answers import answered, need
 
 form_page = require_http_methods(["GET", "POST"])
-REFUSED = ("A key is never made from this request. Whoever needs one asks anew.",)
+ENDED = "No key is ever made from this request. Whoever needs one asks anew."
+DECLINED = (ENDED, "Whoever asked is told that you declined, and sees why.")
 
 
 def seen_request(request: HttpRequest, pk: int) -> KeyRequest:
@@ -55,8 +56,9 @@ def key_request(request: HttpRequest, pk: int) -> HttpResponse:
 def shown(request: HttpRequest, found: KeyRequest, trouble: str = "", status: int = 200) -> HttpResponse:
     viewer, now = asker(request), database_time()
     context = {
-        "asked": found, "state": found.state(now), "endpoint": found.endpoint, "trouble": trouble,
-        "timeline": timeline.of(found, viewer), **showing.offered(found, viewer, now),
+        **showing.terms(found, now), "trouble": trouble, **showing.offered(found, viewer, now),
+        "timeline": timeline.of(found, viewer, *([found.key] if found.key else [])),
+        "answer_tone": "ok" if found.outcome == KeyRequest.Outcome.APPROVED else "off",
     }  # fmt: skip
     return render(request, "inference/keyrequests/one.html", context, status=status)
 
@@ -79,7 +81,7 @@ def answer(
         messages.success(request, said)
         return found
 
-    context = {"asked": found, "endpoint": found.endpoint, "state": found.state(database_time()), **more}
+    context = {**showing.terms(found, database_time()), **more}
     return answered(request, f"inference/keyrequests/{template}.html", AnswerForm(request.POST or None), done, context)
 
 
@@ -92,13 +94,13 @@ def approve(request: HttpRequest, pk: int) -> HttpResponse:
 @form_page
 def decline(request: HttpRequest, pk: int) -> HttpResponse:
     said = "Declined. Whoever asked is told."
-    return answer(request, pk, "decline", "inference.decide_key", services.decline_key, said, consequences=REFUSED)
+    return answer(request, pk, "decline", "inference.decide_key", services.decline_key, said, consequences=DECLINED)
 
 
 @form_page
 def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
     act, said = services.withdraw_key_request, "The request is withdrawn."
-    return answer(request, pk, "withdraw", "inference.issue_key", act, said, consequences=REFUSED)
+    return answer(request, pk, "withdraw", "inference.issue_key", act, said, consequences=(ENDED,))
 
 
 @require_POST
@@ -139,7 +141,7 @@ def key_rule(request: HttpRequest, pk: int) -> HttpResponse:
         services.set_key_rule(by=asker(request), endpoint=endpoint, **given)
         return endpoint
 
-    form = KeyRuleForm(request.POST or None, initial={"rule": endpoint.key_rule})
+    form = KeyRuleForm(request.POST or None, endpoint=endpoint, initial={"rule": endpoint.key_rule})
     return answered(request, "inference/keyrequests/rule.html", form, act, {"endpoint": endpoint})
 
 

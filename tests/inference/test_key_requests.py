@@ -225,7 +225,10 @@ def test_it_is_in_the_inbox_and_the_digest(cast, signed_in):
     page = signed_in(cast.approver).get("/")
     assert "1 request for a key waits for your decision." in text_of(page)
     assert '/key-requests/?state=waiting"' in page.content.decode()
-    assert "Take the key “Night batch” to" in text_of(signed_in(cast.model_owner).get("/"))
+    mine = text_of(signed_in(cast.model_owner).get("/"))
+    assert f"The key “Loan desk” to {waiting.endpoint}" in mine
+    assert "You wait for nobody" not in mine
+    assert "Take the key “Night batch” to" in mine
     assert send_digests() >= 2
     assert "1 request for a key waits for your decision." in text_for(cast.second_approver, "digest")
     assert ready.get_absolute_url() in text_for(cast.model_owner, "digest")
@@ -317,8 +320,8 @@ def test_from_asking_to_the_secret_by_pages(cast, signed_in):
     assert secret not in again.content.decode()
     request.refresh_from_db()
     page = text_of(owner.get(request.key.get_absolute_url()))
-    assert "Approved" in page
-    assert "Arno Weiss" in page
+    assert "Key request approved Arno Weiss" in page
+    assert "What was asked for" in page
     assert "Keys asked for" not in text_of(owner.get(endpoint.get_absolute_url()))
 
     other = a_key_request(cast, endpoint)
@@ -334,6 +337,9 @@ def test_the_rule_by_its_page(cast, signed_in):
     assert "one person, who issues it, though the risk is high" in text_of(owner.get(endpoint.get_absolute_url()))
     assert signed_in(cast.developer).get(path).status_code == 403
     assert "the risk is high, as nobody set a risk tier" in text_of(owner.get(path))
+    low = an_endpoint(cast, environment="staging")
+    assert 'value="never"' not in owner.get(f"/endpoints/{low.pk}/key-rule/").content.decode()
+    assert owner.post(f"/endpoints/{low.pk}/key-rule/", {"rule": "never", **WHY}).status_code == 422
     assert owner.post(path, {"rule": "always", **WHY}).headers["Location"] == endpoint.get_absolute_url()
     assert owner.post(path, {"rule": "always", **WHY}).status_code == 409
     assert owner.post(path, {"rule": "never", **WHY}).status_code == 403
