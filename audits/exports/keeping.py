@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -26,21 +28,42 @@ ABANDONED = timedelta(days=1)
 
 
 @contextmanager
-def aside() -> Iterator[Path]:
-    """A folder for unfinished files on the storage's own disk, gone afterwards. Raises Refusal `disk_full`."""
-    storage = storages["default"]
-    top = None
-    if isinstance(storage, FileSystemStorage):
-        top = Path(storage.location) / FOLDER / ASIDE
+def aside(of: str = "export") -> Iterator[Path]:
+    """A folder for unfinished files on the storage's own disk, gone afterwards. Raises Refusal `disk_full`.
+
+    What a process that was killed left there goes after a day; where `of` names whose file it is, as soon as the next
+    attempt at that one begins.
+    """
+    top = place_aside()
+    if top is not None:
         top.mkdir(mode=0o700, parents=True, exist_ok=True)
+        remove_abandoned()
+    if of != "export":
+        for left in (top or Path(tempfile.gettempdir())).glob(f"{of}-*"):
+            shutil.rmtree(left, ignore_errors=True)
     try:
-        with tempfile.TemporaryDirectory(dir=top, prefix="export-", ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(dir=top, prefix=f"{of}-", ignore_cleanup_errors=True) as folder:
             yield Path(folder)
     except OSError as error:
         if error.errno not in FULL:
             raise
         sentence = "There is no room for the file. Ask for a shorter time, or tell whoever runs the portal."
         raise Refusal("disk_full", sentence) from error
+
+
+def place_aside() -> Path | None:
+    """Where unfinished files are, for a storage on this machine's disk; None for one elsewhere."""
+    storage = storages["default"]
+    return Path(storage.location) / FOLDER / ASIDE if isinstance(storage, FileSystemStorage) else None
+
+
+def remove_abandoned() -> None:
+    """Remove what processes left that were killed while writing."""
+    top = place_aside()
+    for left in top.glob("*") if top else ():
+        with suppress(FileNotFoundError):
+            if left.stat().st_mtime < time.time() - ABANDONED.total_seconds():
+                shutil.rmtree(left, ignore_errors=True)
 
 
 class Moved(File):  # type: ignore[type-arg]

@@ -215,6 +215,22 @@ class TestTheWork:
         with pytest.raises(OSError, match="broken"), keeping.aside():
             raise OSError(errno.EIO, "broken")
 
+    def test_what_a_killed_process_left_goes_after_a_day_or_with_the_next_attempt(self):
+        aside = keeping.place_aside()
+        aside.mkdir(parents=True, exist_ok=True)
+        left = {name: aside / name for name in ("export-old", "export-new", "batch-7-new", "batch-71-new")}
+        for folder in left.values():
+            folder.mkdir()
+            (folder / "part").write_bytes(b"half of")
+        os.utime(left["export-old"], (0, 0))
+        with keeping.aside("batch-7") as folder:
+            assert folder.name.startswith("batch-7-")
+        assert [name for name, path in left.items() if path.exists()] == ["export-new", "batch-71-new"]
+        for name in ("export-new", "batch-71-new"):
+            os.utime(left[name], (0, 0))
+        keeping.remove_abandoned()
+        assert not any(path.exists() for path in left.values())
+
     def test_who_lost_the_right_meanwhile_gets_nothing(self, committing_db, cast, seal):
         export = wanted(cast.auditor, "csv")
         console = SystemActor("console", frozenset({"accounts.grant_role"}))
