@@ -19,7 +19,7 @@ from fairness.problems import DataProblem
 from fairness.suitability import Warnings
 from registry.connecting.faults import refusal_of
 from registry.connecting.rules import Target, place_of, quoted
-from registry.connecting.source import Session, Unreadable, session
+from registry.connecting.source import HALVES, Session, Unreadable, session
 
 # One statement, and all of a report's, before its task is told to stop.
 SECONDS, ALTOGETHER = 900, 3300
@@ -52,9 +52,7 @@ class There:
         import ibis
 
         query = ibis.to_sql(expression, dialect="postgres")
-        halves = ", ".join(
-            f"('x' || substr(h, {at}, 16))::bit(64)::bigint AS {name}" for at, name in ((1, "one"), (17, "other"))
-        )
+        halves = ", ".join(f"{half} AS {name}" for name, half in HALVES.items())
         given = (
             f"WITH {quoted(ROWS)} AS ({self.session.rows_as(self.names)}), "  # noqa: S608
             f"{quoted(HASHES)} AS (SELECT {halves} FROM ({self.session.hashed(self.names)}) AS hashed)"

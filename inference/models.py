@@ -13,6 +13,7 @@ from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
 
 from inference.batch.models import Batch as Batch
+from inference.batch.models import BatchExtract as BatchExtract
 from inference.batch.models import BatchPart as BatchPart
 from inference.batch.models import BatchSchedule as BatchSchedule
 from inference.keyrequests import rules as two

@@ -17,7 +17,8 @@ from rest_framework.views import APIView
 
 from accounts.asking import asker, given
 from inference.batch import scheduling, services
-from inference.batch.models import STATES, Batch, BatchSchedule
+from inference.batch.checking import MOST_KEYS
+from inference.batch.models import STATES, Batch, BatchExtract, BatchSchedule
 from inference.batch.services import CHUNK_ROWS, MOST_CHUNK_ROWS
 from inference.batch.views import as_file
 from inference.models import Endpoint
@@ -28,14 +29,28 @@ from registry.api.answers import PersonRef
 from registry.models import Dataset, Upload
 
 
+class BatchExtractSerializer(serializers.ModelSerializer[BatchExtract]):
+    """Which rows of a connection were read. `digest` is SHA-256 of the batch's own file of them, which goes when the
+    batch has ended; `rows_hash` is that of a connection.
+    """
+
+    class Meta:
+        model = BatchExtract
+        fields = ["read_at", "rows", "rows_hash", "digest", "size"]
+        read_only_fields = fields
+
+
 class BatchSerializer(serializers.ModelSerializer[Batch]):
     """`state` is the job's, `stopped` where the gate said no before the last row, or `removed` once the file's time
-    was over. `rows` are those that were scored; `digest` is SHA-256 of the Parquet file.
+    was over. `rows` are those that were scored; `digest` is SHA-256 of the Parquet file. `extract` is null for a file,
+    and until a connection was read.
     """
 
     endpoint = serializers.CharField(source="endpoint.name", read_only=True)
     state = serializers.ChoiceField(choices=STATES, read_only=True)
     complete = serializers.BooleanField(read_only=True, help_text="Whether every row was scored")
+    keys = serializers.ListField(child=serializers.CharField(), read_only=True)
+    extract = BatchExtractSerializer(read_only=True, allow_null=True)
     progress = serializers.IntegerField(source="job.progress", read_only=True)
     phase = serializers.CharField(source="job.phase", read_only=True)
     error = serializers.SerializerMethodField()
@@ -46,9 +61,9 @@ class BatchSerializer(serializers.ModelSerializer[Batch]):
     class Meta:
         model = Batch
         fields = [
-            "id", "endpoint", "version", "dataset", "upload", "schedule", "chunk_rows", "revision", "state", "complete",
-            "progress", "phase", "error", "rows", "digest", "size", "job", "asked_by", "asked_at", "ended_at", "url",
-            "content_url",
+            "id", "endpoint", "version", "dataset", "upload", "keys", "extract", "schedule", "chunk_rows", "revision",
+            "state", "complete", "progress", "phase", "error", "rows", "digest", "size", "job", "asked_by", "asked_at",
+            "ended_at", "url", "content_url",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -67,8 +82,15 @@ class BatchSerializer(serializers.ModelSerializer[Batch]):
         return reverse("api-batch-content", args=[batch.pk]) if batch.file else None
 
 
-class BatchInput(serializers.Serializer[Any]):
-    """The rows to score: a dataset, or an upload."""
+class KeysInput(serializers.Serializer[Any]):
+    keys = serializers.ListField(
+        child=serializers.CharField(max_length=200), required=False, default=list, max_length=MOST_KEYS,
+        help_text="Columns of a connected dataset by which its rows are ordered and known in the result",
+    )  # fmt: skip
+
+
+class BatchInput(KeysInput):
+    """The rows to score: a dataset, whose rows may be in a connected database, or an upload."""
 
     dataset = serializers.IntegerField(required=False, allow_null=True, default=None, help_text="A dataset's id")
     upload = serializers.IntegerField(required=False, allow_null=True, default=None, help_text="An upload's id")
@@ -83,18 +105,19 @@ class BatchCancellationInput(serializers.Serializer[Any]):
 
 class BatchScheduleSerializer(serializers.ModelSerializer[BatchSchedule]):
     endpoint = serializers.CharField(source="endpoint.name", read_only=True)
+    keys = serializers.ListField(child=serializers.CharField(), read_only=True)
     created_by = PersonRef()
     ended_by = PersonRef(allow_null=True)
 
     class Meta:
         model = BatchSchedule
         fields = [
-            "id", "endpoint", "dataset", "cron", "next_at", "created_by", "created_at", "ended_by", "ended_at"
+            "id", "endpoint", "dataset", "keys", "cron", "next_at", "created_by", "created_at", "ended_by", "ended_at"
         ]  # fmt: skip
         read_only_fields = fields
 
 
-class BatchScheduleInput(serializers.Serializer[Any]):
+class BatchScheduleInput(KeysInput):
     dataset = serializers.IntegerField(help_text="A dataset's id")
     cron = serializers.CharField(max_length=100, help_text="Minute, hour, day, month, day of week, in UTC")
 
@@ -112,7 +135,8 @@ def named(request: Request, model: type[Dataset] | type[Upload], pk: int | None,
     """What a body names by its id; None where it names none. Raises Refusal where there is none to be seen."""
     if pk is None:
         return None
-    found = model.objects.visible_to(request.user).select_related("artifact").filter(pk=pk).first()
+    rows = model.objects.visible_to(request.user).select_related("artifact")
+    found = (rows.select_related("connection") if model is Dataset else rows).filter(pk=pk).first()
     if found is None:
         raise Refusal(f"unknown_{field}", f"There is no such {field} that you can see. Check its number.", field)
     return found
@@ -139,10 +163,12 @@ class EndpointBatches(APIView):
 
     @extend_schema(summary="Run a batch", request=BatchInput, responses={202: BatchSerializer})
     def post(self, request: Request, pk: int) -> Response:
-        """Of the version that the endpoint is bound to, while the gate allows it. The same asked twice is one batch."""
+        """Of the version that the endpoint is bound to, while the gate allows it. The same asked twice is one batch; of
+        a connected database only while it is under way, because each batch reads the rows as they are then.
+        """
         endpoint, asked = endpoint_of(request, pk), given(BatchInput, request)
         made = services.request_batch(
-            by=asker(request), endpoint=endpoint, chunk_rows=asked["chunk_rows"],
+            by=asker(request), endpoint=endpoint, chunk_rows=asked["chunk_rows"], keys=asked["keys"],
             dataset=named(request, Dataset, asked["dataset"], "dataset"),
             upload=named(request, Upload, asked["upload"], "upload"),
         )  # fmt: skip
@@ -202,7 +228,9 @@ class EndpointSchedules(APIView):
         """Each run is a batch of its own, of the version bound then, on your behalf. The gate is asked each time."""
         endpoint, asked = endpoint_of(request, pk), given(BatchScheduleInput, request)
         dataset = named(request, Dataset, asked["dataset"], "dataset")
-        made = scheduling.add_schedule(by=asker(request), endpoint=endpoint, dataset=dataset, cron=asked["cron"])
+        made = scheduling.add_schedule(
+            by=asker(request), endpoint=endpoint, dataset=dataset, cron=asked["cron"], keys=asked["keys"]
+        )
         return Response(BatchScheduleSerializer(made).data, status=201)
 
 

@@ -37,6 +37,7 @@ class BatchSchedule(models.Model):
 
     endpoint = models.ForeignKey("inference.Endpoint", models.PROTECT, related_name="batch_schedules")
     dataset = models.ForeignKey("registry.Dataset", models.PROTECT, related_name="batch_schedules")
+    keys = models.JSONField(default=list, help_text="As of a batch")
     cron = models.CharField(max_length=100, help_text="Five fields, in UTC")
     created_by = models.ForeignKey(PERSON, models.PROTECT, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
@@ -66,7 +67,7 @@ class BatchQuerySet(OfEndpointQuerySet):
     def with_parts(self) -> Any:
         return self.select_related(
             "endpoint__model__team", "version__artifact", "version__model", "job", "asked_by", "dataset__artifact",
-            "dataset__deletion", "upload__artifact",
+            "dataset__deletion", "dataset__connection", "upload__artifact", "kept_extract",
         )  # fmt: skip
 
 
@@ -83,6 +84,7 @@ class Batch(models.Model):
     dataset = models.ForeignKey("registry.Dataset", models.PROTECT, null=True, related_name="batches")
     upload = models.ForeignKey("registry.Upload", models.PROTECT, null=True, related_name="batches")
     schedule = models.ForeignKey(BatchSchedule, models.PROTECT, null=True, related_name="batches")
+    keys = models.JSONField(default=list, help_text="Columns of a connection by which its rows are ordered and known")
     revision = models.CharField(max_length=71, help_text="Digest of the signed revision that allowed it")
     chunk_rows = models.PositiveIntegerField()
     asked_by = models.ForeignKey(PERSON, models.PROTECT, related_name="+")
@@ -128,6 +130,16 @@ class Batch(models.Model):
         return str(self.source)
 
     @property
+    def extract(self) -> BatchExtract | None:
+        """What was read of a connection; None before that, and for a file."""
+        return getattr(self, "kept_extract", None)
+
+    @property
+    def input(self) -> Any:
+        """Whose bytes hold the rows: what was read of a connection, else the source's artifact."""
+        return self.extract or self.source.artifact
+
+    @property
     def complete(self) -> bool:
         return self.ended_at is not None and not self.stopped_code
 
@@ -164,6 +176,26 @@ class BatchPart(models.Model):
 
     def __str__(self) -> str:
         return f"Part {self.number} of batch {self.batch_id}"
+
+
+class BatchExtract(models.Model):
+    """All rows of a connection as they were at one moment, in a file of the batch's own until it has ended."""
+
+    batch = models.OneToOneField(Batch, models.CASCADE, related_name="kept_extract")
+    read_at = models.DateTimeField(help_text="When reading began: the rows are as they were then")
+    rows = models.BigIntegerField()
+    rows_hash = models.CharField(max_length=64, help_text="As of a connection's rows, whatever their order")
+    digest = models.CharField(max_length=71)
+    size = models.BigIntegerField(help_text="Bytes")
+    file = models.CharField(max_length=200, blank=True, help_text="Name in the storage; empty when it is not there")
+
+    def __str__(self) -> str:
+        return f"Rows of batch {self.batch_id}"
+
+    @property
+    def path(self) -> str:
+        """As an artifact's, so that it is opened like one."""
+        return self.file
 
 
 STATES = ["queued", "running", "stopping", "succeeded", "failed", "cancelled", "stopped", "removed"]

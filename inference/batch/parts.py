@@ -5,7 +5,7 @@ Only task bodies call this.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +27,30 @@ WRITING: dict[str, Any] = {
 }  # fmt: skip
 
 
-def table_of(outputs: Sequence[Output], decisions: NDArray[Any], first: int) -> Any:
-    """The rows' numbers, every output of the model that has a row each, and the decision, as an Arrow table.
+def table_of(
+    outputs: Sequence[Output], decisions: NDArray[Any], first: int, keys: Mapping[str, Any] | None = None
+) -> Any:
+    """The rows' numbers and keys, every output of the model that has a row each, and the decision, as an Arrow table.
 
-    Raises BatchProblem `output_not_finite`.
+    `keys` are Arrow arrays by column. Raises BatchProblem `output_not_finite`.
     """
     import pyarrow as pa
 
+    keys = keys or {}
     rows = len(decisions)
     flat = [
         (one, one.values.reshape(rows, -1)) for one in outputs if one.values.ndim and len(one.values) == rows
     ]  # fmt: skip
-    *by_output, (row_name, decision_name) = named([(one.name, one.classes, table.shape[1]) for one, table in flat])
+    *by_output, (row_name, decision_name, *key_names) = named(
+        [(one.name, one.classes, table.shape[1]) for one, table in flat], tuple(keys)
+    )
     columns: dict[str, NDArray[Any]] = {}
     for names, (_, table) in zip(by_output, flat, strict=True):
         columns |= {name: np.ascontiguousarray(table[:, place]) for place, name in enumerate(names)}
     if fault := finite_at_fault(columns, first):
         raise BatchProblem("output_not_finite", fault)
     arrays = {row_name: pa.array(np.arange(first, first + rows, dtype=np.int64))}
+    arrays |= dict(zip(key_names, keys.values(), strict=True))
     arrays |= {name: as_arrow(values) for name, values in columns.items()}
     arrays[decision_name] = pa.array(decisions)
     return pa.table(arrays)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.core.exceptions import PermissionDenied
 
 from accounts.models import User
 from inference.batch import cron
+from inference.batch.checking import check_dataset, check_keys
 from inference.batch.models import Batch, BatchSchedule
-from inference.batch.services import CHUNK_ROWS, PERMISSION, check_dataset, requested
+from inference.batch.services import CHUNK_ROWS, PERMISSION, requested
 from inference.models import Endpoint
 from ledger.actors import Actor, Identity
 from ledger.canonical import timestamp
@@ -24,7 +26,9 @@ MOST_SCHEDULES = 20
 
 
 @governed(permission=PERMISSION, event="batch_schedule.added", on="endpoint")
-def add_schedule(*, by: Actor, endpoint: Endpoint, dataset: Dataset, cron: str) -> Done[BatchSchedule]:
+def add_schedule(
+    *, by: Actor, endpoint: Endpoint, dataset: Dataset, cron: str, keys: Sequence[str] = ()
+) -> Done[BatchSchedule]:  # fmt: skip
     """Have whatever version is bound then score a dataset at these times. The gate is asked at each run.
 
     Raises Refusal `schedule_invalid`, `too_many_schedules`, and those of a dataset as for a batch.
@@ -33,15 +37,18 @@ def add_schedule(*, by: Actor, endpoint: Endpoint, dataset: Dataset, cron: str) 
     plain = " ".join(cron.split())
     times = parsed(plain)
     check_dataset(by, endpoint, endpoint.version, dataset)
+    check_keys(dataset, keys)
     if endpoint.batch_schedules.filter(ended_at=None).count() >= MOST_SCHEDULES:
         sentence = f"An endpoint has {MOST_SCHEDULES} schedules at most. End one that is not needed."
         raise Refusal("too_many_schedules", sentence)
     schedule = BatchSchedule.objects.create(
-        endpoint=endpoint, dataset=dataset, cron=plain, created_by=by, next_at=times.after(database_time())
-    )
+        endpoint=endpoint, dataset=dataset, keys=list(keys), cron=plain, created_by=by,
+        next_at=times.after(database_time()),
+    )  # fmt: skip
     facts = {
         "endpoint": endpoint.name, "schedule": str(schedule.pk), "dataset": str(dataset.pk),
         "artifact": dataset.artifact.digest, "cron": plain, "next": timestamp(schedule.next_at),
+        **({} if dataset.rows_here else {"connection": str(dataset.connection_id), "keys": schedule.keys}),
     }  # fmt: skip
     return Done(schedule, on=schedule, facts=facts)
 
@@ -90,7 +97,7 @@ def run_schedule(*, by: OnBehalf, schedule: BatchSchedule) -> Done[Batch]:
     now = database_time()
     if schedule.ended_at is not None or schedule.next_at > now:
         raise Refusal("not_due", "This run was asked for already, or the schedule has ended.")
-    done = requested(by, by.account, schedule.endpoint, schedule.dataset, None, CHUNK_ROWS, schedule)
+    done = requested(by, by.account, schedule.endpoint, schedule.dataset, None, CHUNK_ROWS, schedule.keys, schedule)
     schedule.next_at = parsed(schedule.cron).after(now)
     schedule.save(update_fields=["next_at"])
     return done

@@ -1,7 +1,8 @@
 """What a worker does for a batch: the stored rows and the signed bytes in, one file out; the gate before every chunk.
 
-A chunk is safe in the storage before its row in the database says that it is done, so a worker that is killed
-anywhere repeats at most the chunk it was at. Only task bodies call this.
+Rows of a connection are read into the batch's own file first, and are stored rows like any others from then on. A
+chunk is safe in the storage before its row in the database says that it is done, so a worker that is killed anywhere
+repeats at most the chunk it was at. Only task bodies call this.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import numpy as np
 from django.conf import settings
 from numpy.typing import NDArray
 
-from inference.batch import parts, rows
+from audits.exports import keeping
+from inference.batch import extracting, parts, rows
 from inference.batch.asking import Terms, check_still
+from inference.batch.extracts import forget_extract
 from inference.batch.models import Batch
 from inference.batch.problems import BatchProblem
 from inference.batch.services import PERMISSION, Scored, forget_parts, record_part
@@ -51,12 +54,13 @@ def score(batch: Batch, claim: Claim, progress: Progress) -> Scored:
     if stopped is None:
         if batch.dataset is not None:
             check_there(batch.dataset)
+            read_once(batch, claim, progress)
         stopped = scored_until(batch, claim, terms, progress)
     done = list(batch.parts.all())
     if stopped is not None and (bad := parts.first_bad(done)):
         done = [part for part in done if part.number < bad.number]
     total = sum(part.rows for part in done)
-    if stopped is None and batch.dataset is not None and batch.dataset.rows != total:
+    if stopped is None and batch.dataset is not None and batch.extract is None and batch.dataset.rows != total:
         raise BatchProblem(
             "rows_differ",
             f"{total:,} rows were read, where {batch.dataset.rows:,} were registered. Write the file anew and register "
@@ -78,6 +82,22 @@ def said_no(batch: Batch, terms: Terms) -> Refusal | None:
     return None
 
 
+def read_once(batch: Batch, claim: Claim, progress: Progress) -> None:
+    """Read a connection's rows, where no attempt has yet. Where what was read is damaged all begins anew: rows of
+    another moment are never put behind those that were scored.
+    """
+    if batch.dataset is None or batch.dataset.rows_here:
+        return
+    if batch.extract is not None:
+        try:
+            keeping.opened(batch.extract.file, batch.extract.digest).close()
+        except Refusal:
+            forget_extract(claim, batch)
+        else:
+            return
+    extracting.extract(batch, claim, progress)
+
+
 def scored_until(batch: Batch, claim: Claim, terms: Terms, progress: Progress) -> Refusal | None:
     """Score chunk by chunk from where the last attempt ended; the gate's refusal where it says no before the end."""
     progress(1, "Reading the rows")
@@ -86,24 +106,28 @@ def scored_until(batch: Batch, claim: Claim, terms: Terms, progress: Progress) -
         forget_parts(claim, batch, bad.number)
         done = [part for part in done if part.number < bad.number]
     skip = sum(part.rows for part in done)
+    before = extracting.UNTIL if batch.extract else 2
     with ExitStack() as stack:
-        data = stack.enter_context(storage.local(batch.source.artifact))
+        data = stack.enter_context(storage.local(batch.input))
         model = stack.enter_context(storage.local(Artifact(digest=terms.artifact)))
         table = rows.opened(data)
         facts = ModelFacts.from_dict(batch.version.signature)
         columns = columns_of(facts.inputs, table.names, batch.version.features)
         score_chunk = Chunked(batch, terms, Scorer(model, LIMITS, len(batch.version.features) or None), stack)
-        for chunk in limited(rows.chunks(table, [one.name for one in columns], batch.chunk_rows, skip)):
+        carried = table.names[len(table.names) - len(batch.keys) :]
+        wanted = [*(one.name for one in columns), *carried]
+        for chunk in limited(rows.chunks(table, wanted, batch.chunk_rows, skip)):
             if stopped := said_no(batch, terms):
                 return stopped
             feed = {
                 one.name: array_of(chunk.columns[one.name], one, chunk.first, text=table.text) for one in columns
             }  # fmt: skip
-            found = score_chunk(feed, chunk.first, chunk.rows)
+            keys = extracting.keys_of(batch, [chunk.columns[name] for name in carried])
+            found = score_chunk(feed, chunk.first, chunk.rows, keys)
             file, digest = parts.keep_part(found, f"{batch.pk}-{claim.attempt}-{chunk.first}")
             record_part(claim, batch, first=chunk.first, rows=chunk.rows, file=file, digest=digest)
             skip += chunk.rows
-            progress(2 + 94 * chunk.part, f"Scored {skip:,} rows")
+            progress(before + (96 - before) * chunk.part, f"Scored {skip:,} rows")
     if not skip:
         raise BatchProblem("no_rows", "The table has column names but no rows. Check the export and send it again.")
     return said_no(batch, terms)
@@ -133,7 +157,7 @@ class Chunked:
     def scorer(self) -> Scorer:
         return self.stack.enter_context(self.waiting)
 
-    def __call__(self, feed: dict[str, NDArray[Any]], first: int, rows: int) -> Any:
+    def __call__(self, feed: dict[str, NDArray[Any]], first: int, rows: int, keys: dict[str, Any]) -> Any:
         """An Arrow table of what the model and the rule say. Raises ModelProblem or BatchProblem."""
         outputs = [self.scorer.run(feed, one.name, self.features) for one in self.scorer.facts.outputs]
         decisive = next(one for one in outputs if one.name == self.rule.output)
@@ -149,4 +173,4 @@ class Chunked:
         if len(decisions) != rows:
             sentence = f"The model gave {len(decisions):,} answers for {rows:,} rows, so it cannot be run in chunks."
             raise BatchProblem("outputs_differ", sentence)
-        return parts.table_of(outputs, decisions, first)
+        return parts.table_of(outputs, decisions, first, keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import IO, Any
@@ -15,9 +16,8 @@ from django.urls import reverse
 from accounts.models import User
 from audits.exports import keeping
 from inference.batch.asking import Terms, terms_of
-from inference.batch.models import Batch, BatchPart, BatchSchedule
-from inference.batch.problems import BatchProblem
-from inference.batch.values import columns_of
+from inference.batch.checking import check_keys, checked_source, servable
+from inference.batch.models import Batch, BatchExtract, BatchPart, BatchSchedule
 from inference.models import Endpoint
 from jobs.claims import Claim, Lost
 from jobs.models import Job
@@ -26,12 +26,9 @@ from jobs.services import publish as end_job
 from ledger.actors import Actor, SystemActor
 from ledger.canonical import timestamp
 from ledger.door import Done, governed, mechanical
-from ledger.refusals import Denied, Refusal
-from registry.models import Dataset, Upload, Version
-from registry.onnx.facts import ModelFacts
+from ledger.refusals import Refusal
+from registry.models import Dataset, Upload
 from registry.processing.opening import check_open, check_rows_in
-from registry.services.datasets import rows_at_fault
-from registry.services.uploads import usable_upload
 
 # Who may hand out keys to an endpoint may ask it for as many predictions as they like.
 PERMISSION = "inference.issue_key"
@@ -46,21 +43,23 @@ AGAIN = "Run the batch again."
 @governed(permission=PERMISSION, event="batch.requested", on="endpoint", lock=False)
 def request_batch(
     *, by: Actor, endpoint: Endpoint, dataset: Dataset | None = None, upload: Upload | None = None,
-    chunk_rows: int = CHUNK_ROWS,
+    chunk_rows: int = CHUNK_ROWS, keys: Sequence[str] = (),
 ) -> Done[Batch]:  # fmt: skip
     """The batch over all rows of a dataset or an uploaded file, with its job.
 
-    The same asked twice is one batch, while it is under way or its result is there. Raises Refusal `unbound`,
-    `bytes_not_here`, `rows_needed`, `chunk_rows_invalid`, `not_approved`, `dataset_of_another_team`,
-    `upload_of_another_team`, `data_deleted`, `rows_closed`, `too_many_rows` or `column_missing`.
+    A dataset that is connected is read by the worker, as it is then; `keys` are columns of it by which its rows are
+    ordered and known. The same asked twice is one batch, while it is under way or, but for a connection, its result is
+    there. Raises Refusal `unbound`, `bytes_not_here`, `rows_needed`, `chunk_rows_invalid`, `not_approved`,
+    `dataset_of_another_team`, `upload_of_another_team`, `data_deleted`, `rows_closed`, `connection_closed`,
+    `secret_unreadable`, `too_many_rows`, `keys_invalid`, `keys_unused` or `column_missing`.
     """
     assert isinstance(by, User)
-    return requested(by, by, endpoint, dataset, upload, chunk_rows)
+    return requested(by, by, endpoint, dataset, upload, chunk_rows, keys)
 
 
 def requested(
     by: Actor, account: User, endpoint: Endpoint, dataset: Dataset | None, upload: Upload | None, chunk_rows: int,
-    schedule: BatchSchedule | None = None,
+    keys: Sequence[str], schedule: BatchSchedule | None = None,
 ) -> Done[Batch]:  # fmt: skip
     """The act beneath: `account` is whose rights to the rows count, and for whom it is done."""
     version = servable(endpoint)
@@ -68,6 +67,7 @@ def requested(
         sentence = f"Between 1 and {MOST_CHUNK_ROWS:,} rows are scored at once."
         raise Refusal("chunk_rows_invalid", sentence, "chunk_rows")
     source = checked_source(account, endpoint, version, dataset, upload)
+    check_keys(dataset, keys)
     terms = terms_of(version, endpoint, holding=True)
     same = Batch.objects.filter(endpoint=endpoint, version=version, dataset=dataset, upload=upload)
     inputs = {
@@ -77,6 +77,9 @@ def requested(
         # Once a result's time is over the same question is a new one.
         "removed": same.filter(removed_at__isnull=False).count(),
     }  # fmt: skip
+    if "connection" in source:
+        # Which rows are there now only the worker sees, so once a batch has ended the same question is a new one too.
+        inputs |= {"keys": list(keys), "after": same.filter(ended_at__isnull=False).count()}
     what = dataset or upload
     job = enqueue(
         kind=SCORE, inputs=inputs, team_id=endpoint.team_id, subject=f"Batch of {version} on {what}", by=by,
@@ -86,62 +89,13 @@ def requested(
         job=job,
         defaults={
             "endpoint": endpoint, "version": version, "dataset": dataset, "upload": upload, "schedule": schedule,
-            "revision": terms.revision, "chunk_rows": chunk_rows, "asked_by": account,
+            "revision": terms.revision, "chunk_rows": chunk_rows, "keys": list(keys), "asked_by": account,
         },
     )  # fmt: skip
     facts = about(batch, terms) | {"job": str(job.pk), "inputs": job.inputs_digest, "source": source}
     if schedule:
         facts["schedule"] = str(schedule.pk)
     return Done(batch, on=batch, facts=facts)
-
-
-def servable(endpoint: Endpoint) -> Version:
-    version = endpoint.version
-    if version is None:
-        raise Refusal("unbound", "The endpoint is bound to no version. Bind one on the endpoint's page.")
-    if not version.bytes_here:
-        raise Refusal("bytes_not_here", "The bytes of its version are not here, so no batch of it can be run here.")
-    return version
-
-
-def hindrance(endpoint: Endpoint) -> str:
-    """Why no batch can be run there now, or ""."""
-    try:
-        terms_of(servable(endpoint), endpoint)
-    except Refusal as refusal:
-        return refusal.sentence
-    return ""
-
-
-def checked_source(
-    account: User, endpoint: Endpoint, version: Version, dataset: Dataset | None, upload: Upload | None
-) -> dict[str, str]:
-    """What is to be scored, as a job's inputs name it, after it was checked that this account may use it."""
-    if dataset is not None and upload is None:
-        check_dataset(account, endpoint, version, dataset)
-        return {"kind": "dataset", "id": str(dataset.pk), "artifact": dataset.artifact.digest}
-    if upload is not None and dataset is None:
-        artifact = usable_upload(upload, endpoint.team_id)
-        check_rows_in(account, artifact)
-        return {"kind": "upload", "id": str(upload.pk), "artifact": artifact.digest}
-    raise Refusal("rows_needed", "Name the rows to score: a dataset, or a file. One of the two.", "dataset")
-
-
-def check_dataset(account: User, endpoint: Endpoint, version: Version | None, dataset: Dataset) -> None:
-    if dataset.team_id != endpoint.team_id:
-        sentence = "This dataset belongs to another team. Choose one of the endpoint's own."
-        raise Refusal("dataset_of_another_team", sentence, "dataset")
-    if not account.has_perm("registry.read_rows", dataset):
-        raise Denied("registry.read_rows")
-    check_open(account, dataset)
-    if too_many := rows_at_fault(dataset.rows):
-        raise Refusal("too_many_rows", too_many, "dataset")
-    if version is not None:
-        facts = ModelFacts.from_dict(version.signature)
-        try:
-            columns_of(facts.inputs, [column["name"] for column in dataset.columns], version.features)
-        except BatchProblem as problem:
-            raise Refusal(problem.code, problem.sentence, "dataset") from problem
 
 
 def about(batch: Batch, terms: Terms) -> dict[str, Any]:
@@ -215,9 +169,18 @@ def keep(batch: Batch, scored: Scored, **stopped: str) -> None:
 
 
 def facts_of(scored: Scored, claim: Claim) -> dict[str, Any]:
-    return about(scored.batch, scored.terms) | {
+    read = scored.batch.extract
+    return about(scored.batch, scored.terms) | ({"read": read_facts(read)} if read else {}) | {
         "source": claim.job.inputs["source"], "rows": scored.rows, "parts": scored.parts, "sha256": scored.digest,
         "size": scored.size, "job": str(claim.job.pk), "attempt": claim.attempt,
+    }  # fmt: skip
+
+
+def read_facts(extract: BatchExtract) -> dict[str, Any]:
+    """Which rows of a connection it were."""
+    return {
+        "rows": extract.rows, "rows_hash": extract.rows_hash, "sha256": extract.digest, "size": extract.size,
+        "at": timestamp(extract.read_at),
     }  # fmt: skip
 
 
@@ -260,16 +223,24 @@ def remove_old_batches() -> int:
     )
     needless = Q(batch__ended_at__isnull=False) | Q(batch__dataset__deletion__isnull=False) | given_up
     gone += remove_parts(BatchPart.objects.filter(needless))
-    known = {*Batch.objects.exclude(file="").values_list("file", flat=True)}
-    for name in keeping.strays(known | {*BatchPart.objects.values_list("file", flat=True)}, FOLDER):
+    gone += remove_extracts(BatchExtract.objects.filter(needless))
+    # Tried again, such a batch reads its connection anew.
+    BatchExtract.objects.filter(given_up, batch__ended_at=None).delete()
+    known = {
+        name for model in (Batch, BatchPart, BatchExtract)
+        for name in model._default_manager.exclude(file="").values_list("file", flat=True)
+    }  # fmt: skip
+    keeping.remove_abandoned()
+    for name in keeping.strays(known, FOLDER):
         keeping.remove(name)
         gone += 1
     return gone
 
 
-@mechanical("removes the parts of what is one file now; its digest is in the event")
+@mechanical("removes the parts of what is one file now, and the rows that were read for it; the events have digests")
 def clear_parts(batch: Batch) -> None:
     remove_parts(batch.parts.filter(batch__ended_at__isnull=False))
+    remove_extracts(BatchExtract.objects.filter(batch=batch, batch__ended_at__isnull=False))
 
 
 def remove_parts(parts: Any) -> int:
@@ -279,3 +250,12 @@ def remove_parts(parts: Any) -> int:
     for file in files:
         keeping.remove(file)
     return len(files)
+
+
+def remove_extracts(extracts: Any) -> int:
+    """Their files; what was read of a connection stays told."""
+    found = list(extracts.exclude(file="").values_list("pk", "file"))
+    for key, file in found:
+        keeping.remove(file)
+        BatchExtract.objects.filter(pk=key, file=file).update(file="")
+    return len(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from fairness.problems import DataProblem
 from inference.batch import scheduling, services
 from inference.batch.models import Batch
 from inference.batch.problems import BatchProblem
@@ -24,7 +25,7 @@ def score_batch(job_id: int) -> None:
     def compute(pulse: Pulse) -> services.Scored:
         return score(Batch.objects.with_parts().get(job=pulse.job), pulse.claim, pulse.progress)
 
-    run(job_id, compute=compute, publish=publish, expected=(BatchProblem, ModelProblem, Denied))
+    run(job_id, compute=compute, publish=publish, expected=(BatchProblem, DataProblem, ModelProblem, Denied))
 
 
 def publish(claim: Claim, scored: services.Scored) -> None:

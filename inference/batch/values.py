@@ -148,17 +148,18 @@ def in_range(value: int | float, low: float, high: float, dtype: str) -> int | f
     return value
 
 
-def named(outputs: Sequence[tuple[str, Sequence[str] | None, int]], decision: str = "decision") -> list[list[str]]:
+def named(outputs: Sequence[tuple[str, Sequence[str] | None, int]], keys: Sequence[str] = ()) -> list[list[str]]:
     """Names of a result's columns by output, each said with its classes and its width; none is said twice.
 
-    The last list has the names of the row's number and of the decision, which give way to a model's own outputs.
+    The last list has the names of the row's number, of the decision and of the keys, which give way to a model's own
+    outputs and to those before them.
     """
     taken: set[str] = set()
     found = []
     for name, classes, width in outputs:
         parts = [name] if width == 1 else [f"{name}.{part}" for part in classes or range(width)]
         found.append([unused(part, taken) for part in parts])
-    return [*found, [unused("row", taken), unused(decision, taken)]]
+    return [*found, [unused(name, taken) for name in ("row", "decision", *keys)]]
 
 
 def unused(name: str, taken: set[str]) -> str:

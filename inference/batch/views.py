@@ -14,6 +14,7 @@ from accounts.asking import asker
 from accounts.models import User
 from audits import timeline
 from inference.batch import scheduling, services
+from inference.batch.checking import hindrance
 from inference.batch.forms import BatchForm, EndScheduleForm, ScheduleForm
 from inference.batch.models import Batch, BatchSchedule
 from inference.models import Endpoint
@@ -40,7 +41,8 @@ def seen(request: HttpRequest, pk: int) -> Batch:
 
 
 def datasets_of(endpoint: Endpoint) -> Any:
-    return Dataset.objects.filter(team=endpoint.team_id, deletion=None).order_by("name")
+    rows = Dataset.objects.filter(team=endpoint.team_id, deletion=None).order_by("name")
+    return rows.select_related("artifact", "connection")
 
 
 @require_GET
@@ -78,10 +80,12 @@ def new(request: HttpRequest, pk: int) -> HttpResponse:
         by, file, upload = asker(request), given["file"], None
         if file is not None and given["dataset"] is None:
             upload = receive_upload(by=by, team=found.model.team, chunks=file.chunks(), filename=file.name)
-        return services.request_batch(by=by, endpoint=found, dataset=given["dataset"], upload=upload)
+        return services.request_batch(
+            by=by, endpoint=found, dataset=given["dataset"], upload=upload, keys=given["keys"]
+        )
 
     form = BatchForm(request.POST or None, request.FILES or None, datasets=datasets_of(found))
-    context = {"endpoint": found, "hindrance": services.hindrance(found)}
+    context = {"endpoint": found, "hindrance": hindrance(found)}
     return answered(request, "inference/batch/new.html", form, act, context)
 
 

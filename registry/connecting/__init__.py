@@ -1,1 +1,1 @@
-"""Datasets that stay where they are: connections to databases elsewhere, of which only counts come here."""
+"""Datasets that stay where they are: connections to databases elsewhere. Only counts come here, but for batches."""

@@ -1,4 +1,4 @@
-"""Connecting a database, looking at it again, and registering what is there as a dataset. No row comes here.
+"""Connecting a database, looking at it again, and registering what is there as a dataset. No row comes here by that.
 
 A database is asked outside of any transaction, and only for somebody who may register datasets in the team.
 """

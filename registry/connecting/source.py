@@ -1,6 +1,6 @@
 """Asking a database elsewhere: one snapshot, read only, with an end to how long it may take.
 
-Only counts, names of columns and groups, and sums come back from it, never a row.
+Only counts, names of columns and groups, and sums come back from it, never a row; those are for `rows`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +38,12 @@ KINDS = {
 READ_AS = {
     "boolean": "boolean", "integer": "bigint", "number": "double precision", "date": "date", "time": "timestamp",
     "text": "text",
+}  # fmt: skip
+
+
+# The two numbers that are summed of each row's hash `h`.
+HALVES = {
+    name: f"('x' || substr(h, {at}, 16))::bit(64)::bigint" for name, at in (("one", 1), ("other", 17))
 }  # fmt: skip
 
 
@@ -132,14 +138,13 @@ class Session:
         A row's hash is SHA-256 of its values as text, each with its length before it. Its first 64 bits and the next
         64 are summed over the rows as whole numbers of any size, which no order changes and no doubled row cancels.
         """
-        sums = ", ".join(f"sum(('x' || substr(h, {at}, 16))::bit(64)::bigint::numeric) AS s{at}" for at in (1, 17))
+        sums = ", ".join(f"sum({half}::numeric) AS {name}" for name, half in HALVES.items())
         (row,) = self.ask(f"SELECT count(*) AS n, {sums} FROM ({self.hashed(names)}) AS hashed")  # noqa: S608
-        return rules.mark(row["n"], row["s1"], row["s17"])
+        return rules.mark(row["n"], row["one"], row["other"])
 
     def hashed(self, names: Sequence[str]) -> str:
         """A SELECT of each row's hash, as `h` in hexadecimal."""
-        values = (f"coalesce(length(v.{name}::text) || ':' || v.{name}::text, '~')" for name in map(quoted, names))
-        h = f"encode(sha256(convert_to({' || '.join(values)}, 'UTF8')), 'hex')"
+        h = row_hash(f"v.{name}" for name in map(quoted, names))
         return f"SELECT {h} AS h FROM ({self.rows_as(names)}) AS v"  # noqa: S608
 
     def describe(self, groups: Sequence[str], ends: Sequence[str]) -> tuple[int, list[dict[str, Any]]]:
@@ -174,6 +179,12 @@ class Session:
         rows = self.ask(f"{shown} ORDER BY n DESC, v LIMIT {MOST_LEVELS + 1}")
         groups = [{"value": row["v"], "rows": int(row["n"])} for row in rows]
         return {"groups": groups[:MOST_LEVELS], "distinct": int(rows[0]["k"]) if rows else 0}
+
+
+def row_hash(values: Iterable[str]) -> str:
+    """SHA-256 of a row's values, each with its length before it, in hexadecimal, as an expression of theirs."""
+    spelled = (f"coalesce(length({value}::text) || ':' || {value}::text, '~')" for value in values)
+    return f"encode(sha256(convert_to({' || '.join(spelled)}, 'UTF8')), 'hex')"
 
 
 def there(column: Column) -> str:

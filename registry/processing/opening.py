@@ -29,7 +29,7 @@ def check_here(dataset: Dataset, field: str | None = None) -> None:
         raise Refusal(
             "rows_elsewhere",
             "The rows of this dataset stay in the database that it is connected to: only counts come here. Open them "
-            "there; to have a model run on them or explained, register an extract as a file.",
+            "there; to have a model judged on them or explained, register an extract as a file.",
             field,
         )
 

@@ -121,6 +121,7 @@ def build(cast: Any) -> World:
     pause_webhook(by=cast.platform_admin, webhook=paused, reason="moves house")
     connection = sources.a_connection(cast)
     elsewhere = sources.a_connected_dataset(cast, connection)
+    unread = request_batch(by=cast.model_owner, endpoint=desk, dataset=elsewhere, keys=["income", "debt"])
     people = applicants(cast)
     audit, bias = stored_audit(cast, version, people), stored_report(cast, version, dataset)
     return World(
@@ -185,6 +186,7 @@ def build(cast: Any) -> World:
                 ("webhook", paused.pk),
                 ("endpoint-batches", desk.pk),
                 ("batch", unscored.pk),
+                ("batch", unread.pk),
                 ("report", audit.pk),
                 ("rollout", shadow.pk),
                 ("endpoint", guarded.pk),
