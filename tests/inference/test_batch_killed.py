@@ -1,4 +1,4 @@
-"""A million rows with real workers: killed at random moments, and stopped by a revocation."""
+"""A million rows with real workers, of a file and of a table: killed at random moments, and stopped by a revocation."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 
 from approvals.services import revoke
+from audits.exports import keeping
 from inference.batch import services
-from inference.models import Batch
+from inference.models import Batch, BatchExtract
 from jobs.models import Job
 from jobs.services import retry
 from ledger.models import Event
 from tests import worlds
 from tests.inference.batches import an_approved_endpoint, attempt, expected, result_of
 from tests.jobs.workers import Workers, signal_all, wait_for
+from tests.registry import sources
 
 pytestmark = pytest.mark.long
 ROWS, KILLS = 1_000_000, 5
@@ -106,3 +108,47 @@ def test_a_revocation_stops_a_worker_at_the_next_chunk(committing_db, cast, work
     assert (facts["rows"], facts["sha256"], facts["code"]) == (batch.rows, batch.digest, "not_approved")
     with services.open_batch(by=cast.model_owner, batch=batch) as file:
         assert result_of(file.read())["row"] == list(range(1, batch.rows + 1))
+
+
+def a_large_table():
+    """A million applicants in a database elsewhere."""
+    name = f"{sources.schema()}.large"
+    sources.administer(
+        f"CREATE TABLE {name} AS SELECT n AS id, n % 2 AS approved, 'a' AS \"group\", sin(n) AS income, cos(n) AS debt "  # noqa: S608
+        f"FROM generate_series(1, {ROWS}) AS n",
+        f"GRANT SELECT ON {name} TO {sources.READER}",
+    )
+    return name
+
+
+def test_kills_while_a_table_is_read_and_scored_leave_the_bytes_of_an_undisturbed_run(committing_db, cast, workers):
+    endpoint = an_approved_endpoint(cast)
+    dataset = sources.a_connected_dataset(cast, sources.a_connection(cast, table=a_large_table()))
+
+    def ask_for():
+        return services.request_batch(by=cast.model_owner, endpoint=endpoint, dataset=dataset, keys=["id"])
+
+    undisturbed, batch = attempt(ask_for()), ask_for()
+    job, aside = Job.objects.filter(pk=batch.job_id), keeping.place_aside()
+    for phase, reading in (("Read ", True), ("Read ", True), ("Scored ", False)):
+        worker, before = workers.start(), job.get().attempt
+
+        def there(phase=phase, before=before):
+            now = job.get()
+            return now.attempt > before and now.phase.startswith(phase)
+
+        wait_for(there, each=workers.tick, seconds=120)
+        signal_all(worker, signal.SIGKILL)
+        worker.wait()
+        assert BatchExtract.objects.filter(batch=batch).exists() is not reading
+        assert len(list(aside.glob(f"batch-{batch.pk}-*"))) == reading, "of each attempt only the last is left"
+        sources.administer(f"UPDATE {dataset.connection.table} SET debt = -debt WHERE id = 1")  # noqa: S608
+    # The table is another one now than when it was read, and nobody reads it again.
+    workers.start()
+    wait_for(lambda: job.get().finished, each=workers.tick, seconds=180)
+    batch = Batch.objects.with_parts().get(pk=batch.pk)
+    assert (batch.state, batch.rows, batch.digest) == ("succeeded", ROWS, undisturbed.digest)
+    assert (batch.extract.rows_hash, batch.extract.file) == (undisturbed.extract.rows_hash, "")
+    with services.open_batch(by=cast.model_owner, batch=batch) as file:
+        found = result_of(file.read())
+    assert found["row"] == found["id"] == list(range(1, ROWS + 1))

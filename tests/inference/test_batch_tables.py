@@ -322,7 +322,7 @@ def test_cancelling_ends_the_statement_that_the_database_is_at_and_a_lost_databa
 
     with pytest.raises(Cancelled):
         attempt(batch, at)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 55
     assert (stored(), BatchExtract.objects.exists()) == (before, False)
     given_back(batch)
 
@@ -330,7 +330,7 @@ def test_cancelling_ends_the_statement_that_the_database_is_at_and_a_lost_databa
         if threading.current_thread() is not threading.main_thread():
             sources.administer(
                 f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{sources.READER}' "  # noqa: S608
-                f"AND query LIKE '%{view.partition('.')[2]}%'"
+                "AND query LIKE 'FETCH%'"
             )
 
     with pytest.raises(Refusal) as refused:
