@@ -44,6 +44,7 @@ class GateResult:
     policy_digest: str | None = None
     manifest: dict[str, Any] | None = None
     valid_until: datetime | None = None
+    max_lease_seconds: int | None = None
     version: Version | None = field(default=None, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
@@ -74,6 +75,7 @@ class GateResult:
             "policy_digest": self.policy_digest,
             "evaluated_at": self.evaluated_at.isoformat(),
             "valid_until": self.valid_until.isoformat() if self.valid_until else None,
+            "max_lease_seconds": self.max_lease_seconds,
         }
 
 
@@ -243,6 +245,7 @@ def of_dossier(found: records.Dossier, at: datetime, revoked: dict[int, Reason])
         policy_digest=found.request.policy_version.digest,
         manifest=found.manifest,
         valid_until=standing.valid_until,
+        max_lease_seconds=found.case.policy.max_lease_seconds,
         version=found.request.version,
     )
 

@@ -56,7 +56,7 @@ class ProposalSerializer(serializers.ModelSerializer[Proposal]):
 
 
 class PolicyInput(serializers.Serializer[Any]):
-    document = serializers.DictField(help_text="A policy of the format countersign-policy/5")
+    document = serializers.DictField(help_text="A policy of the format countersign-policy/6")
     note = serializers.CharField(max_length=5000)
     binds_now = serializers.BooleanField(default=False)
 

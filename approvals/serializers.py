@@ -142,6 +142,9 @@ class GateSerializer(serializers.Serializer[Any]):
     policy_digest = serializers.CharField(allow_null=True)
     evaluated_at = serializers.DateTimeField()
     valid_until = serializers.DateTimeField(allow_null=True)
+    max_lease_seconds = serializers.IntegerField(
+        allow_null=True, help_text="By the policy, one may serve for so long at most without having asked again"
+    )
 
 
 class EnvelopeSignatureSerializer(serializers.Serializer[Any]):

@@ -135,6 +135,7 @@ def of_post(data: QueryDict) -> dict[str, Any]:
         "version": whole(data.get("version", "")),
         "valid_days": whole(policy["valid_days"]),
         "max_pinned_days": whole(policy["max_pinned_days"]),
+        "max_lease_seconds": whole(policy["max_lease_seconds"]),
         "findings": findings,
         "emergency": None if people is None and hours is None else {"people": people, "hours": hours},
         "evidence": [

@@ -41,8 +41,8 @@ def text(label: str, help_text: str = "", *, most: int = 120, rows: int = 0) -> 
     return forms.CharField(max_length=most, label=label, help_text=help_text, widget=widget)
 
 
-def number(label: str, help_text: str = "", *, required: bool = True) -> forms.IntegerField:
-    return forms.IntegerField(label=label, help_text=help_text, required=required, min_value=1)
+def number(label: str, help_text: str = "", *, required: bool = True, least: int = 1) -> forms.IntegerField:
+    return forms.IntegerField(label=label, help_text=help_text, required=required, min_value=least)
 
 
 def lines(label: str, help_text: str) -> forms.CharField:
@@ -99,6 +99,11 @@ class PolicyPart(Part):
     max_pinned_days = number(
         "A request may be under way for (days)", "Then it needs a new revision under today's policy. Empty: no limit.",
         required=False,
+    )  # fmt: skip
+    max_lease_seconds = number(
+        "A gateway that cannot ask the gate serves on for (seconds)",
+        "At most, from 2 to 3,600. Then it refuses until it can ask again. Empty: as long as its own setting.",
+        required=False, least=2,
     )  # fmt: skip
     factor = one(
         [("password", "Password"), ("second_factor", "Password and a second factor, or a passkey")],

@@ -35,7 +35,7 @@ from approvals.workflow.policy import (
     When,
 )
 
-FORMATS = tuple(f"countersign-policy/{number}" for number in range(1, 6))
+FORMATS = tuple(f"countersign-policy/{number}" for number in range(1, 7))
 FORMAT = FORMATS[-1]
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 ROLE = re.compile(r"[a-z]+(_[a-z]+)*\Z")
@@ -53,6 +53,7 @@ NEW: dict[str, dict[type, set[str]]] = {
     FORMATS[2]: {EvidenceRule: {"runs"}},
     FORMATS[3]: {When: {"material_change"}},
     FORMATS[4]: {EvidenceRule: {"frame"}},
+    FORMATS[5]: {Policy: {"max_lease_seconds"}},
 }
 
 Read = Callable[[Any, str], Any]
@@ -213,10 +214,10 @@ def _like(shape: re.Pattern[str], words: str, most: int = 60) -> Read:
     return reader
 
 
-def _from_one(most: int) -> Read:
+def _whole(most: int, least: int = 1) -> Read:
     def reader(value: Any, place: str) -> Any:
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-            raise InvalidPolicy(place, f"{value!r} is no whole number from 1 to {most:,}")
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise InvalidPolicy(place, f"{value!r} is no whole number from {least} to {most:,}")
         return value
 
     return reader
@@ -256,7 +257,9 @@ _group = _like(GROUP, "a group on one line, or empty for the largest", 200)
 _class = _like(GROUP, "a class on one line, or empty for the dataset's", 80)
 _reason = _like(REASON, "a reason on one line", 200)
 _source = _one_of(("", "model", "historical"))
-_days = _from_one(3650)
+_days = _whole(3650)
+# A gateway asks twice a second; with less than two seconds one slow answer would refuse everything.
+_lease = _whole(3600, least=2)
 
 RULES: dict[type, dict[str, Any]] = {
     When: {
@@ -275,22 +278,22 @@ RULES: dict[type, dict[str, Any]] = {
     },
     FrameRule: {
         "metric": _one_of(frames.METRICS), "comparison": _one_of(tuple(frames.COMPARISONS)), "bound": _share(0.001, 1),
-        "confidence": _share(0.5, 0.999), "minimum_group_size": _from_one(1_000_000), "test_unknown": _yes_or_no,
+        "confidence": _share(0.5, 0.999), "minimum_group_size": _whole(1_000_000), "test_unknown": _yes_or_no,
     },
     FrameAttribute: {"name": _column, "reference": _group},
     Requirement: {
-        "slug": _slug, "title": _text(120), "role": _role, "count": _from_one(20),
+        "slug": _slug, "title": _text(120), "role": _role, "count": _whole(20),
         "distinct_from": _apart, "meaning": _text(1000), "scope": _one_of(SCOPES), "when": When,
         "carry_over_if": _several_of(CARRIES),
     },
     Stage: {"slug": _slug, "title": _text(120), "requirements": [Requirement]},
     FindingRule: {"block": _several_of(SEVERITIES), "overdue": _one_of(OVERDUE)},
-    Emergency: {"people": _from_one(10), "hours": _from_one(168)},
+    Emergency: {"people": _whole(10), "hours": _whole(168)},
     Policy: {
-        "slug": _slug, "title": _text(120), "version": _from_one(100_000), "summary": _text(1000),
+        "slug": _slug, "title": _text(120), "version": _whole(100_000), "summary": _text(1000),
         "valid_days": _days, "deactivated_signer": _one_of(DEACTIVATED), "evidence": [EvidenceRule],
         "stages": [Stage], "frameworks": _distinct(_each(_slug)), "max_pinned_days": _optional(_days),
         "factor": _one_of(FACTORS), "conditions": _yes_or_no, "anchor_outside": _yes_or_no, "findings": FindingRule,
-        "emergency": (Emergency,),
+        "emergency": (Emergency,), "max_lease_seconds": _optional(_lease),
     },
 }  # fmt: skip

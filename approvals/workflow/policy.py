@@ -131,6 +131,8 @@ class Emergency:
 
 @dataclass(frozen=True)
 class Policy:
+    """`max_lease_seconds` is for how long a gateway may serve at most without having asked the gate again."""
+
     slug: str
     title: str
     version: int
@@ -146,6 +148,7 @@ class Policy:
     anchor_outside: bool = False
     findings: FindingRule = FindingRule()
     emergency: Emergency | None = None
+    max_lease_seconds: int | None = None
 
     @property
     def requirements(self) -> Iterator[Requirement]:

@@ -1,4 +1,4 @@
-"""Policies for tests: documents of format 5, proposed by one person and published by another."""
+"""Policies for tests: documents of format 6, proposed by one person and published by another."""
 
 from __future__ import annotations
 
@@ -59,10 +59,11 @@ def a_stage(*requirements: dict[str, Any], slug: str = "approval") -> dict[str, 
 
 def a_document(**changes: Any) -> dict[str, Any]:
     given: dict[str, Any] = {
-        "format": "countersign-policy/5", "slug": "strict", "title": "Strict", "version": 1,
+        "format": "countersign-policy/6", "slug": "strict", "title": "Strict", "version": 1,
         "summary": "One approver signs.", "frameworks": [], "valid_days": 365, "max_pinned_days": None,
         "factor": "password", "deactivated_signer": "keeps", "conditions": False, "anchor_outside": False,
         "findings": {"block": ["critical", "high"], "overdue": "suspends"}, "emergency": None,
+        "max_lease_seconds": None,
         "evidence": [a_rule()], "stages": [a_stage()],
     }  # fmt: skip
     return {**given, **changes}

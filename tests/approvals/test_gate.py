@@ -226,6 +226,25 @@ def test_many_answers_cost_as_many_queries_as_one(cast):
     assert [answers[key].allowed for key in keys] == [True, False, True, False, False, False]
 
 
+def test_the_answer_says_how_long_its_policy_lets_anybody_serve_without_asking(cast, api):
+    from tests.approvals import policies
+
+    policies.a_policy(cast, policies.a_document(evidence=[], max_lease_seconds=10), use="hiring")
+    version = world.an_approval(cast).version
+    asked = {"version": version.pk, "environment": "production"}
+
+    def told(use):
+        return api(cast.ci_bot).get("/api/v1/gate", {**asked, "use": use}).json()["max_lease_seconds"]
+
+    assert told(world.USE) is None
+    assert told("hiring") is None, "nobody has asked, so nothing is pinned"
+    world.sign(cast.approver, world.a_request(cast, version, use="hiring"), "approval")
+    assert (told(world.USE), told("hiring")) == (None, 10)
+    # Another version of the policy says something else, and what was signed under this one stays.
+    policies.a_policy(cast, policies.a_document(evidence=[], version=2))
+    assert told("hiring") == 10
+
+
 def test_the_answer_is_plain_json(cast):
     import json
 

@@ -62,6 +62,10 @@ FIRST = ("stages", 0, "requirements", 0)
         (("version",), True, "version"),
         (("valid_days",), 4000, "valid_days"),
         (("max_pinned_days",), 0, "max_pinned_days"),
+        (("max_lease_seconds",), 1, "max_lease_seconds"),
+        (("max_lease_seconds",), 3601, "max_lease_seconds"),
+        (("max_lease_seconds",), 2.5, "max_lease_seconds"),
+        (("max_lease_seconds",), True, "max_lease_seconds"),
         (("conditions",), "yes", "conditions"),
         (("factor",), "smile", "factor"),
         (("findings",), "none", "findings"),
@@ -107,19 +111,23 @@ def without(table, name):
 
 def test_a_document_of_an_earlier_format_stays_what_it_was():
     when = without(ALWAYS, "material_change")
-    fourth = a_document(format="countersign-policy/4", evidence=[without(a_rule(), "frame")])
-    third = a_document(
-        format="countersign-policy/3", evidence=[without(a_rule(when=when), "frame")],
-        stages=[a_stage(a_requirement(when=when))],
-    )  # fmt: skip
+    fifth = without(a_document(format="countersign-policy/5"), "max_lease_seconds")
+    fourth = {**fifth, "format": "countersign-policy/4", "evidence": [without(a_rule(), "frame")]}
+    third = {
+        **fourth, "format": "countersign-policy/3", "evidence": [without(a_rule(when=when), "frame")],
+        "stages": [a_stage(a_requirement(when=when))],
+    }  # fmt: skip
     second = {**third, "format": "countersign-policy/2", "evidence": [without(third["evidence"][0], "runs")]}
-    assert read_policy(second) == read_policy(third) == read_policy(fourth) == read_policy(a_document())
+    earlier = [read_policy(each) for each in (second, third, fourth, fifth)]
+    assert earlier == [read_policy(a_document())] * 4
     assert write_policy(read_policy(second)) == a_document()
     for document, place in (
         ({**second, "evidence": third["evidence"]}, r"^evidence\.0\.runs"),
         ({**third, "evidence": second["evidence"]}, r"^evidence\.0\.runs"),
         ({**fourth, "evidence": [a_rule()]}, r"^evidence\.0\.frame is not known"),
         (a_document(evidence=fourth["evidence"]), r"^evidence\.0\.frame is missing"),
+        ({**fifth, "max_lease_seconds": 10}, r"^max_lease_seconds is not known"),
+        (without(a_document(), "max_lease_seconds"), r"^max_lease_seconds is missing"),
         ({**third, "evidence": fourth["evidence"]}, r"^evidence\.0\.when\.material_change is not known"),
         ({**fourth, "evidence": third["evidence"]}, r"^evidence\.0\.when\.material_change is missing"),
     ):

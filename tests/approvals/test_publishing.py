@@ -257,6 +257,29 @@ def test_the_editor_keeps_what_was_typed_and_says_where_it_is_wrong(cast, signed
     assert proposal.content == document
 
 
+def test_how_long_a_gateway_may_go_without_asking_is_set_in_the_form_and_shown(cast, signed_in):
+    policies.a_policy(cast)
+    client, strict = signed_in(cast.policy_admin), PolicyVersion.objects.get(policy__slug="strict")
+    form = fields_of(client.get(f"/policies/new/?of={strict.pk}").content.decode(), "note")
+    assert form["policy-max_lease_seconds"] == [""]
+    given = {**form, "note": "The board.", "do": "propose"}
+    for said, read in (("1", "1"), ("3601", "3601"), ("soon", "'soon'")):
+        wrong = client.post("/policies/new/", {**given, "policy-max_lease_seconds": said})
+        assert wrong.status_code == 422
+        sentence = f"Max_lease_seconds: {read} is no whole number from 2 to 3,600."
+        assert f"serves on for (seconds): {sentence}" in text_of(wrong)
+    given["policy-max_lease_seconds"] = "10"
+    looked = client.post("/policies/new/", {**given, "do": "try"})
+    assert "10 s at most by a gateway that cannot ask the gate" in text_of(looked)
+    assert "nothing can be tried on" in text_of(looked)
+    proposal = client.get(client.post("/policies/new/", given).url)
+    assert Proposal.objects.latest("pk").content == policies.a_document(version=2, max_lease_seconds=10)
+    assert "max_lease_seconds not set 10" in text_of(proposal)
+    assert "serves on for at most 10 s" in text_of(proposal)
+    assert "10 s at most" in text_of(proposal)
+    assert "the gateways' own" in text_of(client.get(strict.get_absolute_url()))
+
+
 def test_a_proposal_is_read_and_published_on_its_page(cast, signed_in):
     policies.a_policy(cast, everywhere=True)
     world.a_request(cast)
@@ -310,6 +333,9 @@ def test_the_api_proposes_publishes_and_lists(cast, api):
     assert own["code"] == "own_proposal"
     wrong = post(cast.policy_admin, "policies/", 422, document=policies.a_document(valid_days=0), note="The board.")
     assert (wrong["code"], wrong["errors"][0]["field"]) == ("policy_invalid", "document.valid_days")
+    hours = policies.a_document(max_lease_seconds=7200)
+    wrong = post(cast.policy_admin, "policies/", 422, document=hours, note="The board.")
+    assert (wrong["code"], wrong["errors"][0]["field"]) == ("policy_invalid", "document.max_lease_seconds")
     done = post(cast.risk_officer, f"proposals/{made['id']}/publication/", digest=made["digest"])
     assert done["state"] == "published"
     bound = post(cast.policy_admin, "policies/bindings/", policy="strict", use="hiring", note="Law.")
