@@ -148,13 +148,26 @@ class Admission:
         raise Refused(429, "rate_limited", sentence, headers=headers)
 
     def approved(self, served: Served) -> None:
-        """Raises Refused 409 `not_approved` with the reasons of the gate."""
-        if served.approved is None or clock() >= served.approved.until:
+        """Raises Refused 409 `not_approved` with the reasons of the gate, or 503 `lease_expired` where its policy lets
+        nobody serve any longer without asking.
+        """
+        approved = served.approved
+        if approved is None or clock() >= approved.until:
+            if approved is not None and approved.lease_seconds is not None and clock() < approved.ends:
+                raise lease_expired(served.name, approved.lease_seconds)
             reasons = served.reasons or (
                 {"code": "approval_ended", "sentence": "The approval has come to its end. Ask for a new one."},
             )
             sentence = f"The gate does not allow the endpoint {served.name} to serve: {reasons[0]['sentence']}"
             raise Refused(409, "not_approved", sentence, reasons=reasons, extra={"state": served.state})
+
+
+def lease_expired(name: str, seconds: int) -> Refused:
+    sentence = (
+        f"The gate could not be asked whether the endpoint {name} may still serve for longer than its policy allows "
+        f"({seconds} s), so it is refused. Operators: see whether the gateway reaches the database."
+    )
+    return unavailable("lease_expired", sentence, 5)
 
 
 def endpoint_changed() -> Refused:

@@ -24,7 +24,7 @@ from inference.addresses import Network, network_of
 from inference.gateway import memory
 from inference.gateway.admission import Admission, Caller
 from inference.gateway.binary import HEADER
-from inference.gateway.board import Board, Served, clock
+from inference.gateway.board import Approved, Board, Served, clock
 from inference.gateway.counting import Counter
 from inference.gateway.feedback import Feedback
 from inference.gateway.forms import ROWS, TENSORS
@@ -220,12 +220,19 @@ def metadata(served: Served) -> dict[str, Any]:
             "state": served.state,
             "artifact": approved.artifact if approved else "",
             "revision": approved.revision if approved else "",
+            "lease_seconds": lease_of(approved),
             "max_rows": served.max_rows,
             "max_body_bytes": served.max_body_bytes,
             "log_level": served.log.level,
             "log_mode": served.log.mode,
         },
     }
+
+
+def lease_of(approved: Approved | None) -> int:
+    """For how many seconds it is served at most without the gate being asked: by its policy and the house's setting."""
+    house: int = settings.SERVING_LEASE_SECONDS
+    return min(house, approved.lease_seconds or house) if approved else 0
 
 
 class Application:

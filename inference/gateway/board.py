@@ -20,13 +20,18 @@ clock = partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """What the gate allowed: exact bytes under exactly this decision rule, until a time of `clock`."""
+    """What the gate allowed: exact bytes under exactly this decision rule, until a time of `clock`.
+
+    That is when the approval `ends`, or earlier where its policy lets it be served without asking for `lease_seconds`.
+    """
 
     artifact: str
     rule: DecisionRule
     revision: str
     until: float
     may_loop: bool
+    ends: float = float("inf")
+    lease_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The serving lease: what the gateway may serve, asked of gate and database again every half second.
 
 A revocation refuses within a second while the database can be reached. When it cannot, the last answer stands until
-the lease ends; then everything is refused. One thread asks, another loads models, and requests only read the board.
+the lease ends; then everything is refused, and earlier what rests on a policy that sets less. One thread asks, another
+loads models, and requests only read the board.
 """
 
 from __future__ import annotations
@@ -167,10 +168,10 @@ def current(asked: float) -> Snapshot:
 
     served = {}
     for one in endpoints:
-        found = described(one, one.version, answer(one, one.version), by_clock)
+        found = described(one, one.version, answer(one, one.version), asked, by_clock)
         rollout = rollouts.get(one.pk)
         if rollout is not None:
-            beside = described(one, rollout.version, answer(one, rollout.version), by_clock, rollout.kind)
+            beside = described(one, rollout.version, answer(one, rollout.version), asked, by_clock, rollout.kind)
             found = replace(found, challenger=Challenger(rollout.pk, rollout.share / 100, beside))
         served[one.name] = found
     terms = {
@@ -188,9 +189,9 @@ def current(asked: float) -> Snapshot:
     return Snapshot(served, terms, asked, asked + settings.SERVING_LEASE_SECONDS)
 
 
-def described(endpoint: Any, version: Any, answer: Any, by_clock: Any, role: str = "") -> Served:
+def described(endpoint: Any, version: Any, answer: Any, asked: float, by_clock: Any, role: str = "") -> Served:
     """An endpoint with one of its versions for the board; approved only where the gate says yes, and then for the bytes
-    and rule it signed.
+    and rule it signed, and no longer than its policy lets it be served without asking.
     """
     from inference.upstreams.targets import target_of
 
@@ -202,12 +203,15 @@ def described(endpoint: Any, version: Any, answer: Any, by_clock: Any, role: str
         reasons = tuple({"code": each.code, "sentence": each.sentence} for each in answer.reasons)
         rule = rule_of(answer.manifest["decision_rule"]) if answer.allowed else None
         if rule is not None:
+            ends, most = by_clock(answer.valid_until), answer.max_lease_seconds
             approved = Approved(
                 artifact=answer.manifest["artifact"]["digest"],
                 rule=rule,
                 revision=answer.revision_digest,
-                until=by_clock(answer.valid_until),
+                until=ends if most is None else min(ends, asked + most),
                 may_loop=may_loop(signature["operators"]),
+                ends=ends,
+                lease_seconds=most,
             )
     return Served(
         pk=endpoint.pk,
