@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("inference", "0008_upstreams"),
+        ("inference", "0009_key_requests"),
     ]
 
     operations = [
