@@ -53,11 +53,11 @@ def main() -> None:
             except EOFError:
                 return
             if header.get("ask") == "structure":
-                written, parts = described(_parsed(given))
-                frames.send(answers, {"structure": written}, *parts)
+                structure, parts = described(_parsed(given))
+                frames.send(answers, {"structure": structure}, *parts)
                 continue
-            name, values, classes = _score(session, header, payload)
-            frames.send(answers, {"output": name, "classes": classes, **values[0]}, values[1])
+            written, parts = _score(session, header, payload)
+            frames.send(answers, {"outputs": written}, *parts)
     except ModelProblem as problem:
         frames.send(answers, {"problem": problem.code, "sentence": problem.sentence})
     except MemoryError:
@@ -229,7 +229,8 @@ def _trial(session: Any, width: int | None, given: dict[str, Any]) -> None:
         raise _failed("The model failed on a trial run with zeros", error, given) from None
 
 
-def _score(session: Any, header: dict[str, Any], payload: list[bytes]) -> tuple[str, tuple[dict[str, Any], bytes], Any]:
+def _score(session: Any, header: dict[str, Any], payload: list[bytes]) -> tuple[list[dict[str, Any]], list[bytes]]:
+    """For each output that is asked for its type, shape and classes, and its values as bytes."""
     import numpy as np
 
     feed = {}
@@ -239,14 +240,21 @@ def _score(session: Any, header: dict[str, Any], payload: list[bytes]) -> tuple[
         else:
             flat = np.frombuffer(data, dtype=entry["dtype"])
         feed[entry["name"]] = flat.reshape(entry["shape"])
-    name = header["output"]
+    names = header["outputs"]
     try:
-        (found,) = session.run([name], feed)
+        found = session.run(names, feed)
     except Exception as error:
         raise ModelProblem(
             "run_failed",
             f"The model failed on the data: {_short(error)}. Check that the dataset is the one it was made for.",
         ) from None
+    written = [_written(name, values) for name, values in zip(names, found, strict=True)]
+    return [entry for entry, _ in written], [data for _, data in written]
+
+
+def _written(name: str, found: Any) -> tuple[dict[str, Any], bytes]:
+    import numpy as np
+
     classes = None
     if isinstance(found, list):
         if not found or not isinstance(found[0], dict):
@@ -255,10 +263,8 @@ def _score(session: Any, header: dict[str, Any], payload: list[bytes]) -> tuple[
         classes = [str(k) for k in keys]
         found = np.array([[row[k] for k in keys] for row in found], dtype=np.float64)
     found = np.ascontiguousarray(found)
+    shape = list(found.shape)
     if found.dtype.kind in "OUS":
-        return (
-            name,
-            ({"dtype": "object", "shape": list(found.shape)}, json.dumps(found.reshape(-1).tolist()).encode()),
-            None,
-        )
-    return name, ({"dtype": found.dtype.str, "shape": list(found.shape)}, found.tobytes()), classes
+        values = json.dumps(found.reshape(-1).tolist()).encode()
+        return {"dtype": "object", "shape": shape, "classes": None}, values
+    return {"dtype": found.dtype.str, "shape": shape, "classes": classes}, found.tobytes()

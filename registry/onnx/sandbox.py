@@ -92,9 +92,17 @@ class Scorer:
 
     def run(self, columns: Mapping[str, NDArray[Any]], output: str, feature_order: Sequence[str] = ()) -> Output:
         """One output of the model for a batch of equally long columns."""
-        if output not in {t.name for t in self.facts.outputs}:
-            have = ", ".join(t.name for t in self.facts.outputs)
-            raise ModelProblem("bad_decision_rule", f"The model has no output {output!r}; it has {have}.")
+        return self.outputs(columns, (output,), feature_order)[0]
+
+    def outputs(
+        self, columns: Mapping[str, NDArray[Any]], names: Sequence[str], feature_order: Sequence[str] = ()
+    ) -> list[Output]:
+        """Outputs of the model for a batch of equally long columns, all of one run."""
+        known = [t.name for t in self.facts.outputs]
+        for name in names:
+            if name not in known:
+                have = ", ".join(known)
+                raise ModelProblem("bad_decision_rule", f"The model has no output {name!r}; it has {have}.")
         entries, payload = [], []
         for name, array in feed(self.facts.inputs, columns, feature_order).items():
             if array.dtype == object:
@@ -104,13 +112,8 @@ class Scorer:
             entries.append(
                 {"name": name, "dtype": "object" if array.dtype == object else array.dtype.str, "shape": array.shape}
             )
-        header, (data,) = self._answer({"inputs": entries, "output": output}, payload)
-        if header["dtype"] == "object":
-            values = np.array(json.loads(data), dtype=object)
-        else:
-            values = np.frombuffer(data, dtype=header["dtype"])
-        classes = header["classes"]
-        return Output(output, values.reshape(header["shape"]), tuple(classes) if classes else None)
+        header, parts = self._answer({"inputs": entries, "outputs": list(names)}, payload)
+        return [_output(*each) for each in zip(names, header["outputs"], parts, strict=True)]
 
     def structure(self) -> Structure | None:
         """Nodes and constants of the model; None where it has subgraphs or functions."""
@@ -176,6 +179,15 @@ class Scorer:
                 pipe.close()
             except BrokenPipeError:
                 continue
+
+
+def _output(name: str, entry: Mapping[str, Any], data: bytes) -> Output:
+    if entry["dtype"] == "object":
+        values = np.array(json.loads(data), dtype=object)
+    else:
+        values = np.frombuffer(data, dtype=entry["dtype"])
+    classes = entry["classes"]
+    return Output(name, values.reshape(entry["shape"]), tuple(classes) if classes else None)
 
 
 def inspect_model(path: Path, limits: Limits | None = None, width: int | None = None) -> ModelFacts:

@@ -84,14 +84,19 @@ def test_batches_are_scored_the_same_here(tmp_path: Path, table: Any) -> None:
     path = saved(tmp_path, fitted(x, np.where(y, "yes", "no"), zipmap=True))
     session = child._session(path.read_bytes(), {"threads": 1})
     entry = {"name": "X", "dtype": "<f4", "shape": list(x.shape)}
-    for output, classes in (("output_probability", ["no", "yes"]), ("output_label", None)):
-        name, (header, data), found = child._score(session, {"inputs": [entry], "output": output}, [x.tobytes()])
-        assert (name, found) == (output, classes)
-        there = predict(path, {n: x[:, i] for i, n in enumerate("abc")}, output, "abc").values
+    asked = {"inputs": [entry], "outputs": ["output_probability", "output_label"]}
+    written, parts = child._score(session, asked, [x.tobytes()])
+    columns = {n: x[:, i] for i, n in enumerate("abc")}
+    with Scorer(path) as scorer:
+        both = scorer.outputs(columns, asked["outputs"], "abc")
+    assert [each.classes for each in both] == [("no", "yes"), None]
+    for output, header, data, together in zip(asked["outputs"], written, parts, both, strict=True):
+        there = predict(path, columns, output, "abc")
         here = json.loads(data) if header["dtype"] == "object" else np.frombuffer(data, header["dtype"]).tolist()
-        assert here == there.reshape(-1).tolist()
+        assert here == there.values.reshape(-1).tolist() == together.values.reshape(-1).tolist()
+        assert list(there.classes or []) == (header["classes"] or [])
     with pytest.raises(ModelProblem, match="failed on the data"):
-        child._score(session, {"inputs": [{**entry, "shape": [300, 4]}], "output": "output_label"}, [x.tobytes()])
+        child._score(session, {**asked, "inputs": [{**entry, "shape": [300, 4]}]}, [x.tobytes()])
 
 
 def test_one_input_a_column_with_words(tmp_path: Path) -> None:
