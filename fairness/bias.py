@@ -18,14 +18,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fairness import cells as reduce
 from fairness import exclusions, membering, overlap, sections, suitability, tables
 from fairness.clusters import grouped
-from fairness.collecting import Collector
 from fairness.dataset import Source, opened
 from fairness.declared import Scale, Task
-from fairness.membership import Sums
 from fairness.metrics import NAMES, UNKNOWN, Cells
+from fairness.modelled import modelled_cells, recorded_cells
 from fairness.naming import canonical
 from fairness.problems import DataProblem
 from fairness.roles import Roles
@@ -33,8 +31,6 @@ from fairness.rules import DEFAULT_RULE, Rule
 from fairness.submitting import Beside, joined, submitted_cells
 from registry.onnx.decision import DecisionRule
 from registry.onnx.facts import Limits
-from registry.onnx.feeding import wanted_columns
-from registry.onnx.sandbox import Scorer
 
 SCHEMA = "countersign.bias/1"
 Origin = Literal["historical", "model", "submitted"]
@@ -81,6 +77,8 @@ def bias_report(
     historical: the label is itself the decision. model: decisions are made here, by `model` under the rule `decision`.
     submitted: from `predictions` (one a row), the column roles.prediction, or roles.score from `at_least` on. `task`
     says what they are (see `fairness.submitting`), and `scale` whether scores are probabilities, which is then checked.
+    For the other two `task` says what the outcome is; a recorded number is a yes from `at_least` on, and of several
+    classes the positive one is (see `fairness.modelled`).
     `tested` names the attributes under test (default: all), which `rule` and `further_rules` judge as one family; the
     worst verdict counts. `depth` up to 3 adds intersections, which are exploratory.
     `training` are the files that the model was trained on, by digest: rows that are in both are counted.
@@ -116,6 +114,8 @@ def bias_report(
     }
     if source == "submitted":
         parameters |= {"task": task, "scale": scale}
+    elif task != "binary":
+        parameters["task"] = task
     seed = hashlib.sha256(canonical_bytes({"inputs": inputs, "parameters": parameters})).hexdigest()
     beside = Beside(scale=scale)
     grouping, deep = roles, depth
@@ -128,8 +128,15 @@ def bias_report(
         arrived, given = joined(data, grouping, predictions, at_least is not None and task != "multiclass")
         if source == "submitted":
             counted = submitted_cells(arrived, given, positive, task, at_least, beside, deep)
+        elif source == "historical":
+            counted = recorded_cells(data, grouping, positive, task, at_least, beside, deep)
+        elif model is None or decision is None:
+            raise ValueError("a report on a model needs its file and its decision rule")
         else:
-            counted = _count(data, grouping, positive, source, model, decision, limits, progress, beside, deep)
+            counted = modelled_cells(
+                data, grouping, positive, task, model, decision, beside, deep, limits,
+                lambda done: progress(0.05 + 0.79 * done / data.rows, "Scoring rows"),
+            )  # fmt: skip
         rows, kind = data.rows, data.kind
         repeated = suitability.repeated_rows(data)
         shared = overlap.with_training(data, roles, training or {})
@@ -188,46 +195,6 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _count(
-    data: Source, roles: Roles, positive: object, source: Origin, model: Path | None,
-    decision: Mapping[str, Any] | None, limits: Limits | None, progress: Progress, beside: Beside, depth: int,
-) -> Cells:  # fmt: skip
-    if source == "historical":
-        beside.memberships = membering.read(data, roles, positive) if roles.membership else None
-        return reduce.historical_cells(data, roles, positive, depth)
-    beside.memberships = Sums(roles.membership) if roles.membership else None
-
-    def step(done: int) -> None:
-        progress(0.05 + 0.79 * done / data.rows, "Scoring rows")
-
-    if model is None or decision is None:
-        raise ValueError("a report on a model needs its file and its decision rule")
-    made = DecisionRule.from_mapping(decision)
-    with Scorer(model, limits, len(roles.features) or None) as scorer:
-        columns = wanted_columns(scorer.facts.inputs, data.columns, roles.features)
-        text = {t.name for t in scorer.facts.inputs if t.type == "tensor(string)"}
-        words = tuple(c for c in columns if c in text)
-        collector = Collector(data, roles, positive)
-        last: list[NDArray[np.float64]] = []
-
-        def predict(batch: dict[str, NDArray[Any]]) -> NDArray[np.bool_]:
-            last[:] = [made.scores(scorer.run(batch, made.output, roles.features))]
-            return made.yes(last[0])
-
-        def also(columns: dict[str, Any]) -> None:
-            collector.add(columns, last[0])
-            if beside.memberships:
-                membering.add(beside.memberships, columns, made.yes(last[0]))
-
-        numbers = tuple(c for c in columns if c not in text)
-        counted = reduce.scored_cells(
-            data, roles, positive, predict, numbers, words, step, also=also, depth=depth
-        )  # fmt: skip
-        if made.kind == "threshold":
-            beside.collector = collector
-        return counted
 
 
 def _assemble(
@@ -322,6 +289,14 @@ def _warnings(
             "(repayment), it is known only for those who were accepted; where it records what people decided, error "
             "rates measure agreement with those decisions, their disparities included. Selection rates need no label.",
         )
+    task = parameters.get("task")
+    if source == "historical" and task == "multiclass":
+        warn(
+            "one_class_against_rest",
+            f"The outcome has several classes. Class {parameters['positive']} counts as yes, all others as no.",
+        )
+    if source == "historical" and task == "regression":
+        warn("numbers_as_decisions", f"The outcome is a number; it counts as yes from {parameters['at_least']:g} on.")
     used = [name for name in roles.sensitive if name in roles.features]
     if used and source == "model":
         warn(

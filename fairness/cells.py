@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,16 @@ Predict = Callable[[dict[str, NDArray[Any]]], NDArray[Any]]
 Also = Callable[[dict[str, Any]], None]
 
 
-def historical_cells(source: Source, roles: Roles, positive: object, depth: int = 2) -> Cells:
-    """Cells in which the label is itself the decision."""
-    return _cells(source, roles, positive, lambda table: table[roles.label], depth=depth)
+def historical_cells(
+    source: Source, roles: Roles, positive: object, depth: int = 2, *, label: Any = None, several: bool = False
+) -> Cells:
+    """Cells in which the label is itself the decision; of `several` classes all but the positive one are a no.
+
+    A `label` given as an Ibis boolean counts in place of the column's.
+    """
+    if label is not None:
+        return _cells(source, roles, "true", lambda table: label, depth=depth, decided=True, label=label)
+    return _cells(source, roles, positive, lambda table: table[roles.label], depth=depth, several=several)
 
 
 def column_cells(
@@ -63,19 +71,24 @@ def column_cells(
 def outcome_cells(source: Source, roles: Roles, column: str, at_least: float, depth: int = 2) -> Cells:
     """Cells of a numeric outcome and its prediction, either of which is positive from `at_least` on."""
     source.numeric([roles.label, column])
-    label = source.number(roles.label)
+    label = from_on(source, roles.label, at_least)
+    return _cells(
+        source, roles, "true", lambda table: source.number(column) >= at_least, decided=True, label=label, depth=depth
+    )  # fmt: skip
+
+
+def from_on(source: Source, column: str, at_least: float) -> Any:
+    """Whether a column of numbers is positive, as an Ibis boolean. Raises DataProblem where all rows or none are."""
+    label = source.number(column)
     low, high = source.value(label.min()), source.value(label.max())
     if high < at_least or low >= at_least:
         raise DataProblem(
             "one_class",
-            f"Column {roles.label!r} goes from {low:g} to {high:g}, so no row lies on the other side of {at_least:g}. "
+            f"Column {column!r} goes from {low:g} to {high:g}, so no row lies on the other side of {at_least:g}. "
             "Choose a threshold within that range.",
-            column=roles.label,
+            column=column,
         )
-    return _cells(
-        source, roles, "true", lambda table: source.number(column) >= at_least, decided=True, label=label >= at_least,
-        depth=depth,
-    )  # fmt: skip
+    return label >= at_least
 
 
 def class_cells(source: Source, roles: Roles, positive: object) -> ClassCells:
@@ -87,7 +100,11 @@ def class_cells(source: Source, roles: Roles, positive: object) -> ClassCells:
     _check_levels(source, raw, roles)
     labels = {key[-2] for key in raw}
     check_classes(source, roles.label, labels, positive)
-    named = same_classes(source, roles, labels, {key[-1] for key in raw})
+    return _of_classes(raw, roles, labels, same_classes(source, roles, labels, {key[-1] for key in raw}), scale)
+
+
+def _of_classes(raw: Raw, roles: Roles, labels: set[str], named: Mapping[str, str], scale: int) -> ClassCells:
+    """`named` has the label's class of each prediction."""
     classes = tuple(sorted(labels))
     groups = tuple(sorted({key[:-2] for key in raw}))
     n: Ints = np.zeros((len(groups), len(classes), len(classes)), dtype=np.int64)
@@ -97,6 +114,14 @@ def class_cells(source: Source, roles: Roles, positive: object) -> ClassCells:
         at = (place[key[:-2]], classes.index(key[-2]), classes.index(named[key[-1]]))
         _fill((n, w, w2), at, raw[key], scale if roles.weight else None)
     return ClassCells(roles.sensitive, groups, classes, n, w, w2)
+
+
+@dataclass
+class Predicted:
+    """The label's class that a model predicted for each row of the batch that was scored last; `cells` afterwards."""
+
+    last: Any = None
+    cells: ClassCells | None = None
 
 
 def scored_cells(
@@ -110,12 +135,15 @@ def scored_cells(
     size: int = 65_536,
     also: Also = lambda columns: None,
     depth: int = 2,
+    label: Any = None,
+    predicted: Predicted | None = None,
 ) -> Cells:
     """Cells from decisions made here, batch by batch, in bounded memory.
 
     `predict` takes arrays by column name (`numbers` as float64, `words` as text; the same rows in each) and returns one
     boolean a row; without any columns it gets {"": row numbers}. `step` is told the rows done and may raise to stop;
-    `also` is given each batch's attributes, label and weight as Arrow arrays by column.
+    `also` is given each batch's attributes, label and weight as Arrow arrays by column. A `label` given as an Ibis
+    boolean counts in place of the column's; with `predicted`, the label has several classes, which are counted too.
     """
     import ibis
     import pyarrow as pa
@@ -128,8 +156,11 @@ def scored_cells(
     wanted = {f"c{i}": source.table[name] for i, name in enumerate(kept)}
     wanted |= {f"n{i}": source.number(name) for i, name in enumerate(numbers)}
     wanted |= {f"w{i}": source.table[name].cast("string") for i, name in enumerate(words)}
+    if label is not None:
+        wanted["y__"], positive = label, "true"
     raw: Raw = {}
-    done = 0
+    classes: Raw = {}
+    done, several = 0, predicted is not None
     # While the file is being read its own connection is busy.
     with ExitStack() as ending:
         spill = ending.enter_context(tempfile.TemporaryDirectory(prefix="countersign-duckdb-"))
@@ -140,17 +171,28 @@ def scored_cells(
             given |= {name: np.array(batch.column(f"w{i}").to_pylist(), dtype=object) for i, name in enumerate(words)}
             chosen = np.asarray(predict(given or {"": np.arange(done, done + batch.num_rows)}), dtype=bool)
             also({name: batch.column(f"c{i}") for i, name in enumerate(kept)})
-            part = pa.table({f"c{i}": batch.column(f"c{i}") for i in range(len(kept))} | {"p__": pa.array(chosen)})
-            counting.con.register("batch", part)
+            part = {f"c{i}": batch.column(f"c{i}") for i in range(len(kept))} | {"p__": pa.array(chosen)}
+            if label is not None:
+                part["y__"] = batch.column("y__")
+            if predicted is not None:
+                part["k__"] = pa.array(predicted.last)
+            counting.con.register("batch", pa.table(part))
             memory = counting.table("batch")
             columns = {name: memory[f"c{i}"] for i, name in enumerate(kept)}
-            _add(raw, _grouped(counting, memory, columns, roles, memory["p__"], scale))
+            outcome = None if label is None else memory["y__"]
+            _add(raw, _grouped(counting, memory, columns, roles, memory["p__"], scale, outcome))
+            if predicted is not None:
+                _add(classes, _grouped(counting, memory, columns, roles, memory["k__"], scale))
             if roles.cluster:
-                kept_batch(counting, named_rows(memory, columns, roles, memory["p__"], scale), first=not done)
+                rows = named_rows(memory, columns, roles, memory["p__"], scale, outcome)
+                kept_batch(counting, rows, first=not done)
             counting.con.unregister("batch")
             done += batch.num_rows
             step(done)
-        cells = _arranged(source, raw, roles, positive, scale, decided=True)
+        cells = _arranged(source, raw, roles, positive, scale, decided=True, several=several)
+        if predicted is not None:
+            labels = {key[-2] for key in classes}
+            predicted.cells = _of_classes(classes, roles, labels, {name: name for name in labels}, scale)
         if roles.cluster:
             meanings = _meanings(source, raw, roles, positive, decided=True)
             cells = with_clusters(counting, counting.table("kept"), cells, roles, meanings, scale, depth)
@@ -166,15 +208,17 @@ def _cells(
     depth: int,
     decided: bool = False,
     label: Any = None,
+    several: bool = False,
 ) -> Cells:
     scale = _check(source, roles, [c for c in (roles.prediction,) if c])
     raw: Raw = {}
     _add(raw, _grouped(source.con, source.table, source.table, roles, decision(source.table), scale, label))
-    cells = _arranged(source, raw, roles, positive, scale, decided)
+    cells = _arranged(source, raw, roles, positive, scale, decided, several)
     if not roles.cluster:
         return cells
     rows = named_rows(source.table, source.table, roles, decision(source.table), scale, label)
-    return with_clusters(source.con, rows, cells, roles, _meanings(source, raw, roles, positive, decided), scale, depth)
+    meanings = _meanings(source, raw, roles, positive, decided, several)
+    return with_clusters(source.con, rows, cells, roles, meanings, scale, depth)
 
 
 def _check(source: Source, roles: Roles, more: Sequence[str]) -> int:
@@ -253,9 +297,11 @@ def _check_levels(source: Source, raw: Raw, roles: Roles) -> None:
         )
 
 
-def _arranged(source: Source, raw: Raw, roles: Roles, positive: object, scale: int, decided: bool) -> Cells:
+def _arranged(
+    source: Source, raw: Raw, roles: Roles, positive: object, scale: int, decided: bool, several: bool = False
+) -> Cells:
     _check_levels(source, raw, roles)
-    yes, named = _meanings(source, raw, roles, positive, decided)
+    yes, named = _meanings(source, raw, roles, positive, decided, several)
     groups = tuple(sorted({key[:-2] for key in raw}))
     place = {group: i for i, group in enumerate(groups)}
     n: Ints = np.zeros((len(groups), 2, 2), dtype=np.int64)
@@ -266,10 +312,12 @@ def _arranged(source: Source, raw: Raw, roles: Roles, positive: object, scale: i
     return Cells(roles.sensitive, groups, n, w, w2)
 
 
-def _meanings(source: Source, raw: Raw, roles: Roles, positive: object, decided: bool) -> Meanings:
+def _meanings(
+    source: Source, raw: Raw, roles: Roles, positive: object, decided: bool, several: bool = False
+) -> Meanings:
     """The positive class as the label has it, and the label's class of each decision. Raises DataProblem."""
     labels = {key[-2] for key in raw}
-    yes = positive_class(source, roles.label, labels, positive)
+    yes = (check_classes if several else positive_class)(source, roles.label, labels, positive)
     return yes, {"true": yes} if decided else same_classes(source, roles, labels, {key[-1] for key in raw})
 
 

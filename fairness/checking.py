@@ -1,4 +1,4 @@
-"""What is asked of a dataset's outcome and of submitted predictions before a job is made."""
+"""What is asked of a dataset's outcome, of the model and of submitted predictions before a job is made."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fairness.declared import SCALES, TASKS
+from fairness.declared import SCALES, TASKS, task_of
+from fairness.fitting import check_model, threshold_of
+from fairness.problems import DataProblem
 from fairness.roles import Roles
 from ledger.refusals import Refusal
-from registry.models import Dataset
+from registry.models import Dataset, Version
+from registry.onnx.facts import ModelFacts
 
 MAX_PREDICTIONS = 500_000
 TOO_MANY = f"At most {MAX_PREDICTIONS:,} predictions are taken here. Register more as a column of a dataset."
@@ -81,3 +84,27 @@ def check_outcome(parts: Mapping[str, str], fitting: Sequence[str], field: str) 
             f"{instead}"
         )
         raise Refusal("outcome_differs", sentence, field)
+
+
+def source_inputs(version: Version, dataset: Dataset, source: str, roles: Roles) -> dict[str, Any]:
+    """What a job is given of whose decisions they are, and of an outcome that has not just two values.
+
+    Of two values nothing more is told, so that their jobs' digests stay the same. Raises Refusal `threshold_missing`,
+    `class_output_missing` or `not_for_classes`.
+    """
+    task = task_of([column["role"] for column in dataset.columns])
+    inputs: dict[str, Any] = {"source": source}
+    if task is None or task == "binary":
+        return inputs
+    inputs["task"] = task
+    try:
+        if source == "model":
+            check_model(task, roles, version.decision_rule, ModelFacts.from_dict(version.signature).outputs)
+        if task == "regression":
+            at_least = threshold_of(version.decision_rule)
+            inputs["positive"] = f"at least {at_least:.15g}"
+            inputs |= {"at_least": at_least} if source == "historical" else {}
+    except DataProblem as problem:
+        field = "dataset" if problem.code == "not_for_classes" else "source"
+        raise Refusal(problem.code, problem.sentence, field) from problem
+    return inputs

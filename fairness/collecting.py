@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairness.dataset import Source
+from fairness.dataset import Source, in_row
 from fairness.metrics import UNKNOWN, Floats, Ints
 from fairness.naming import canonical, same_class
+from fairness.problems import DataProblem
 from fairness.regression import LARGEST, Totals
 from fairness.roles import Roles
 from fairness.tallying import Counter, Table
@@ -162,9 +163,14 @@ def collected(collector: Collector, column: str) -> Collector:
     return collector
 
 
-def too_large(source: Source, columns: tuple[str, ...]) -> str | None:
-    """The first of these columns that holds a number whose square is none."""
+def check_size(source: Source, columns: tuple[str, ...]) -> None:
+    """Raises DataProblem for a number whose square is none, in the first of these columns that holds one."""
     for name in columns:
         if (source.number(name).abs().max() > LARGEST).to_pyarrow().as_py():
-            return name
-    return None
+            row, value = source.first(source.number(name).abs() > LARGEST, name)
+            raise DataProblem(
+                "too_large_number",
+                f"Column {name!r} holds {value} {in_row(row)}, which is too large to work with. Use another unit.",
+                column=name,
+                row=row,
+            )

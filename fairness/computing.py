@@ -40,6 +40,8 @@ def compute_bias(pulse: Pulse) -> Computed:
             own |= {"model": model, "decision": inputs["decision_rule"], "model_digest": plain(inputs["model_digest"])}
         if inputs["source"] == SUBMITTED:
             own |= {name: inputs[name] for name in ("task", "scale", "at_least")} | sent(inputs)
+        elif "task" in inputs:  # of an outcome that has not just two values
+            own |= {"task": inputs["task"], "at_least": inputs.get("at_least")}
         report = bias_report(
             data, Roles.from_mapping(inputs["roles"]), positive=inputs["positive"], source=inputs["source"],
             rule=Rule.from_mapping(inputs["rule"]), dataset_digest=digest,
@@ -59,6 +61,8 @@ def compute_bias(pulse: Pulse) -> Computed:
         summary |= {"reproducible": elsewhere["reproducible"], "rows_hash": elsewhere["rows_hash"]}
     if inputs["source"] == SUBMITTED:
         summary |= {name: inputs[name] for name in ("task", "predictions")}
+    elif "task" in inputs:
+        summary["task"] = inputs["task"]
     if "further" in result:
         summary["further"] = [{"rule": each["rule"], "verdict": each["verdict"]} for each in result["further"]]
     return stored(BIAS, version, dataset, report, summary)

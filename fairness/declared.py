@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 Task = Literal["binary", "regression", "multiclass"]
@@ -18,3 +19,9 @@ OUTCOMES_OF: dict[str, tuple[str, ...]] = {
     "regression": ("label_number", "label"),
     "multiclass": ("label_classes", "label"),
 }
+
+
+def task_of(parts: Collection[str]) -> Task | None:
+    """What a dataset's own outcome makes of predictions, by the parts of its columns; None where it has none."""
+    tasks: tuple[Task, ...] = ("binary", "regression", "multiclass")
+    return next((task for task in tasks if OUTCOMES_OF[task][0] in parts), None)

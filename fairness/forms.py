@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
-from fairness.declared import OUTCOMES_OF, SCALES, TASKS
+from fairness.declared import SCALES, TASKS, task_of
 from fairness.explanation.reasons import BASELINES
 from fairness.framing import WEIGHT_KINDS
 from fairness.presenting import COMPARISON_WORDS, TESTABLE, sentence_case
@@ -22,6 +22,13 @@ WHAT = (
     ("historical", "Bias in the decisions recorded in the data, which the model may have learned from"),
     ("explanation", "Explanation: which features move the model's score, overall and by group"),
 )
+# What counts as yes where the outcome has not just two values.
+YES = {
+    "regression": "The outcome is a number: it counts as yes from the threshold of the version’s decision rule on, and "
+    "so does the number that the rule reads.",
+    "multiclass": "The outcome has several classes: its positive class counts as yes, all others as no. Which class "
+    "the model predicts is read from its output of classes.",
+}
 METRICS = [(name, sentence_case(words)) for name, words in TESTABLE.items()]
 COMPARISONS = [(name, sentence_case(words)) for name, words in COMPARISON_WORDS.items()]
 RULE_FIELDS = ("metric", "comparison", "bound", "confidence", "minimum_group_size", "test_unknown")
@@ -93,7 +100,7 @@ class GroupsForm(RuleForm):
 
 
 class ReportForm(GroupsForm):
-    """What to report on one dataset. The test is for bias reports, which need an outcome of two values."""
+    """What to report on one dataset. The test is for bias reports, which need an outcome."""
 
     paths: Mapping[str, str] = {"source": "what", "rule": "bound", "rule.metric": "metric"}
     what = forms.ChoiceField(choices=WHAT, widget=forms.RadioSelect, label="What to report", initial="model")
@@ -117,24 +124,25 @@ class ReportForm(GroupsForm):
         if dataset.with_role("membership"):
             self.fields["sensitive"].required = False
             self.fields["sensitive"].help_text += " Columns with probabilities of membership are always looked at."
-        binary, what = bool(dataset.with_role("label")), self.fields["what"]
+        judged, what = bool(dataset.labels), self.fields["what"]
         assert isinstance(what, forms.ChoiceField)
         self.fitting = {
             name: words for name, words in WHAT
-            if (binary or name == "explanation") and (dataset.rows_here or name == "historical")
+            if (judged or name == "explanation") and (dataset.rows_here or name == "historical")
         }  # fmt: skip
         what.choices = list(self.fitting.items())
         if what.initial not in self.fitting:
             what.initial = next(iter(self.fitting), "")
-        if not binary:
+        what.help_text = YES.get(task_of([column["role"] for column in dataset.columns]) or "", "")
+        if not judged:
             self.fields = {name: self.fields[name] for name in ("what", "baseline")}
         if not dataset.rows_here:
             del self.fields["baseline"]
             what.help_text = (
-                "The rows stay in their database, where nothing of a model runs: for its own decisions and for "
-                "explanations register an extract as a file. Decisions in a column of role “prediction” are reported "
-                "on by Submit predictions."
-            )
+                f"{what.help_text} The rows stay in their database, where nothing of a model runs: for its own "
+                "decisions and for explanations register an extract as a file. Decisions in a column of role "
+                "“prediction” are reported on by Submit predictions."
+            ).lstrip()
         self.order_fields(["what", "sensitive", *RULE_FIELDS, *self.references, "weight_kind", "baseline"])
 
     @property
@@ -202,7 +210,7 @@ class SubmittedForm(GroupsForm):
         parts = {column["name"]: column["role"] for column in dataset.columns}
         task = self.fields["task"]
         assert isinstance(task, forms.ChoiceField)
-        task.initial = next((name for name, fit in OUTCOMES_OF.items() if fit[0] in parts.values()), "binary")
+        task.initial = task_of(parts.values()) or "binary"
         outcome = self.fields["outcome"]
         assert isinstance(outcome, forms.ChoiceField)
         first = f"The dataset’s: {', '.join(dataset.labels)}" if dataset.labels else "The dataset has none: choose one"

@@ -89,10 +89,10 @@ def check(source: Source, roles: Roles, rules: Sequence[Rule]) -> None:
         )
 
 
-def read(source: Source, roles: Roles, positive: object) -> Sums:
-    """The sums of a dataset whose label is itself the decision."""
+def read(source: Source, roles: Roles, positive: object, label: Any = None) -> Sums:
+    """The sums of a dataset whose label, the column's or as given, is itself the decision."""
     sums, wanted = Sums(roles.membership), {f"m{i}": source.number(name) for i, name in enumerate(roles.membership)}
-    for batch in source.batches(wanted | {"label": source.table[roles.label]}):
+    for batch in source.batches(wanted | {"label": source.table[roles.label] if label is None else label}):
         label = batch.column("label").dictionary_encode(null_encoding="encode")
         yes = [same_class(canonical(each)) == same_class(canonical(positive)) for each in label.dictionary.to_pylist()]
         selected = np.array(yes, dtype=bool)[label.indices.to_numpy(zero_copy_only=False)]

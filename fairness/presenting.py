@@ -71,6 +71,11 @@ def decision_in_words(rule: Report | None) -> str:
 def decisions_of(report: Report) -> str:
     """Where the decisions come from, without a full stop."""
     parameters = report["provenance"]["parameters"]
+    if parameters["source"] != "submitted" and parameters.get("task") == "regression":
+        made = parameters["decision"]
+        if made is None:
+            return f"as recorded in the dataset; positive from {parameters['at_least']:g} on"
+        return f"positive where “{made['output']}”, the prediction of the outcome, is at least {made['at_least']:g}"
     if parameters["source"] != "submitted":
         return decision_in_words(parameters["decision"])
     if parameters["at_least"] is None:

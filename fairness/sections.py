@@ -69,7 +69,14 @@ def warnings(report: Mapping[str, Any], beside: Beside) -> list[dict[str, str]]:
             "use the numbers themselves."
         )
         found.append({"code": "numbers_as_decisions", "sentence": sentence})
-    if beside.classes is not None:
+    if beside.classes is not None and beside.output:
+        sentence = (
+            f"There are {len(beside.classes.classes)} classes. Rates and the result set what the decision rule says "
+            f"against class {report['positive']} or any other; below, the class that the model's output "
+            f"{beside.output!r} names is taken, and each is held against the rest."
+        )
+        found.append({"code": "one_class_against_rest", "sentence": sentence})
+    elif beside.classes is not None:
         sentence = (
             f"There are {len(beside.classes.classes)} classes. Rates and the result are about class "
             f"{report['positive']} against all others; below, each class is held against the rest."

@@ -13,10 +13,12 @@ from django.utils.text import slugify
 from accounts.models import User
 from fairness.checking import (
     MAX_WHOLE,
+    OUTCOME_WORDS,
     check_countable,
     check_outcome,
     check_task,
     is_class,
+    source_inputs,
     usable_column,
     with_outcome,
 )
@@ -84,8 +86,8 @@ def request_bias_report(
     of selection rates at least 0.8), and `further_rules` what is judged with it as one family. `reference` names
     groups to compare with by attribute (default: the largest), `weight_kind` says what the dataset's weights are.
     Raises Refusal `source_unknown`, `rule_invalid`, `rule_twice`, `metric_needs_predictions`, `not_sensitive`,
-    `no_sensitive_attribute`, `weights_unknown`, `label_missing`, `outcome_differs`, `inputs_differ` and the others
-    that a dataset can be at fault for.
+    `no_sensitive_attribute`, `weights_unknown`, `label_missing`, `inputs_differ`, `threshold_missing`,
+    `class_output_missing` and the others that a dataset can be at fault for.
     """
     inputs = bias_inputs(version, dataset, source, sensitive, rule, further_rules, reference, weight_kind)
     what = "the model's decisions on" if source == "model" else "decisions recorded in"
@@ -109,7 +111,7 @@ def bias_inputs(
             "decisions.",
             "rule.metric" if strange is test else f"further_rules.{further.index(strange)}.metric",
         )
-    roles = roles_of(version, dataset, sensitive, by_membership=True)
+    roles = roles_of(version, dataset, sensitive, outcomes=tuple(OUTCOME_WORDS), by_membership=True)
     if strange and not roles.sensitive:
         raise Refusal(
             "metric_needs_attribute",
@@ -124,7 +126,7 @@ def bias_inputs(
         raise Refusal("rows_elsewhere", sentence, "dataset")
     if source == "model":
         check_fit(version, dataset)
-    inputs = common_inputs(version, dataset, roles) | {"source": source}
+    inputs = common_inputs(version, dataset, roles) | source_inputs(version, dataset, source, roles)
     inputs |= framed_inputs([test, *further], roles, dataset, reference or {}, weight_kind)
     inputs |= asked_anew(version, dataset)
     if trained := {str(each.pk): each.artifact.digest for each in trained_on(version)}:

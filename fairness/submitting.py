@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairness import cells as reduce
-from fairness.collecting import Collector, collected, too_large
+from fairness.collecting import Collector, check_size, collected
 from fairness.dataset import Source, in_row
 from fairness.declared import Scale, Task
+from fairness.fitting import check_alone
 from fairness.membership import Sums
 from fairness.metrics import Cells
 from fairness.multiclass import ClassCells
 from fairness.naming import canonical, same_class
 from fairness.problems import DataProblem
-from fairness.regression import LARGEST
 from fairness.roles import Roles
 
 NAME = "predictions"
@@ -25,10 +25,14 @@ NAME = "predictions"
 
 @dataclass
 class Beside:
-    """What is counted beside the cells: scores or errors, cells of several classes, probabilities of membership."""
+    """What is counted beside the cells: scores or errors, cells of several classes, probabilities of membership.
+
+    `output` is the model's that names the classes, where it was asked here.
+    """
 
     collector: Collector | None = None
     classes: ClassCells | None = None
+    output: str = ""
     scale: Scale | None = None
     memberships: Sums | None = None
 
@@ -63,13 +67,7 @@ def submitted_cells(
     if task == "regression":
         return _numeric(source, roles, at_least, beside, depth)
     if task == "multiclass":
-        if roles.cluster or roles.exclusion:
-            raise DataProblem(
-                "not_for_classes",
-                "A report on several classes can neither take rows together nor leave rows out. Register the dataset "
-                "without a cluster and an exclusion reason.",
-                column=roles.cluster or roles.exclusion,
-            )
+        check_alone(roles)
         beside.classes = reduce.class_cells(source, roles, positive)
         return beside.classes.against_rest(_class(beside.classes, positive))
     counted = reduce.column_cells(source, roles, positive, at_least, depth)
@@ -91,14 +89,7 @@ def _numeric(source: Source, roles: Roles, at_least: float | None, beside: Besid
     if column is None or at_least is None:
         raise ValueError("numbers need a column of predictions and a threshold")
     counted = reduce.outcome_cells(source, roles, column, at_least, depth)
-    if (name := too_large(source, (roles.label, column))) is not None:
-        row, value = source.first(source.number(name).abs() > LARGEST, name)
-        raise DataProblem(
-            "too_large_number",
-            f"Column {name!r} holds {value} {in_row(row)}, which is too large to work with. Use another unit.",
-            column=name,
-            row=row,
-        )
+    check_size(source, (roles.label, column))
     beside.collector = collected(Collector(source, roles, "true", numeric=True), column)
     return counted
 

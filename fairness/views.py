@@ -187,7 +187,7 @@ def ask(request: HttpRequest, pk: int, offers: Offers | None = None) -> HttpResp
     }  # fmt: skip
     if dataset is None:
         return render(request, "fairness/ask.html", context)
-    context["binary"] = bool(dataset.with_role("label"))
+    context["judged"] = bool(dataset.labels)
     context["unfit"] = unfit(request, dataset)
     if request.method == "POST" and "do" not in request.POST:
         asking = Asking.sent(dataset, request.POST)

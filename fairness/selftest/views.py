@@ -92,7 +92,7 @@ def new(request: HttpRequest, pk: int) -> HttpResponse:
     version = get_object_or_404(rows, pk=pk)
     need(request, "fairness.request_report", version)
     theirs = Dataset.objects.visible_to(request.user).filter(team=version.team_id).select_related("artifact")
-    datasets = [each for each in theirs if each.with_role("label")]
+    datasets = [each for each in theirs if each.labels]
     dataset = views.chosen(request, datasets)
     context: dict[str, Any] = views.about(version) | {"datasets": datasets, "dataset": dataset, "lead": str(version)}
     if dataset is None:

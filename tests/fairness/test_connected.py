@@ -86,6 +86,14 @@ def test_a_report_on_a_connection_has_the_numbers_of_one_on_the_file(tmp_path):
             Roles("class", ("group",), prediction="guess"),
             {"positive": "x", "source": "submitted", "task": "multiclass"},
         ),
+        (
+            Roles("class", ("group",), cluster="person"),
+            {"positive": "x", "source": "historical", "task": "multiclass"},
+        ),
+        (
+            Roles("weight", ("group",), exclusion="left_out"),
+            {"positive": "at least 2", "source": "historical", "task": "regression", "at_least": 2},
+        ),
     ]
     for roles, how in asked:
         here = bias_report(path, roles, dataset_digest=ONE, **how)

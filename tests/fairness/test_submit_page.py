@@ -12,6 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from fairness.services import request_bias_report, request_explanation_report, submit_predictions
+from fairness.tradeoff.services import request_trade_off_report
 from jobs.models import Job
 from ledger.models import Event
 from ledger.refusals import Refusal
@@ -97,8 +98,8 @@ def test_an_outcome_that_is_a_number_goes_from_its_page_to_a_report(committing_d
     client, address = signed_in(cast.developer), reverse("predictions-new", args=[version.pk])
     assert "income is a number" in text_of(client.get(dataset.get_absolute_url()))
     asking = client.get(reverse("report-new", args=[version.pk]))
-    assert "The outcome of this dataset, income, does not have just two values" in text_of(asking)
-    assert fields_of(asking.content.decode(), "baseline") == {"what": ["explanation"], "baseline": ["just_passed"]}
+    assert "The outcome is a number: it counts as yes from the threshold" in text_of(asking)
+    assert fields_of(asking.content.decode(), "baseline")["what"] == ["model"]
     given = fields_of(client.get(address).content.decode(), "at_least")
     assert given["task"] == ["regression"]
     given = {name: value for name, value in given.items() if name != "file"} | {"at_least": "0.5"}
@@ -123,8 +124,12 @@ def test_reports_say_which_outcome_they_need(db, cast):
             act(by=cast.developer, version=version, dataset=dataset, **more)
         return caught.value.code, caught.value.field
 
+    for dataset in (number, classes):
+        assert refused(request_trade_off_report, dataset, sensitive="group", us_employment=False) == (
+            "outcome_differs", "dataset",
+        )  # fmt: skip
+    assert refused(request_bias_report, nothing, source="model") == ("label_missing", "dataset")
     for dataset, code in ((number, "outcome_differs"), (classes, "outcome_differs"), (nothing, "label_missing")):
-        assert refused(request_bias_report, dataset, source="model") == (code, "dataset")
         assert refused(submit_predictions, dataset, predictions=SCORES, at_least=0.5) == (code, "outcome")
     sent = {"by": cast.developer, "version": version, "predictions": [1, 0] * 100}
     assert submit_predictions(dataset=classes, task="multiclass", **sent).inputs["positive"] == "1"
