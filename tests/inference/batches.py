@@ -74,3 +74,18 @@ def expected(rows: list[list[float]]) -> tuple[list[int], list[float], list[bool
     session = ort.InferenceSession(worlds.onnx_bytes(), providers=["CPUExecutionProvider"])
     labels, table = session.run(None, {"X": np.array(rows, dtype=np.float32)})
     return labels.tolist(), table[:, 1].tolist(), [bool(row[1] >= 0.5) for row in table]
+
+
+def stored() -> set[str]:
+    """Names of the files of batches, and what stands aside."""
+    from django.core.files.storage import default_storage
+
+    from audits.exports import keeping
+    from inference.batch import services
+
+    names: set[str] = set()
+    for folder in (services.FOLDER, f"{keeping.FOLDER}/{keeping.ASIDE}"):
+        if default_storage.exists(folder):
+            folders, files = default_storage.listdir(folder)
+            names |= {f"{folder}/{name}" for name in (*folders, *files)}
+    return names

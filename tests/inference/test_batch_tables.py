@@ -9,7 +9,6 @@ import time
 from datetime import timedelta
 
 import pytest
-from django.core.files.storage import default_storage
 from django.db.models.functions import Now
 
 from approvals.services import revoke
@@ -30,7 +29,7 @@ from registry.connecting.services import check
 from registry.models import DataDeletion
 from registry.processing.services import record_processing
 from tests import worlds
-from tests.inference.batches import an_approved_endpoint, attempt, expected, result_of
+from tests.inference.batches import an_approved_endpoint, attempt, expected, result_of, stored
 from tests.inference.test_batch import Killed, facts_of, given_back, loans
 from tests.registry import sources
 from tests.registry.test_pages import text_of
@@ -62,16 +61,6 @@ def a_dataset(cast, table=None, roles=None, **where):
 def ask(cast, endpoint, dataset, **how):
     given = {"by": cast.model_owner, "chunk_rows": 50, "keys": ["id"], **how}
     return services.request_batch(endpoint=endpoint, dataset=dataset, **given)
-
-
-def stored():
-    """Names of the files of batches, and what stands aside."""
-    names = set()
-    for folder in (services.FOLDER, f"{keeping.FOLDER}/{keeping.ASIDE}"):
-        if default_storage.exists(folder):
-            folders, files = default_storage.listdir(folder)
-            names |= {f"{folder}/{name}" for name in (*folders, *files)}
-    return names
 
 
 def at_phase(wanted, act):
