@@ -84,13 +84,14 @@ def test_batches_are_scored_the_same_here(tmp_path: Path, table: Any) -> None:
     path = saved(tmp_path, fitted(x, np.where(y, "yes", "no"), zipmap=True))
     session = child._session(path.read_bytes(), {"threads": 1})
     entry = {"name": "X", "dtype": "<f4", "shape": list(x.shape)}
-    asked = {"inputs": [entry], "outputs": ["output_probability", "output_label"]}
+    outputs = ["output_probability", "output_label"]
+    asked = {"inputs": [entry], "outputs": outputs}
     written, parts = child._score(session, asked, [x.tobytes()])
     columns = {n: x[:, i] for i, n in enumerate("abc")}
     with Scorer(path) as scorer:
-        both = scorer.outputs(columns, asked["outputs"], "abc")
+        both = scorer.outputs(columns, outputs, "abc")
     assert [each.classes for each in both] == [("no", "yes"), None]
-    for output, header, data, together in zip(asked["outputs"], written, parts, both, strict=True):
+    for output, header, data, together in zip(outputs, written, parts, both, strict=True):
         there = predict(path, columns, output, "abc")
         here = json.loads(data) if header["dtype"] == "object" else np.frombuffer(data, header["dtype"]).tolist()
         assert here == there.values.reshape(-1).tolist() == together.values.reshape(-1).tolist()
