@@ -23,6 +23,7 @@ from bench import emit
 from fairness.explanation.reading import Columns, form_of
 from fairness.explanation.trees import interventional
 from fairness.shapley import by_permutations
+from registry.onnx.facts import Limits
 from registry.onnx.sandbox import Scorer
 
 BENCH = "explain"
@@ -93,7 +94,7 @@ def compare(rows: int, turns: int, folder: Path) -> None:
     model, path, x = fitted(folder)
     background, explained = x[:BACKGROUND], x[BACKGROUND : BACKGROUND + rows]
     names = [f"f{i}" for i in range(FEATURES)]
-    with Scorer(path) as scorer:
+    with Scorer(path, Limits(cpu_seconds=3600)) as scorer:  # many runs of one process
 
         def onnx(table: Values) -> Values:
             columns = {name: table[:, i] for i, name in enumerate(names)}
