@@ -92,6 +92,22 @@ def test_python_too_old_or_missing_is_a_sentence(project: Path, tmp_path: Path) 
     assert not (project / ".venv" / "bin").exists()
 
 
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system's own is none or old")
+def test_the_systems_own_python_goes_first(project: Path, tmp_path: Path) -> None:
+    own = Path("/usr/bin/python3")
+    if not own.exists() or subprocess.run([own, "-c", "import ensurepip"], check=False).returncode != 0:
+        pytest.skip("this system has no Python that makes environments")
+    path, used = tools(tmp_path / "bin"), tmp_path / "used"
+    other = path / "python3.11"
+    other.write_text(f'#!/bin/sh\n: > {shlex.quote(str(used))}\nexec {shlex.quote(sys.executable)} "$@"\n')
+    other.chmod(0o755)
+    done = prepare(project, f"{path}:/usr/bin:/bin")
+    assert done.returncode == 0, done.stderr
+    assert not used.exists()
+    assert (project / ".venv" / "bin" / "python").resolve() == own.resolve()
+
+
 def test_a_python_without_venv_is_a_sentence(project: Path, tmp_path: Path) -> None:
     path = tools(tmp_path / "bin")
     bare = path / "python3"
