@@ -19,7 +19,7 @@ FLAGS = [
     "--disable-sync",
     "--disable-dev-shm-usage",
 ]
-NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 AXE = f"{Axe().axe_script};null"  # a page's `evaluate` would send back what a script ends with
 # axe leaves the size of targets out unless asked, and fetches style sheets only for rules that are off.
