@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from functools import partial
+import mimetypes
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 import pytest
-from django.conf import settings
+from django.contrib.staticfiles import finders
 from django.test import Client
 from playwright.sync_api import ViewportSize
 
@@ -35,47 +40,83 @@ def unfit_to_file(page):
     return wrong
 
 
-def hand(route, **answer):
-    route.fulfill(**answer)
+class Shown(ThreadingHTTPServer):
+    """Shows the very answers, headers and all, that a client was given: asking for them again would cost as much."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Showing)
+        self.answers: dict[str, tuple[Any, bytes]] = {}
+        self.address = f"http://127.0.0.1:{self.server_port}"
 
 
-def enter(person):
-    """A client that signed in as this person, whose session the browser has too: pages that axe need not see."""
+class Showing(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Shown
+
+    def do_GET(self) -> None:
+        found = finders.find(self.path.removeprefix("/static/")) if self.path.startswith("/static/") else None
+        if found:
+            kind = mimetypes.guess_type(str(found))[0] or "application/octet-stream"
+            self.show(200, {"Content-Type": kind, "Cache-Control": "max-age=3600"}, Path(str(found)).read_bytes())
+        else:
+            headers, body = self.server.answers.get(self.path, ({}, b""))
+            self.show(200 if headers else 404, headers, body)
+
+    def show(self, status: int, headers: Any, body: bytes) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *said: Any) -> None:
+        """What was asked for says nothing."""
+
+
+@contextmanager
+def showing() -> Iterator[Shown]:
+    with Shown() as shown:
+        threading.Thread(target=shown.serve_forever, daemon=True).start()
+        try:
+            yield shown
+        finally:
+            shown.shutdown()
+
+
+def entered(name: str) -> Client:
+    """A client that signed in as this person; `nobody` did not."""
     client = Client()
-    assert client.post("/sign-in/", {"email": address(person.name), "password": PASSWORD}).status_code == 302
-    session = client.cookies[settings.SESSION_COOKIE_NAME]
-    person.context.add_cookies([{"name": session.key, "value": session.value, "url": person.portal}])
+    if name != "nobody":
+        asked = client.post("/sign-in/", {"email": address(name), "password": PASSWORD})
+        assert asked.status_code == 302
     return client
 
 
-def test_every_page_is_accessible_and_fits_a_phone(committing_db, cast, live_portal):
+def test_every_page_is_accessible_and_fits_a_phone(committing_db, cast):
     world, wrong, opened = build(cast), list[str](), set[str]()
-    never = {"sign-in", "sign-out"}  # and what is no page for anybody: a form's address, a file
+    never = {"sign-out"}  # and what is no page for anybody: a form's address, a file
     pages = [route for route in routes() if not route.is_api and route.name not in NO_PAGES]
-    with chromium() as browser:
-        stranger = Person(browser, live_portal, "nobody")
-        stranger.open("/sign-in/")
-        wrong += stranger.faults
-        for number, name in enumerate(ROLES):
-            person = Person(browser, live_portal, name)
-            asking = enter(person)  # which says sooner than the browser what opens at all
+    with chromium() as browser, showing() as shown:
+        for number, name in enumerate(("nobody", *ROLES)):
+            person, client = Person(browser, shown.address, name), entered(name)
             person.page.emulate_media(color_scheme="dark" if number % 2 else "light")
             for route in pages:
-                if route.name in opened | never:
+                if route.name in opened | never or (name == "nobody") != (route.name == "sign-in"):
                     continue
-                arguments = {one: found_by(world, one, route.path, getattr(cast, name)) for one in route.arguments}
-                with closing(asking.get(route.reverse(**arguments))) as answer:
+                actor = getattr(cast, name, None)
+                arguments = {one: found_by(world, one, route.path, actor) for one in route.arguments}
+                place = route.reverse(**arguments)
+                with closing(client.get(place)) as answer:
                     paged = answer["Content-Type"].startswith("text/html")
-                    given = answer.content if paged else b""
                     if answer.status_code == 405 or (answer.status_code == 200 and not paged):
                         never.add(route.name)
-                if answer.status_code != 200 or not paged:
-                    continue
+                    if answer.status_code != 200 or not paged:
+                        continue
+                    shown.answers[place] = (answer.headers, answer.content)
                 opened.add(route.name)
-                place = live_portal + route.reverse(**arguments)
-                # The very answer, headers and all: asking for it again would show the same once more.
-                person.page.route(place, partial(hand, status=200, body=given, headers=dict(answer.headers)), times=1)
-                person.page.goto(place)
+                person.page.goto(shown.address + place)
                 for size in SIZES[:: 1 if len(opened) % 2 else -1]:  # in turn: a change of size takes its time
                     person.page.set_viewport_size(size)
                     if size == PHONE and person.page.evaluate(TOO_WIDE):
@@ -85,5 +126,6 @@ def test_every_page_is_accessible_and_fits_a_phone(committing_db, cast, live_por
                 if route.name == "request":
                     wrong += unfit_to_file(person.page)
             wrong += person.faults
+            person.context.close()
     assert len(opened) > 30, opened
     assert not wrong, "\n".join(dict.fromkeys(wrong))
