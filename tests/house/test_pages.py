@@ -1,6 +1,7 @@
 """Every page visited: it answers, has a title and a heading, and is linked from somewhere.
 
-By whoever may open nothing, and by each role those that no role before it could open; with `--long` all by each role.
+By whoever may open nothing, and by one role after another until one could open it, first by the one that opened its
+neighbour; with `--long` all by each role.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from tests.house.world import build, found_by
 pytestmark = pytest.mark.django_db
 # Machines ask these; and these are reached by a redirect, by a link in somebody's hand, or by a form on every page.
 NO_PAGES = {"healthz", "readyz", "jwks"}
-UNLINKED = {"sign-in", "sign-in-second", "invitation", "password-reset", "factors-reset"}
+BY_LINK = {"invitation", "password-reset", "factors-reset"}
+UNLINKED = {"sign-in", "sign-in-second", *BY_LINK}
 OPEN = {"sign-in", "forgot-password"}  # to everybody
 SAME = {"second_developer", "second_approver"}  # they see what the first of their role sees
 EVERYWHERE = {"nobody", "outsider"}  # who try every page, whoever could open it before
@@ -34,6 +36,13 @@ PARTS = {"job-live", "export-live", "pack-live", "batch-live"}
 @cache
 def pages() -> list[Route]:
     return [route for route in routes() if not route.is_api and route.name not in NO_PAGES]
+
+
+@cache
+def about(name: str) -> set[str]:
+    """What the page of this name is about: the first part of its address and the first word of its name."""
+    path = next(route.path for route in pages() if route.name == name)
+    return {path.partition("/")[0].removesuffix("s"), name.partition("-")[0].removesuffix("s")}
 
 
 def names_linked(text: str) -> set[str]:
@@ -75,9 +84,11 @@ class Visits:
         people = {name: actor for name, actor in world.cast.everybody().items() if name not in SAME | {"ci_bot"}}
         self.world, self.clients = world, {name: (actor, signed_in(actor)) for name, actor in people.items()}
         self.clients["nobody"] = (None, Client())
+        self.roles = [name for name in self.clients if name not in EVERYWHERE]
         for _, client in self.clients.values():
             client.raise_request_exception = False  # an error is a finding like any other
-        self.wrong, self.linked, self.opened = list[str](), set[str](), set[str]()
+        self.wrong, self.linked = list[str](), set[str]()
+        self.opened = dict[str, str]()  # by whom first
         self.done = set[tuple[str, str]]()
         self.tabs = set[str]()  # tabs are the same for whoever may open their page
 
@@ -95,24 +106,55 @@ class Visits:
         status = answer.status_code
         if status not in (200, 302, 403, 404, 405, 409):
             self.wrong.append(f"{name}: {route.path} → {status}")
-        if status in (200, 302, 405) and name != "nobody":
-            self.opened.add(route.name)
+        if status in (200, 302, 405) and name not in EVERYWHERE:
+            self.opened.setdefault(route.name, name)
         if status == 200 and not answer.streaming:
             self.wrong += faults(route, name, answer)
-            self.read(name, here, answer.content.decode(errors="replace"))  # a file may be no text
+            text = answer.content.decode(errors="replace")  # a file may be no text
+            self.linked |= names_linked(text)
+            if name in self.roles:
+                self.turn(name, here, text)
         if name == "nobody" and status == 200 and route.name not in OPEN:
             self.wrong.append(f"{route.path} is open to everybody")
         if name == "outsider" and status == 200 and self.world.models.name in str(getattr(answer, "content", b"")):
             self.wrong.append(f"{route.path} shows the outsider a model of another team")
 
-    def read(self, name: str, here: str, text: str) -> None:
-        self.linked |= names_linked(text)
+    def turn(self, name: str, here: str, text: str) -> None:
+        """Look at the tabs of a page."""
         for tab in {urljoin(here, tab) for tab in re.findall(r'href="([^"]*\?tab=\w+)"', text)} - self.tabs:
             self.tabs.add(tab)
-            shown = self.clients[name][1].get(tab)
-            route = Route(tab, tab, None, ())
-            self.wrong += faults(route, name, shown) if shown.status_code == 200 else [f"{name}: {tab}"]
-            self.linked |= names_linked(shown.content.decode())
+            if not self.look(name, tab):
+                self.wrong.append(f"{name}: {tab}")
+
+    def look(self, name: str, place: str) -> bool:
+        """Whether somebody gets the page at an address, which is judged and read like the others."""
+        shown = self.clients[name][1].get(place)
+        if shown.status_code != 200:
+            return False
+        self.wrong += faults(Route(place, place, None, ()), name, shown)
+        self.linked |= names_linked(shown.content.decode())
+        return True
+
+    def likely(self, route: Route) -> list[str]:
+        """The roles, first those that opened a page about the same things, the latest of them first of all."""
+        near = [who for name, who in self.opened.items() if about(name) & about(route.name)]
+        return list(dict.fromkeys([*reversed(near), *self.roles]))
+
+    def seek(self, fits: Any) -> None:
+        """Visit what may lead to a route that no page has led to so far."""
+        for name in self.roles:
+            for route in pages():
+                if any(fits(name, route, other) for other in self.unlinked):
+                    self.visit(name, route)
+
+    def may_and_near(self, name: str, route: Route, unlinked: str) -> bool:
+        return self.opened.get(unlinked) == name and self.near(name, route, unlinked)
+
+    def near(self, name: str, route: Route, unlinked: str) -> bool:
+        return bool(about(route.name) & about(unlinked))
+
+    def anything(self, name: str, route: Route, unlinked: str) -> bool:
+        return True
 
     @property
     def unlinked(self) -> set[str]:
@@ -121,23 +163,26 @@ class Visits:
 
 def test_every_page_answers_each_role_and_is_linked(cast, signed_in, pytestconfig):
     visits = Visits(build(cast), signed_in)
-    for name in visits.clients:
-        for route in pages():
-            if route.name not in visits.opened or name in EVERYWHERE or pytestconfig.getoption("--long"):
+    for route in pages():
+        for name in EVERYWHERE:
+            visits.visit(name, route)
+        for name in visits.likely(route):
+            if route.name not in visits.opened or pytestconfig.getoption("--long"):
                 visits.visit(name, route)
-        for page, pk in visits.world.more if name not in EVERYWHERE else []:
-            visits.linked |= names_linked(visits.clients[name][1].get(address_of(page, args=[pk])).content.decode())
-    # What somebody may do on a page is linked for them alone; most likely from a page about the same things.
-    for near in (True, False):
-        for name in set(visits.clients) - EVERYWHERE:
-            for route in pages():
-                unlinked = visits.unlinked
-                places = {other.path.partition("/")[0] for other in pages() if other.name in unlinked}
-                if unlinked and (not near or route.path.partition("/")[0] in places):
-                    visits.visit(name, route)
+    for page, pk in visits.world.more:
+        visits.look(visits.opened[page], address_of(page, args=[pk]))
+    # What somebody may do on a page is linked for them alone; most likely from a page about the same things, …
+    visits.seek(visits.may_and_near)
+    # … or from one in another state.
+    for name in visits.roles:
+        for page, pk in visits.world.more:
+            if visits.unlinked:
+                visits.look(name, address_of(page, args=[pk]))
+    visits.seek(visits.near)
+    visits.seek(visits.anything)
     assert not visits.wrong, "\n".join(visits.wrong)
     assert not visits.unlinked, "no page links to these"
-    unopened = {route.name for route in pages()} - visits.opened - {"invitation", "password-reset", "factors-reset"}
+    unopened = {route.name for route in pages()} - set(visits.opened) - BY_LINK
     assert not unopened, "nobody could open these"
 
 
