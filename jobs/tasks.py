@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import resource
 import signal
 from typing import Any
 
@@ -13,6 +12,7 @@ from celery.signals import worker_process_init
 from django.conf import settings
 
 from jobs import services
+from jobs.memory import limit_data
 
 PR_SET_PDEATHSIG = 1
 
@@ -29,6 +29,4 @@ def keep_in_bounds(**details: Any) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = settings.WORKER_MEMORY_BYTES
-    resource.setrlimit(resource.RLIMIT_DATA, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
+    limit_data(settings.WORKER_MEMORY_BYTES)

@@ -7,6 +7,8 @@ import os
 import resource
 import sys
 
+from jobs.memory import limit_data
+
 PAGE = os.sysconf("SC_PAGE_SIZE")
 # What one run may want on top of the ceiling before it is refused: the ceiling is looked at only now and then.
 ROOM = 512 * 1024**2
@@ -23,13 +25,6 @@ def used() -> int:
 
 
 def wall(ceiling: int) -> None:
-    """Refuse the process more data than the ceiling and some room, so that one run fails and not the machine.
-
-    Linux alone holds to it (setrlimit(2), RLIMIT_DATA).
-    """
+    """Refuse the process more data than the ceiling and some room, so that one run fails and not the machine."""
     with contextlib.suppress(OSError, ValueError):
-        _, most = resource.getrlimit(resource.RLIMIT_DATA)
-        wanted = ceiling + ROOM
-        resource.setrlimit(
-            resource.RLIMIT_DATA, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most)
-        )
+        limit_data(ceiling + ROOM)
