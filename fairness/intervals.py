@@ -82,13 +82,13 @@ def koopman(p: ArrayLike, n: ArrayLike, p0: ArrayLike, n0: ArrayLike, confidence
     share, size, share0, size0 = (
         np.atleast_1d(x) for x in np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (p, n, p0, n0)))
     )
-    z = critical(confidence)
     given = (share, size, share0, size0)
     with np.errstate(divide="ignore", invalid="ignore"):
         middle = np.log(share / share0)
     known = (size > 0) & (size0 > 0)
-    low = np.where(known & (share > 0), _root(given, middle, -z), 0.0)
-    high = np.where(known & (share0 > 0), _root(given, middle, z), np.inf)
+    least, most = _roots(given, middle, critical(confidence))
+    low = np.where(known & (share > 0), least, 0.0)
+    high = np.where(known & (share0 > 0), most, np.inf)
     shape = np.broadcast_shapes(*(np.shape(x) for x in (p, n, p0, n0)))
     return Interval(low.reshape(shape), high.reshape(shape))
 
@@ -96,30 +96,30 @@ def koopman(p: ArrayLike, n: ArrayLike, p0: ArrayLike, n0: ArrayLike, confidence
 REACH = 60.0
 
 
-def _root(given: tuple[Floats, Floats, Floats, Floats], middle: Floats, z: float) -> Floats:
-    """The ratio at which the score equals −z, sought by halving its logarithm between the estimate and far away."""
-    near = np.where(np.isfinite(middle), middle, np.sign(-z) * REACH)
-    far = near + np.sign(z) * REACH * np.where(np.isfinite(middle), 1.0, 2.0)
-    for _ in range(70):
-        half = (near + far) / 2
-        beyond = np.abs(_score(given, np.exp(half))) > abs(z)
-        far = np.where(beyond, half, far)
-        near = np.where(beyond, near, half)
-    return np.asarray(np.exp((near + far) / 2))
-
-
-def _score(given: tuple[Floats, Floats, Floats, Floats], ratio: Floats) -> Floats:
+def _roots(given: tuple[Floats, Floats, Floats, Floats], middle: Floats, z: float) -> Floats:
+    """The ratios at which the score equals z and −z, sought by halving their logarithms between the estimate and far
+    away. Nearly all the time goes into calling numpy, so both are sought at once, and what no ratio changes is computed
+    before.
+    """
     share, size, share0, size0 = given
-    a = (size + size0) * ratio
-    b = -(ratio * (size + share0 * size0) + share * size + size0)
-    c = share * size + share0 * size0
+    both, yes, size_and_yes0 = size + size0, share * size + share0 * size0, size + share0 * size0
+    side = np.array([-1.0, 1.0]).reshape(2, *(1 for _ in middle.shape))
+    near = np.where(np.isfinite(middle), middle, -side * REACH)
+    far = near + side * REACH * np.where(np.isfinite(middle), 1.0, 2.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        likely0 = (-b - np.sqrt(np.maximum(b**2 - 4 * a * c, 0.0))) / (2 * a)
-        likely = np.clip(ratio * likely0, 0.0, 1.0)
-        variance = likely * (1 - likely) / size + ratio**2 * likely0 * (1 - likely0) / size0
-        gap = share - ratio * share0
-        score = gap / np.sqrt(np.maximum(variance, 0.0))
-    return np.where(np.abs(gap) < 1e-15, 0.0, np.nan_to_num(score, nan=0.0, posinf=np.inf, neginf=-np.inf))
+        for _ in range(70):
+            half = (near + far) / 2
+            ratio = np.exp(half)
+            a = both * ratio
+            b = ratio * size_and_yes0 + share * size + size0
+            likely0 = (b - np.sqrt(np.maximum(b**2 - 4 * a * yes, 0.0))) / (2 * a)
+            likely = np.minimum(np.maximum(ratio * likely0, 0.0), 1.0)
+            variance = likely * (1 - likely) / size + ratio**2 * likely0 * (1 - likely0) / size0
+            gap = np.abs(share - ratio * share0)
+            beyond = (gap >= 1e-15) & (gap / np.sqrt(np.maximum(variance, 0.0)) > z)
+            far = np.where(beyond, half, far)
+            near = np.where(beyond, near, half)
+    return np.asarray(np.exp((near + far) / 2))
 
 
 def p_value(p: ArrayLike, n: ArrayLike, p0: ArrayLike, n0: ArrayLike) -> Floats:
