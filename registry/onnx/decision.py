@@ -67,7 +67,11 @@ class DecisionRule:
             flat = output.values.reshape(len(output.values), -1)
             if flat.shape[1] != 1:
                 raise ModelProblem("bad_decision_rule", f"Output {output.name!r} is no single label a row.")
-            return np.array([_text(v) == self.equals for v in flat[:, 0]], dtype=np.float64)
+            # Explanations ask about millions of rows with a few labels among them: each label is spelled once. Of whole
+            # numbers Python's own are quicker; of others numpy's have a spelling of their own.
+            labels = flat[:, 0].tolist() if flat.dtype.kind in "iu" else list(flat[:, 0])
+            equal = {label: _text(label) == self.equals for label in set(labels)}
+            return np.array([equal[label] for label in labels], dtype=np.float64)
         values = output.values
         if values.dtype.kind not in "fiub":
             raise ModelProblem("bad_decision_rule", f"Output {output.name!r} is not numeric: use a label rule for it.")

@@ -46,6 +46,9 @@ def test_decision_rules_read_their_output() -> None:
     assert label.as_dict() == {"kind": "label", "output": "label", "equals": "1"}
     assert label.decide(Output("label", np.array([1.0, 0.0]))).tolist() == [True, False]
     assert label.decide(Output("label", np.array([["1"], ["x"]], dtype=object))).tolist() == [True, False]
+    assert label.decide(Output("label", np.array([2, 1, 1, 0]))).tolist() == [False, True, True, False]
+    tenth = DecisionRule.from_mapping({"kind": "label", "output": "label", "equals": "0.1"})
+    assert tenth.scores(Output("label", np.array([0.1, np.nan, 1], dtype=np.float32))).tolist() == [1.0, 0.0, 0.0]
     refused("bad_decision_rule", label.scores, two)
 
 
