@@ -28,6 +28,19 @@ def test_it_can_be_run_again_and_tightens_what_was_loosened(committing_db, owner
         assert cursor.fetchone() == (False,)
 
 
+def test_migrations_that_were_cut_off_can_go_on(committing_db, owner_cursor, settings):
+    """The log's tables come with several migrations, and it is run before the rest of them."""
+    settings.ADMIN_DATABASE_URL = os.environ["ADMIN_DATABASE_URL"]
+    owner_cursor.execute("ALTER TABLE ledger_tile RENAME TO ledger_tile_to_come")
+    call_command("provision_roles")
+    owner_cursor.execute("ALTER TABLE ledger_tile_to_come RENAME TO ledger_tile")
+    call_command("provision_roles")
+    with connection.cursor() as cursor:
+        assert checks.role(cursor) == []
+        cursor.execute("SELECT has_table_privilege('countersign_sequencer', 'ledger_tile', 'INSERT')")
+        assert cursor.fetchone() == (True,)
+
+
 def test_a_new_database_is_made_for_the_owner(committing_db, settings):
     import psycopg2
 
