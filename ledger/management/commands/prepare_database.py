@@ -7,6 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
+from django.db import connections
+
+from ledger.first_tables import make_first_tables
 
 
 class Command(BaseCommand):
@@ -19,6 +22,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.ADMIN_DATABASE_URL:
             call_command("provision_roles")
+        make_first_tables(connections["migration"])
         call_command("migrate", database="migration", interactive=False, verbosity=0)
         if settings.ADMIN_DATABASE_URL:
             call_command("provision_roles")
