@@ -7,6 +7,8 @@ from celery import Celery
 from celery.signals import beat_init, worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+# Celery runs Django's checks, for which it loads every page of the portal, and drops what they found.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "yes")
 app = Celery("countersign")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
