@@ -49,6 +49,7 @@ def test_the_same_question_is_one_job_and_every_asking_an_event(db, cast, asked)
     assert events.first().content["object"] == {"type": "registry.version", "id": str(asked.version.pk)}
 
 
+PATIENCE = 120  # seconds: two workers and a slow explanation on a busy machine have taken 30
 IMPOSSIBLE = [
     ({"source": "oracle"}, "source_unknown", "source"),
     ({"rule": {"bound": 3}}, "rule_invalid", "rule"),
@@ -234,7 +235,7 @@ def mid_report(cast, workers):
     version, dataset = a_slow_world(cast)
     job = request_explanation_report(by=cast.developer, version=version, dataset=dataset)
     under_way = Job.objects.filter(pk=job.pk, state="running", phase__startswith="Explaining")
-    wait_for(under_way.exists, each=workers.tick, seconds=30)
+    wait_for(under_way.exists, each=workers.tick, seconds=PATIENCE)
     return worker, job
 
 
@@ -256,9 +257,9 @@ def test_a_worker_killed_in_mid_report_still_yields_one_report(committing_db, ca
     worker.wait()
     killed = time.monotonic()
     workers.start()
-    wait_for(lambda: Job.objects.filter(pk=job.pk, attempt=2).exists(), each=workers.tick, seconds=30)
+    wait_for(lambda: Job.objects.filter(pk=job.pk, attempt=2).exists(), each=workers.tick, seconds=PATIENCE)
     assert time.monotonic() - killed < 30
-    stands_once(wait_for(succeeded(job), each=workers.tick, seconds=30))
+    stands_once(wait_for(succeeded(job), each=workers.tick, seconds=PATIENCE))
 
 
 @pytest.mark.long
@@ -287,7 +288,7 @@ def test_a_worker_killed_at_a_random_moment_leaves_one_report_and_a_page_that_to
     worker.wait()
     wait_for(lambda: not any(one.is_running() for one in orphans))
     workers.start()
-    ended = wait_for(succeeded(job), each=look, seconds=60)
+    ended = wait_for(succeeded(job), each=look, seconds=PATIENCE)
     (evidence,) = Evidence.objects.all()
     assert ended.result_url == f"/reports/{evidence.pk}/"
     assert Event.objects.filter(event="report.published").count() == 1
@@ -299,7 +300,7 @@ def test_a_worker_paused_in_mid_report_cannot_publish_when_it_wakes(committing_d
     worker, job = mid_report(cast, workers)
     signal_all(worker, signal.SIGSTOP)
     workers.start()
-    ended = wait_for(succeeded(job), each=workers.tick, seconds=30)
+    ended = wait_for(succeeded(job), each=workers.tick, seconds=PATIENCE)
     signal_all(worker, signal.SIGCONT)
     wait_for(lambda: len(children(worker)) == 1)  # it has let go of the process in which it ran the model
     stands_once(Job.objects.get(pk=ended.pk))
