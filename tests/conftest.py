@@ -51,16 +51,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the tests marked long too")
 
 
-# Files that take over twenty seconds, the longest first: one begun last would keep a worker at it while others wait.
+# Files that take ten seconds and more, the longest first: one begun last would keep a worker at it while others wait.
 LONGEST = (
-    "tests/journeys/test_accessible.py", "tests/portal/test_supervisor_portal.py", "tests/house/test_pages.py",
-    "tests/journeys/test_review.py", "tests/house/test_matrix.py", "tests/journeys/test_demo.py",
-    "tests/portal/test_look.py", "tests/fairness/test_report_jobs.py", "tests/portal/test_supervisor_run.py",
-    "tests/portal/test_checks.py", "tests/approvals/test_pages.py", "tests/portal/test_supervisor_scripts.py",
-    "tests/fairness/test_bias.py", "tests/ledger/test_sequencer.py", "tests/jobs/test_worker.py",
-    "tests/fairness/test_explain.py", "tests/registry/test_onnx_sandbox.py", "tests/portal/test_embedded_postgres.py",
-    "tests/inference/test_gateway.py", "tests/audits/test_exports_asked.py", "tests/registry/test_pages.py",
-    "tests/approvals/test_gate.py", "tests/portal/test_supervisor_debian.py", "tests/fairness/test_metrics.py",
+    "tests/house/test_pages.py", "tests/portal/test_supervisor_portal.py", "tests/journeys/test_demo.py",
+    "tests/fairness/test_report_jobs.py", "tests/house/test_matrix.py", "tests/journeys/test_review.py",
+    "tests/inference/test_batch_tables.py", "tests/inference/test_gateway.py", "tests/ledger/test_sequencer.py",
+    "tests/portal/test_look.py", "tests/fairness/test_own_outcomes.py", "tests/approvals/test_pages.py",
+    "tests/approvals/test_state_machine.py", "tests/portal/test_supervisor_run.py", "tests/portal/test_checks.py",
+    "tests/registry/test_onnx_sandbox.py", "tests/fairness/test_explain.py", "tests/registry/test_pages.py",
+    "tests/portal/test_supervisor_watch.py", "tests/fairness/test_bias.py", "tests/journeys/test_passkeys.py",
+    "tests/inference/test_batch.py", "tests/portal/test_embedded_postgres.py", "tests/inference/test_serving.py",
 )  # fmt: skip
 
 

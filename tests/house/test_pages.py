@@ -1,177 +1,77 @@
-"""Every page visited: it answers, has a title and a heading, and is linked from somewhere.
+"""Every page visited: it answers, has a title and a heading, and is linked from somewhere; and axe looks at it.
 
-By whoever may open nothing, and by one role after another until one could open it, first by the one that opened its
-neighbour; with `--long` all by each role.
+By whoever may open nothing, and by one role after another until one could open it; with `--long` all by each role. axe
+sees it as whoever opened it does, in light or dark, and it must fit a phone.
 """
 
 from __future__ import annotations
 
-import re
-from functools import cache
-from html import unescape
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 import pytest
-from django.db import transaction
-from django.test import Client
-from django.urls import Resolver404, resolve
-from django.urls import reverse as address_of
+from playwright.sync_api import ViewportSize
 
-from tests.house.routes import Route, about, likely, routes
-from tests.house.world import build, found_by
+from tests.browser import chromium, inaccessible
+from tests.house.routes import Route
+from tests.house.showing import showing
+from tests.house.visits import BY_LINK, Visits, faults, made, pages
+from tests.house.world import build
+from tests.journeys.steps import Person
 
-pytestmark = pytest.mark.django_db
-# Machines ask these; and these are reached by a redirect, by a link in somebody's hand, or by a form on every page.
-NO_PAGES = {"healthz", "readyz", "jwks"}
-BY_LINK = {"invitation", "password-reset", "factors-reset"}
-UNLINKED = {"sign-in", "sign-in-second", *BY_LINK}
-OPEN = {"sign-in", "forgot-password"}  # to everybody
-SAME = {"second_developer", "second_approver"}  # they see what the first of their role sees
-EVERYWHERE = {"nobody", "outsider"}  # who try every page, whoever could open it before
-# Parts of pages, and files.
-PARTS = {"job-live", "export-live", "pack-live", "batch-live"}
+MADE: list[Visits] = []
+PHONE: ViewportSize = {"width": 320, "height": 800}
+SIZES: list[ViewportSize] = [{"width": 1200, "height": 900}, PHONE]
+TOO_WIDE = "document.documentElement.scrollWidth > window.innerWidth"
 
 
-@cache
-def pages() -> list[Route]:
-    return [route for route in routes() if not route.is_api and route.name not in NO_PAGES]
+@pytest.fixture
+def visits(committing_db: str, cast: Any, signed_in: Any, pytestconfig: pytest.Config) -> Visits:
+    """Made once: what is looked at are answers, which need no database any more."""
+    if not MADE:
+        MADE.append(made(build(cast), signed_in, pytestconfig.getoption("--long")))
+    return MADE[0]
 
 
-def names_linked(text: str) -> set[str]:
-    """Names of the routes that a page's links, forms and live parts lead to."""
-    return {name_of(address) for address in set(re.findall(r'(?:href|action|hx-get|hx-post)="([^"]*)"', text))}
-
-
-@cache
-def name_of(address: str) -> str:
-    try:
-        return resolve(urlsplit(unescape(address)).path).url_name or ""
-    except Resolver404:
-        return ""
-
-
-def faults(route: Route, who: str, answer: Any) -> list[str]:
-    """What is wrong with a page that was answered with 200."""
-    if not answer["Content-Type"].startswith("text/html") or route.name in PARTS:
-        return []
-    text, said = answer.content.decode(), f"{who}: {route.path}"
-    wrong = []
-    if not re.search(r"<title>\s*[^·<\s][^<]*· Countersign</title>", text):
-        wrong.append(f"{said} has no title")
-    if len(re.findall(r"<h1[ >]", text)) != 1:
-        wrong.append(f"{said} has not one h1")
-    if 'href=""' in text:
-        wrong.append(f"{said} has a link to nowhere")
-    if re.search(r"\sstyle=|<style|<script(?![^>]*\ssrc=)|\son[a-z]+=\"", text):
-        wrong.append(f"{said} has an inline style or script")
-    if who not in ("nobody",) and 'aria-label="Main"' not in text:
-        wrong.append(f"{said} has no way back")
-    return wrong
-
-
-class Visits:
-    """Who opened what, what was wrong with it, and which routes the pages seen so far lead to."""
-
-    def __init__(self, world: Any, signed_in: Any) -> None:
-        people = {name: actor for name, actor in world.cast.everybody().items() if name not in SAME | {"ci_bot"}}
-        self.world, self.clients = world, {name: (actor, signed_in(actor)) for name, actor in people.items()}
-        self.clients["nobody"] = (None, Client())
-        self.roles = [name for name in self.clients if name not in EVERYWHERE]
-        for _, client in self.clients.values():
-            client.raise_request_exception = False  # an error is a finding like any other
-        self.wrong, self.linked = list[str](), set[str]()
-        self.opened = dict[str, str]()  # by whom first
-        self.done = set[tuple[str, str]]()
-        self.tabs = set[str]()  # tabs are the same for whoever may open their page
-
-    def visit(self, name: str, route: Route) -> None:
-        if (name, route.name) in self.done:
-            return
-        self.done.add((name, route.name))
-        actor, client = self.clients[name]
-        here = route.reverse(**{one: found_by(self.world, one, route.path, actor) for one in route.arguments})
-        point = transaction.savepoint()
-        answer = client.get(here)
-        if answer.streaming:
-            b"".join(answer.streaming_content)
-        transaction.savepoint_rollback(point)
-        status = answer.status_code
-        if status not in (200, 302, 403, 404, 405, 409):
-            self.wrong.append(f"{name}: {route.path} → {status}")
-        if status in (200, 302, 405) and name not in EVERYWHERE:
-            self.opened.setdefault(route.name, name)
-        if status == 200 and not answer.streaming:
-            self.wrong += faults(route, name, answer)
-            text = answer.content.decode(errors="replace")  # a file may be no text
-            self.linked |= names_linked(text)
-            if name in self.roles:
-                self.turn(name, here, text)
-        if name == "nobody" and status == 200 and route.name not in OPEN:
-            self.wrong.append(f"{route.path} is open to everybody")
-        if name == "outsider" and status == 200 and self.world.models.name in str(getattr(answer, "content", b"")):
-            self.wrong.append(f"{route.path} shows the outsider a model of another team")
-
-    def turn(self, name: str, here: str, text: str) -> None:
-        """Look at the tabs of a page."""
-        for tab in {urljoin(here, tab) for tab in re.findall(r'href="([^"]*\?tab=\w+)"', text)} - self.tabs:
-            self.tabs.add(tab)
-            if not self.look(name, tab):
-                self.wrong.append(f"{name}: {tab}")
-
-    def look(self, name: str, place: str) -> bool:
-        """Whether somebody gets the page at an address, which is judged and read like the others."""
-        shown = self.clients[name][1].get(place)
-        if shown.status_code != 200:
-            return False
-        self.wrong += faults(Route(place, place, None, ()), name, shown)
-        self.linked |= names_linked(shown.content.decode())
-        return True
-
-    def seek(self, fits: Any) -> None:
-        """Visit what may lead to a route that no page has led to so far."""
-        for name in self.roles:
-            for route in pages():
-                if any(fits(name, route, other) for other in self.unlinked):
-                    self.visit(name, route)
-
-    def may_and_near(self, name: str, route: Route, unlinked: str) -> bool:
-        return self.opened.get(unlinked) == name and self.near(name, route, unlinked)
-
-    def near(self, name: str, route: Route, unlinked: str) -> bool:
-        return bool(about(route.name) & about(unlinked))
-
-    def anything(self, name: str, route: Route, unlinked: str) -> bool:
-        return True
-
-    @property
-    def unlinked(self) -> set[str]:
-        return {route.name for route in pages()} - self.linked - UNLINKED
-
-
-def test_every_page_answers_each_role_and_is_linked(cast, signed_in, pytestconfig):
-    visits = Visits(build(cast), signed_in)
-    for route in pages():
-        for name in EVERYWHERE:
-            visits.visit(name, route)
-        for name in likely(route.name, visits.opened, visits.roles):
-            if route.name not in visits.opened or pytestconfig.getoption("--long"):
-                visits.visit(name, route)
-    for page, pk in visits.world.more:
-        visits.look(visits.opened[page], address_of(page, args=[pk]))
-    # What somebody may do on a page is linked for them alone; most likely from a page about the same things, …
-    visits.seek(visits.may_and_near)
-    # … or from one in another state.
-    for name in visits.roles:
-        for page, pk in visits.world.more:
-            if visits.unlinked:
-                visits.look(name, address_of(page, args=[pk]))
-    visits.seek(visits.near)
-    visits.seek(visits.anything)
+def test_every_page_answers_each_role_and_is_linked(visits):
     assert not visits.wrong, "\n".join(visits.wrong)
     assert not visits.unlinked, "no page links to these"
     unopened = {route.name for route in pages()} - set(visits.opened) - BY_LINK
     assert not unopened, "nobody could open these"
+
+
+def unfit_to_file(page):
+    """What of a page on paper is there to be clicked, or missing from what has to be filed."""
+    page.emulate_media(media="print")
+    clicked = (".bar", ".crumbs", ".button", "form")
+    wrong = [f"{page.url} prints {one}" for one in clicked if page.locator(f"{one}:visible").count()]
+    paper = page.locator(".print-only").first.inner_text()
+    wrong += [f"{page.url} prints no {one}" for one in ("Signatures", "Manifest that is signed") if one not in paper]
+    page.emulate_media(media="screen")
+    return wrong
+
+
+@pytest.mark.journey
+def test_every_page_is_accessible_and_fits_a_phone(visits):
+    wrong = list[str]()
+    with chromium() as browser, showing() as shown:
+        for number, (name, seen) in enumerate(visits.pages.items()):
+            person = Person(browser, shown.address, name)
+            person.page.emulate_media(color_scheme="dark" if number % 2 else "light")
+            for turn, page in enumerate(seen):
+                shown.answers[page.place] = (page.headers, page.body)
+                person.page.goto(shown.address + page.place)
+                for size in SIZES[:: -1 if turn % 2 else 1]:  # in turn: a change of size takes its time
+                    person.page.set_viewport_size(size)
+                    if size == PHONE and person.page.evaluate(TOO_WIDE):
+                        wrong.append(f"{page.route.path} scrolls sideways on a phone")
+                    elif size != PHONE:
+                        wrong += inaccessible(person.page)
+                if page.route.name == "request":
+                    wrong += unfit_to_file(person.page)
+            wrong += person.faults
+            person.context.close()
+    assert sum(map(len, visits.pages.values())) > 150
+    assert not wrong, "\n".join(dict.fromkeys(wrong))
 
 
 @pytest.mark.parametrize(
