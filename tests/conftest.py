@@ -33,8 +33,8 @@ ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = "countersign_template"
 CONTROLLER: dict[str, Any] = {}
 NUMBERS = itertools.count(1)
-# How fast a busy machine makes up examples says nothing about the code. `--long` tries four times as many.
-for profile, examples in (("countersign", 50), ("long", 200)):
+# How fast a busy machine makes up examples says nothing about the code. `--long` tries seven times as many.
+for profile, examples in (("countersign", 30), ("long", 200)):
     hypothesis.settings.register_profile(
         profile, deadline=None, max_examples=examples, suppress_health_check=[hypothesis.HealthCheck.too_slow]
     )
@@ -110,7 +110,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """What was imported stays: the collector need not look through a million objects again and again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20000, 10, 10)
+    gc.set_threshold(200000, 20, 50)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
