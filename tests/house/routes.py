@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -38,16 +37,3 @@ def walk(resolver: URLResolver, prefix: str) -> Iterator[Route]:
         elif isinstance(pattern, URLPattern):
             view = getattr(pattern.callback, "cls", None) or pattern.callback
             yield Route(pattern.name or "", path, view, tuple(pattern.pattern.converters))
-
-
-@cache
-def about(name: str) -> set[str]:
-    """What the page of this name is about: the first part of its address and the first word of its name."""
-    path = next(route.path for route in routes() if route.name == name)
-    return {path.partition("/")[0].removesuffix("s"), name.partition("-")[0].removesuffix("s")}
-
-
-def likely(name: str, opened: Mapping[str, str], roles: Iterable[str]) -> list[str]:
-    """The roles, first those that `opened` a page about the same things, the latest of them first of all."""
-    near = [who for other, who in opened.items() if about(other) & about(name)]
-    return list(dict.fromkeys([*reversed(near), *roles]))

@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import Resolver404, resolve
 from django.urls import reverse as address_of
 
-from tests.house.routes import Route, about, likely, routes
+from tests.house.routes import Route, routes
 from tests.house.world import found_by
 
 # Machines ask these; and these are reached by a redirect, by a link in somebody's hand, or by a form on every page.
@@ -31,6 +31,13 @@ PARTS = {"job-live", "export-live", "pack-live", "batch-live"}
 @cache
 def pages() -> list[Route]:
     return [route for route in routes() if not route.is_api and route.name not in NO_PAGES]
+
+
+@cache
+def about(name: str) -> set[str]:
+    """What the page of this name is about: the first part of its address and the first word of its name."""
+    path = next(route.path for route in pages() if route.name == name)
+    return {path.partition("/")[0].removesuffix("s"), name.partition("-")[0].removesuffix("s")}
 
 
 def names_linked(text: str) -> set[str]:
@@ -136,6 +143,11 @@ class Visits:
         self.linked |= names_linked(shown.content.decode())
         return True
 
+    def likely(self, route: Route) -> list[str]:
+        """The roles, first those that opened a page about the same things, the latest of them first of all."""
+        near = [who for name, who in self.opened.items() if about(name) & about(route.name)]
+        return list(dict.fromkeys([*reversed(near), *self.roles]))
+
     def seek(self, fits: Any) -> None:
         """Visit what may lead to a route that no page has led to so far."""
         for name in self.roles:
@@ -166,7 +178,7 @@ def made(world: Any, signed_in: Any, everybody: bool) -> Visits:
     for route in pages():
         for name in EVERYWHERE:
             visits.visit(name, route)
-        for name in likely(route.name, visits.opened, visits.roles):
+        for name in visits.likely(route):
             if route.name not in visits.settled or everybody:
                 visits.visit(name, route)
     for page, pk in visits.world.more:
