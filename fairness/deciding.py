@@ -93,7 +93,10 @@ def _to_reference(
     comparison: Comparison, confidence: float, at: float, p: Floats, n: Floats, base: tuple[Floats, Floats]
 ) -> tuple[Floats, Interval, Interval]:
     if comparison == "ratio_to_reference":
-        with np.errstate(divide="ignore", invalid="ignore"):
-            shown = np.asarray(p / base[0])
-        return shown, koopman(p, n, *base, confidence), guarded_ratio(p, n, *base, at)
+        return ratios_to(p, base[0]), koopman(p, n, *base, confidence), guarded_ratio(p, n, *base, at)
     return p - base[0], newcombe(p, n, *base, confidence), guarded_difference(p, n, *base, at)
+
+
+def ratios_to(p: Floats, base: Floats) -> Floats:
+    """Shares `p` against one of the shape (…, 1). Nobody here and nobody there is as many, as in the impact ratio."""
+    return np.divide(p, base, out=np.where(p > 0, np.inf, 1.0), where=base > 0)

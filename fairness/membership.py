@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairness import extremes
-from fairness.deciding import Comparison, limits
+from fairness.deciding import Comparison, limits, ratios_to
 from fairness.exact import enough, guarded_rate
 from fairness.intervals import Floats, Interval, wilson
 from fairness.metrics import Ints
@@ -166,8 +166,8 @@ def compared(comparison: Comparison, rates: Floats, range_: Interval, reference:
     assert reference is not None, "a comparison with a reference needs one"
     base, low, high = rates[reference], range_.low[reference], range_.high[reference]
     if comparison == "ratio_to_reference":
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found, least, most = rates / base, range_.low / high, range_.high / low
+        with np.errstate(divide="ignore"):
+            found, least, most = ratios_to(rates, base), range_.low / high, range_.high / low
         own = 1.0
     else:
         found, least, most, own = rates - base, range_.low - high, range_.high - low, 0.0

@@ -116,6 +116,9 @@ def test_a_reference_must_be_there_and_large_enough() -> None:
 def test_a_reference_in_which_nobody_is_selected_decides_nothing() -> None:
     result = judge("ratio_to_reference", 0.8, rate("a", 0.0, 500), rate("b", 0.01, 500), reference="a")
     assert result.verdict == "inconclusive"
+    neither = judge("ratio_to_reference", 0.8, rate("a", 0.0, 500), rate("b", 0.0, 500), reference="a")
+    assert neither.verdict == "inconclusive"
+    assert "of b is 1.000 of that of a" in neither.sentence
 
 
 def test_a_larger_family_makes_breaches_harder_to_claim_but_passing_no_harder() -> None:
