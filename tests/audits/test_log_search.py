@@ -36,7 +36,8 @@ def said(text):
 
 @pytest.fixture(params=["before it is indexed", "after"])
 def event(request, cast, seal):
-    found = granted(cast, "Stands in for Frau Müller-Łuć (sick), see ticket 4711/b")
+    # The ticket's number is so long that no identifier made at random begins with a part of it.
+    found = granted(cast, "Stands in for Frau Müller-Łuć (sick), see ticket 4711471147/b")
     if request.param == "after":
         seal()
         assert Search.objects.filter(event=found).exists()
@@ -50,9 +51,9 @@ def event(request, cast, seal):
     [
         ("sick", True), ("SICK stands", True), ("sta", True), ("sick sta", True), ("sta sick", False),
         ("müller", True), ("MÜLLER łu", True), ("Mu\u0308ller", True), ("muller", False), ("luć", False),
-        ("4711", True), ("ticket 4711 b", True), ("711", False), ("role granted", True), ("no granted", False),
-        ("role.granted", True), ("accounts.team", True), ("sick & healthy", False), ("sick' | 'x':*", False),
-        ("console", True), ("sick\\", True),
+        ("4711471147", True), ("ticket 4711471147 b", True), ("711471147", False), ("role granted", True),
+        ("no granted", False), ("role.granted", True), ("accounts.team", True), ("sick & healthy", False),
+        ("sick' | 'x':*", False), ("console", True), ("sick\\", True),
     ],
 )  # fmt: skip
 def test_words_are_found_whole_and_the_last_one_by_its_beginning(event, text, found):
