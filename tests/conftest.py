@@ -3,6 +3,7 @@
 Tests connect as the portal's own role, which owns nothing: what the database refuses in production it refuses here.
 Use `db` where a rollback at the end will do, `committing_db` where the test must really commit (threads, workers,
 browsers): it is a database of its own, made from the template and dropped afterwards.
+What most tests begin with stands ready: see `tests.ready`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -152,13 +154,16 @@ def start_cluster() -> None:
 
 
 def administrate(statement: str) -> None:
+    with administrator().cursor() as cursor:
+        cursor.execute(statement)
+
+
+@cache
+def administrator() -> Any:
+    """One connection for hundreds of databases."""
     connection = psycopg2.connect(os.environ["ADMIN_DATABASE_URL"])
-    try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-    finally:
-        connection.close()
+    connection.autocommit = True
+    return connection
 
 
 def create_database(name: str) -> None:

@@ -36,14 +36,14 @@ def seal_now() -> Any:
 
 
 @contextlib.contextmanager
-def present(sealer: Sealer) -> Iterator[None]:
-    """Within it, `seal_now` means this one."""
+def present(sealer: Sealer, keep: bool = False) -> Iterator[None]:
+    """Within it, `seal_now` means this one. Afterwards its folder is removed, unless it is kept."""
     PRESENT.append(sealer)
     try:
         yield
     finally:
         PRESENT.remove(sealer)
-        sealer.close()
+        sealer.close(keep)
 
 
 def log_key(origin: str) -> SigningKey:
@@ -69,11 +69,13 @@ class Sealer:
         self.root, self.database = root, database
         self.connection: Any = None
         self.sequencer: Any = None
+        self.begins_with = template_root()
+        self.leaving: contextlib.ExitStack | None = None  # what ends when the test leaves a world that stood ready
 
     def copy(self) -> None:
         if not self.root.exists():
-            if template_root().exists():
-                shutil.copytree(template_root(), self.root)
+            if self.begins_with.exists():
+                shutil.copytree(self.begins_with, self.root)
             else:
                 self.root.mkdir()
 
@@ -135,10 +137,13 @@ class Sealer:
                 time.sleep(0.01)
         raise AssertionError("the sequencer that leads has not sealed within 20 s")
 
-    def close(self) -> None:
+    def close(self, keep: bool = False) -> None:
+        if self.leaving is not None:
+            self.leaving.close()
         if self.database and self.connection is not None:
             self.connection.close()
-        shutil.rmtree(self.root, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(self.root, ignore_errors=True)
 
 
 def seal_template(database: str) -> None:

@@ -9,6 +9,8 @@ import random
 from functools import cache
 from typing import Any
 
+from tests.ready import standing_ready
+
 NUMBERS = itertools.count(1)
 FEATURES = ("income", "debt")
 RULE = {"kind": "threshold", "output": "probabilities", "class": 1, "at_least": 0.5}
@@ -75,6 +77,7 @@ def a_model(cast: Any, name: str | None = None, by: Any = None, team: Any = None
     )
 
 
+@standing_ready
 def a_version(cast: Any, model: Any = None, *, weight: float = 1.0, by: Any = None, **changes: Any) -> Any:
     """A version by the developer: the tiny model, at least 0.5 for class 1, a card, the developer as contributor."""
     from registry.services import register_version

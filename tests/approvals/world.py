@@ -9,6 +9,7 @@ from django.db import transaction
 
 from tests import worlds
 from tests.cast import PASSWORD
+from tests.ready import standing_ready
 from tests.sealing import seal_now
 
 NUMBERS = itertools.count(1)
@@ -38,6 +39,7 @@ def a_report(
         )  # fmt: skip
 
 
+@standing_ready
 def a_complete_version(cast: Any, *, verdict: str = "within", historical: str = "within", by: Any = None) -> Any:
     """A version by the developer with the three reports, asked for by the second developer."""
     version = worlds.a_version(cast, by=by)
@@ -48,6 +50,7 @@ def a_complete_version(cast: Any, *, verdict: str = "within", historical: str = 
     return version
 
 
+@standing_ready
 def a_request(
     cast: Any, version: Any = None, *, environment: str = "production", use: str = USE, by: Any = None
 ) -> Any:
@@ -76,6 +79,7 @@ def sign(
     return decision
 
 
+@standing_ready
 def an_approval(cast: Any, version: Any = None, **changes: Any) -> Any:
     """A request that the validator and then the approver signed."""
     request = a_request(cast, version, **changes)
