@@ -5,11 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import random
+from collections.abc import Callable
 from typing import Any
 
 from tests import worlds
 
 MANY = tuple(f"f{number}" for number in range(34))
+MADE: dict[str, Any] = {}
+
+
+def once(make: Callable[..., Any], version: Any, dataset: Any, **terms: Any) -> Any:
+    """The report of these bytes on these terms: the same each time, and up to a second to compute."""
+    from registry import storage
+
+    terms["decision"] = version.decision_rule
+    key = f"{make.__qualname__} {version.artifact.digest} {dataset.artifact.digest} {terms!r}"
+    if key not in MADE:
+        with storage.local(dataset.artifact) as data, storage.local(version.artifact) as model:
+            MADE[key] = make(data, model=model, **terms)
+    return MADE[key]
 
 
 def done(job: Any) -> Any:
@@ -59,11 +73,7 @@ def stored_report(cast: Any, version: Any, dataset: Any, source: Any = "model", 
     from registry.services import add_evidence
 
     roles = roles_of(version, dataset, None)
-    with storage.local(dataset.artifact) as data, storage.local(version.artifact) as model:
-        report = bias_report(
-            data, roles, positive=dataset.positive_class, source=source, model=model, decision=version.decision_rule,
-            **how,
-        )  # fmt: skip
+    report = once(bias_report, version, dataset, roles=roles, positive=dataset.positive_class, source=source, **how)
     inputs = common_inputs(version, dataset, roles)
     kept = storage.put([canonical_bytes(report)], limit=10**8)
     assert plain(kept.digest)
@@ -87,10 +97,7 @@ def stored_explanation(cast: Any, version: Any, dataset: Any, rows: int = 60) ->
 
     roles = roles_of(version, dataset, None)
     words = dictionary_of(version.card, version.features)
-    with storage.local(dataset.artifact) as data, storage.local(version.artifact) as model:
-        made = explanation(
-            data, roles, model=model, decision=version.decision_rule, rows=rows, background=40, dictionary=words
-        )
+    made = once(explanation, version, dataset, roles=roles, rows=rows, background=40, dictionary=words)
     kept, of_rows = (storage.put([canonical_bytes(part)], limit=10**8) for part in (made.report, made.rows))
     artifact_of(of_rows)
     summary = common_inputs(version, dataset, roles) | {
@@ -113,11 +120,8 @@ def stored_trade_off(cast: Any, version: Any, dataset: Any) -> Any:
     from registry.models import Evidence
     from registry.services import add_evidence
 
-    with storage.local(dataset.artifact) as data, storage.local(version.artifact) as model:
-        report = trade_off_report(
-            data, roles_of(version, dataset, None), positive=dataset.positive_class, model=model,
-            decision=version.decision_rule, tolerances=(0.05,),
-        )  # fmt: skip
+    roles = roles_of(version, dataset, None)
+    report = once(trade_off_report, version, dataset, roles=roles, positive=dataset.positive_class, tolerances=(0.05,))
     kept = storage.put([canonical_bytes(report)], limit=10**8)
     return add_evidence(
         version, kind=TRADE_OFF, title=title_of(TRADE_OFF, "model", dataset), stored=kept, filename="trade-offs.json",
