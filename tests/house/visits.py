@@ -152,16 +152,23 @@ class Visits:
         """Visit what may lead to a route that no page has led to so far."""
         for name in self.roles:
             for route in pages():
-                if any(fits(name, route, other) for other in self.unlinked):
+                if any(fits(name, route.name, other) for other in self.unlinked):
                     self.visit(name, route)
 
-    def may_and_near(self, name: str, route: Route, unlinked: str) -> bool:
-        return self.opened.get(unlinked) == name and self.near(name, route, unlinked)
+    def seek_more(self, fits: Any) -> None:
+        """The same, of pages in other states."""
+        for name in self.roles:
+            for page, pk in self.world.more:
+                if any(fits(name, page, other) for other in self.unlinked):
+                    self.look(name, address_of(page, args=[pk]))
 
-    def near(self, name: str, route: Route, unlinked: str) -> bool:
-        return bool(about(route.name) & about(unlinked))
+    def may_and_near(self, name: str, page: str, unlinked: str) -> bool:
+        return self.opened.get(unlinked) == name and self.near(name, page, unlinked)
 
-    def anything(self, name: str, route: Route, unlinked: str) -> bool:
+    def near(self, name: str, page: str, unlinked: str) -> bool:
+        return bool(about(page) & about(unlinked))
+
+    def anything(self, name: str, page: str, unlinked: str) -> bool:
         return True
 
     @property
@@ -186,10 +193,8 @@ def made(world: Any, signed_in: Any, everybody: bool) -> Visits:
     # What somebody may do on a page is linked for them alone; most likely from a page about the same things, …
     visits.seek(visits.may_and_near)
     # … or from one in another state.
-    for name in visits.roles:
-        for page, pk in visits.world.more:
-            if visits.unlinked:
-                visits.look(name, address_of(page, args=[pk]))
+    visits.seek_more(visits.near)
     visits.seek(visits.near)
+    visits.seek_more(visits.anything)
     visits.seek(visits.anything)
     return visits
