@@ -87,7 +87,7 @@ def counterfactuals(
                 open_[n] = _distinct([tried[at][1] for at in nearest])
     _shorten(decide, rows, found, answers, fields)
     known = {row.tobytes() for row in sample}
-    return [None if c and _changed(rows[n], c).tobytes() in known else c for n, c in enumerate(found)]
+    return [None if c and _changed(rows, [(n, c)]).tobytes() in known else c for n, c in enumerate(found)]
 
 
 def _part_of(step: Callable[[float], None], depth: int, share: float) -> None:
@@ -99,17 +99,19 @@ def _asked(
 ) -> tuple[Floats, NDArray[np.bool_]]:
     scores, yes, size = [], [], 50_000
     for at in range(0, len(tried), size):
-        part = np.stack([_changed(rows[n], changes) for n, changes in tried[at : at + size]])
-        some, answers = decide(part)
+        some, answers = decide(_changed(rows, tried[at : at + size]))
         scores.append(some)
         yes.append(answers)
         step(min(1.0, (at + size) / len(tried)))
     return np.concatenate(scores), np.concatenate(yes)
 
 
-def _changed(row: Floats, changes: dict[int, float]) -> Floats:
-    made = row.copy()
-    made[list(changes)] = list(changes.values())
+def _changed(rows: Floats, tried: Sequence[tuple[int, dict[int, float]]]) -> Floats:
+    """Rows as they would be: of each the number and its changes."""
+    made = rows[[n for n, _ in tried]]
+    places = np.repeat(np.arange(len(tried)), [len(changes) for _, changes in tried])
+    columns = [i for _, changes in tried for i in changes]
+    made[places, columns] = [value for _, changes in tried for value in changes.values()]
     return made
 
 

@@ -83,7 +83,10 @@ def _typed(tensor: Tensor, columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
     if dtype == "object":
         return np.column_stack([np.array([str(v) for v in c.tolist()], dtype=object) for c in columns])
     try:
-        return np.ascontiguousarray(np.column_stack([c.astype(dtype) for c in columns]))
+        made = np.empty((len(columns[0]), len(columns)), dtype)
+        for number, column in enumerate(columns):
+            made[:, number] = column
+        return made
     except (TypeError, ValueError):
         raise ModelProblem(
             "inputs_differ",
