@@ -130,7 +130,6 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_MAX_TASKS_PER_CHILD = 20
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = env.str("CELERY_BEAT_SCHEDULE_FILENAME", default="celerybeat-schedule")
@@ -254,6 +253,10 @@ RISK_ACCEPTANCE_DAYS = env.int("RISK_ACCEPTANCE_DAYS", default=90)
 RISK_ACCEPTANCE_RENEWALS = env.int("RISK_ACCEPTANCE_RENEWALS", default=2)
 JOB_STALE_SECONDS = env.int("JOB_STALE_SECONDS", default=20)
 WORKER_MEMORY_BYTES = env.int("WORKER_MEMORY_BYTES", default=3 * 1024**3)
+# A worker's child is replaced once it has grown, or after a quarter of an hour of the scheduler's small tasks. The next
+# one loads the libraries of reports anew, which takes longer than a small report.
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = WORKER_MEMORY_BYTES // 3 // 1024
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 500
 # The certificate that the gateway shows where no proxy does that for it.
 GATEWAY_TLS_CERT = env.str("GATEWAY_TLS_CERT", default="")
 GATEWAY_TLS_KEY = env.str("GATEWAY_TLS_KEY", default="")

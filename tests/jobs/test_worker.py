@@ -84,3 +84,17 @@ def test_a_running_job_stops_when_cancelled(committing_db, cast, workers):
     stopped = wait_for(state(job, "cancelled"), seconds=5)
     assert time.monotonic() - asked < 4
     assert (stopped.error_code, counted()) == ("", [])
+
+
+def test_a_child_that_has_grown_is_replaced_and_no_other(valkey, workers, trace):
+    workers.environment["WORKER_MEMORY_BYTES"] = str(1024**3)
+    workers.start()
+    sizes = [*[1] * 25, 500 * 1024**2, 1]
+    for size in sizes:
+        workers.sender.send_task("tests.grow", args=[size])
+    lines = wait_for(
+        lambda: trace.exists() and len(found := trace.read_text().splitlines()) == len(sizes) and found, seconds=60
+    )
+    pids = [line.split()[0] for line in lines]
+    assert len(set(pids[:-1])) == 1
+    assert pids[-1] != pids[0]

@@ -1,4 +1,4 @@
-"""A task for real workers in tests: it counts, publishes one event, and leaves a trace when it ends."""
+"""Tasks for real workers in tests: one counts, publishes one event and leaves a trace when it ends; one only grows."""
 
 import os
 import time
@@ -33,3 +33,11 @@ def count(job_id: int) -> None:
     run(job_id, compute=compute, publish=store)
     with Path(os.environ["COUNTED_TRACE"]).open("a") as trace:
         trace.write(f"{job_id}\n")
+
+
+@shared_task(name="tests.grow")  # type: ignore[untyped-decorator]
+def grow(size: int) -> None:
+    """Write down which process this is, and that it used so many bytes."""
+    used = b"x" * size
+    with Path(os.environ["COUNTED_TRACE"]).open("a") as trace:
+        trace.write(f"{os.getpid()} {len(used)}\n")

@@ -32,6 +32,7 @@ class Workers:
         }  # fmt: skip
         self.include = ("--include", include) if include else ()
         self.next_tick = 0.0
+        self.sender = celery.Celery(broker=self.broker, set_as_current=False)
         self.running: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> subprocess.Popen[bytes]:
@@ -48,10 +49,10 @@ class Workers:
         if time.monotonic() < self.next_tick:
             return
         self.next_tick = time.monotonic() + 0.5
-        with celery.Celery(broker=self.broker, set_as_current=False) as app:
-            app.send_task("jobs.reconcile")
+        self.sender.send_task("jobs.reconcile")
 
     def close(self) -> None:
+        self.sender.close()
         for process in self.running:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
