@@ -8,6 +8,9 @@ from django.contrib.auth.backends import BaseBackend
 from django.http import HttpRequest
 
 from accounts.models import User
+from ledger.prepared import Prepared
+
+ACTIVE = Prepared(lambda pk: User.objects.filter(pk=pk, is_active=True).order_by(), int)
 
 
 class RoleBackend(BaseBackend):
@@ -16,5 +19,4 @@ class RoleBackend(BaseBackend):
         return None
 
     def get_user(self, user_id: int) -> User | None:
-        account: User | None = User.objects.filter(pk=user_id, is_active=True).first()
-        return account
+        return next(iter(ACTIVE(user_id)), None)
