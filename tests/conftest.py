@@ -177,6 +177,16 @@ def django_db_setup() -> None:
     """The worker's database is there already."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def plain_templates(django_test_environment: None) -> None:
+    """Django's tests keep a copy of what each template and part was rendered with: nothing here looks at it."""
+    from django.template.base import Template
+    from django.test import utils
+
+    kept: Any = utils._TestState
+    setattr(Template, "_render", kept.saved_data.template_render)  # noqa: B010
+
+
 @pytest.fixture
 def committing_db(django_db_blocker: Any, worker_id: str) -> Iterator[str]:
     """A database of this test's own, really committed to, with the cast in it. Yields its name."""
