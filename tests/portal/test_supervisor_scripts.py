@@ -81,6 +81,29 @@ def test_a_package_that_does_not_fit_its_hash_is_refused(project: Path, tmp_path
     assert again.returncode == 2, "a failed installation must not count as done"
 
 
+@pytest.mark.long
+def test_uv_is_brought_where_it_is_missing_and_pip_goes_on_without(
+    project: Path, tmp_path: Path, environment: Path
+) -> None:
+    shutil.copytree(environment, project / ".venv", symlinks=True)
+    path = tools(tmp_path / "bin")
+    bring = project / "requirements-uv.txt"
+    bring.write_text(f"./scripts --hash=sha256:{'0' * 64}\n")
+    done = prepare(project, path, PYTHON=sys.executable)
+    assert (done.returncode, "with uv" in done.stdout) == (0, False), done.stdout + done.stderr
+    broken = project / ".venv" / "bin" / "uv"
+    broken.write_text("#!/bin/sh\necho no network >&2\nexit 2\n")
+    broken.chmod(0o755)
+    (project / "requirements.txt").write_text("# something else\n")
+    done = prepare(project, path, PYTHON=sys.executable)
+    assert (done.returncode, "uv did not manage (no network); trying pip" in done.stdout) == (0, True), done.stdout
+    broken.unlink()
+    shutil.copy(ROOT / "requirements-uv.txt", bring)
+    (project / "requirements.txt").write_text("# yet something else\n")
+    done = prepare(project, path, PYTHON=sys.executable)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "- with uv"), done.stdout + done.stderr
+
+
 def test_python_too_old_or_missing_is_a_sentence(project: Path, tmp_path: Path) -> None:
     path = tools(tmp_path / "bin")
     old = path / "python3"
