@@ -84,8 +84,7 @@ def _among(
     here = guarded_rate(p, n, simultaneous(confidence, p.shape[-1]))
     top = p.max(axis=-1, keepdims=True)
     if comparison == "impact_ratio":
-        shown = np.divide(p, top, out=np.ones_like(p), where=top > 0)
-        return shown, impact_ratios(here), impact_ratios(together)
+        return ratios_to(p, top), impact_ratios(here), impact_ratios(together)
     return top - p, gaps_to_highest(here), gaps_to_highest(together)
 
 
@@ -98,5 +97,5 @@ def _to_reference(
 
 
 def ratios_to(p: Floats, base: Floats) -> Floats:
-    """Shares `p` against one of the shape (…, 1). Nobody here and nobody there is as many, as in the impact ratio."""
+    """Shares `p` against the one that they are compared with. Nobody here and nobody there is as many."""
     return np.divide(p, base, out=np.where(p > 0, np.inf, 1.0), where=base > 0)

@@ -159,8 +159,7 @@ def compared(comparison: Comparison, rates: Floats, range_: Interval, reference:
     if comparison in ("at_least", "at_most"):
         return rates, range_
     if comparison == "impact_ratio":
-        top = rates.max()
-        return np.divide(rates, top, out=np.ones_like(rates), where=top > 0), extremes.impact_ratios(range_)
+        return ratios_to(rates, rates.max()), extremes.impact_ratios(range_)
     if comparison == "difference":
         return rates.max() - rates, extremes.gaps_to_highest(range_)
     assert reference is not None, "a comparison with a reference needs one"
