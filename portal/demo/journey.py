@@ -340,9 +340,11 @@ class Journey:
         )
         take_out(self.visitor("auditor"), self.folder, "", self.say)
 
-    def run(self, data: Mortgages) -> None:
+    def run(self, prepare: Callable[[], Mortgages]) -> None:
+        """Seconds go into the data, and none before a portal has answered."""
         model = self.first("/models/", slug=SLUG)
         second = self.first("/versions/", model=model["id"], number=2) if model else None
+        data = prepare()
         if model and second and self.gate(second["id"])["request"]:
             self.later_run(model, data)
         else:

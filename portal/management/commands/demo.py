@@ -39,8 +39,7 @@ class Command(BaseCommand):
         folder = Path(settings.DEMO_FOLDER)
         journey = Journey(web.rstrip("/"), gateway.rstrip("/"), password, team.pk, folder, self.say)
         try:
-            journey.first("/models/")  # before seconds go into the data: a portal that is away is told at once
-            journey.run(prepare())
+            journey.run(prepare)
         except DemoFailed as failure:
             raise CommandError(f"The demo stopped: {failure}") from failure
         except httpx.HTTPError as failure:
