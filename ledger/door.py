@@ -5,17 +5,21 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, runtime_checkable
+from functools import cache
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 from django.db import models, transaction
 
 from ledger.actors import Actor
 from ledger.events import append
+from ledger.marks import MECHANICAL as MECHANICAL
+from ledger.marks import mechanical as mechanical
+from ledger.prepared import Prepared
 from ledger.receipts import collect
 from ledger.refusals import Denied, Refusal
 
-P = ParamSpec("P")
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,7 +60,7 @@ class Act:
 
 
 ACTS: dict[str, Act] = {}
-MECHANICAL: dict[str, str] = {}
+KEYS: dict[type[models.Field[Any, Any]], type] = {models.UUIDField: UUID, models.CharField: str}
 
 
 def team_of(obj: object | None) -> int | None:
@@ -118,26 +122,25 @@ def recorded(*objects: Any) -> dict[tuple[str, str], dict[str, Any]]:
     for obj in objects:
         if isinstance(obj, Recorded):
             row: Any = obj
-            found[row._meta.label_lower, str(row.pk)] = row._meta.default_manager.get(pk=row.pk).as_record()
+            (now,) = asked(row._meta.model)(row.pk)
+            found[row._meta.label_lower, str(row.pk)] = now.as_record()
     return found
 
 
 def locked(target: models.Model) -> models.Model:
     """The row as it is now, locked until the transaction ends. Raises Refusal `gone` if it is no longer there."""
     # Through _meta, because `request.user` is a lazy stand-in whose type is no model.
-    manager = target._meta.default_manager
-    assert manager is not None
-    row = manager.select_for_update(no_key=True, of=("self",)).filter(pk=target.pk).first()
+    row: models.Model | None = next(iter(asked(target._meta.model, lock=True)(target.pk)), None)
     if row is None:
         raise Refusal("gone", "This no longer exists. Somebody may have removed it; go back and look again.")
     return row
 
 
-def mechanical(reason: str) -> Callable[[Callable[Concatenate[P], T]], Callable[Concatenate[P], T]]:
-    """Mark a write that is no act (heartbeat, last-used, delivery), and say why it needs no event."""
-
-    def decorate(writer: Callable[P, T]) -> Callable[P, T]:
-        MECHANICAL[f"{writer.__module__}.{writer.__qualname__}"] = reason
-        return writer
-
-    return decorate
+@cache
+def asked(model: type[models.Model], lock: bool = False) -> Prepared[Any]:
+    """Asks for the row of a model by its key: every act does."""
+    rows, key = model._default_manager.order_by(), model._meta.pk
+    if lock:
+        rows = rows.select_for_update(no_key=True, of=("self",))
+    kind = next((kind for field, kind in KEYS.items() if isinstance(key, field)), int)
+    return Prepared(lambda pk: rows.filter(pk=pk), kind)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
+from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from django.db import connections
@@ -20,11 +21,15 @@ from django.db.models.query import (
     get_related_populators,
 )
 
-from ledger.door import mechanical
+from ledger.marks import mechanical
 
 T = TypeVar("T")
-# What stands for a value while the SQL is made: never used as a value by anything that is asked here.
-LEAST, TEXT = -(2**31), "\N{REPLACEMENT CHARACTER} value {}"
+# What stands for a value of each kind while the SQL is made: never used as a value by anything that is asked here.
+STAND_INS: dict[type, Callable[[int], object]] = {
+    int: (-(2**31)).__add__,
+    str: "\N{REPLACEMENT CHARACTER} value {}".format,
+    UUID: lambda number: UUID(int=number),
+}
 PLACE = re.compile(r"(?<!%)%s")
 NUMBERS = itertools.count(1)
 # The names of what each connection of psycopg2 has prepared.
@@ -71,7 +76,7 @@ class Prepared(Generic[T]):
         return [made.shape(row) for row in rows]
 
     def once(self) -> Made[T]:
-        stand_ins = [LEAST + number if kind is int else TEXT.format(number) for number, kind in enumerate(self.kinds)]
+        stand_ins = [STAND_INS[kind](number) for number, kind in enumerate(self.kinds)]
         queryset = self.make(*stand_ins)
         compiler = queryset.query.get_compiler(queryset.db)
         sql, parameters = compiler.as_sql()

@@ -167,6 +167,7 @@ DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", default=f"countersign@{PUBLIC_URL.spli
 RECERTIFY_DAYS = env.int("RECERTIFY_DAYS", default=180)
 PROPOSAL_DAYS = env.int("PROPOSAL_DAYS", default=7)
 
+SESSION_ENGINE = "accounts.sessionstore"
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

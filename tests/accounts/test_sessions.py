@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import BrowserSession
 from ledger.models import Event
@@ -24,6 +27,14 @@ class TestSessions:
         browser = Client(headers={"User-Agent": agent})
         browser.post("/sign-in/", {"email": cast.developer.email, "password": cast.password})
         return browser
+
+    def test_one_whose_time_is_up_or_that_never_was_is_nobodys(self, cast):
+        browser = self.enter(cast)
+        assert is_in(browser)
+        Session.objects.filter(session_key=browser.session.session_key).update(expire_date=timezone.now())
+        assert not is_in(browser)
+        browser.cookies[settings.SESSION_COOKIE_NAME] = "0" * 32
+        assert not is_in(browser)
 
     def test_one_that_is_ended_elsewhere_stops_at_once(self, cast):
         here, there = self.enter(cast), self.enter(cast)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from uuid import UUID, uuid4
+
 import pytest
 
 from accounts.models import Grant, Team, User
+from ledger.models import Event
 from ledger.prepared import Prepared
 
 pytestmark = pytest.mark.django_db
@@ -52,6 +55,13 @@ def test_a_literal_percent_sign_where_no_other_value_is_put_in(cast):
 def test_a_value_that_the_queryset_does_not_use_is_a_mistake(cast):
     with pytest.raises(AssertionError):
         Prepared(lambda pk, other: User.objects.filter(pk=pk), int, int)(1, 2)
+
+
+def test_keys_may_be_uuids(cast):
+    ask = Prepared(lambda pk: Event.objects.filter(pk=pk), UUID)
+    some = Event.objects.order_by("pk")[:3]
+    assert [ask(event.pk) for event in some] == [[event] for event in some]
+    assert ask(uuid4()) == []
 
 
 def test_no_sql_is_made_at_the_second_asking(cast):
