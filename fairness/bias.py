@@ -22,9 +22,9 @@ from fairness import exclusions, membering, overlap, sections, suitability, tabl
 from fairness.clusters import grouped
 from fairness.dataset import Source, opened
 from fairness.declared import Scale, Task
-from fairness.metrics import NAMES, UNKNOWN, Cells
+from fairness.metrics import NAMES, Cells
 from fairness.modelled import modelled_cells, recorded_cells
-from fairness.naming import canonical
+from fairness.naming import UNKNOWN, canonical
 from fairness.problems import DataProblem
 from fairness.roles import Roles
 from fairness.rules import DEFAULT_RULE, Rule

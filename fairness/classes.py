@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from fairness.dataset import Source, in_row
-from fairness.metrics import UNKNOWN
 from fairness.multiclass import MAX_CLASSES
-from fairness.naming import canonical, same_class
+from fairness.naming import UNKNOWN, canonical, same_class
 from fairness.problems import DataProblem
 from fairness.roles import Roles
 

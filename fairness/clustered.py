@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from fairness.clusters import CountedCells, moments
-from fairness.metrics import UNKNOWN, Cells
-from fairness.naming import canonical
+from fairness.metrics import Cells
+from fairness.naming import UNKNOWN, canonical
 from fairness.roles import Roles
 
 # The positive class as the label has it, and the label's class of each decision.

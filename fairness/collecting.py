@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairness.dataset import Source, in_row
-from fairness.metrics import UNKNOWN, Floats, Ints
-from fairness.naming import canonical, same_class
+from fairness.metrics import Floats, Ints
+from fairness.naming import UNKNOWN, canonical, same_class
 from fairness.problems import DataProblem
 from fairness.regression import LARGEST, Totals
 from fairness.roles import Roles

@@ -16,8 +16,8 @@ from fairness import cells as reduce
 from fairness import exclusions, intervals, tables
 from fairness.bias import Progress, canonical_bytes, file_digest, libraries, quiet
 from fairness.dataset import Source, opened
-from fairness.metrics import UNKNOWN, Cells
-from fairness.naming import canonical
+from fairness.metrics import Cells
+from fairness.naming import UNKNOWN, canonical
 from fairness.paired import Pairs, difference, mcnemar
 from fairness.roles import Roles
 from registry.onnx.decision import DecisionRule

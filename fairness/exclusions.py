@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from fairness.clusters import CountedCells, Moments
-from fairness.metrics import UNKNOWN, Cells
+from fairness.metrics import Cells
+from fairness.naming import UNKNOWN
 from fairness.problems import DataProblem
 
 

@@ -18,10 +18,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fairness.naming import UNKNOWN
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ import math
 import re
 from decimal import Decimal
 
-from fairness.metrics import UNKNOWN
-
+UNKNOWN = "unknown"
 WHOLE = re.compile(r"^([+-]?\d+)\.0+$")
 
 

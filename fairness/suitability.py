@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from fairness.dataset import Source, in_row
-from fairness.metrics import UNKNOWN, Cells
-from fairness.naming import canonical
+from fairness.metrics import Cells
+from fairness.naming import UNKNOWN, canonical
 from fairness.problems import DataProblem
 from fairness.roles import Roles
 

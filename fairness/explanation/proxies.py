@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairness.metrics import UNKNOWN, Floats
+from fairness.metrics import Floats
+from fairness.naming import UNKNOWN
 from fairness.tables import number
 
 LEAST = 10

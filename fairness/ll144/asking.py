@@ -10,8 +10,7 @@ from typing import Any
 from fairness.ll144.problems import Wrong
 from fairness.ll144.rules import RACE, SEX, TABLES
 from fairness.ll144.schedule import DAYS
-from fairness.metrics import UNKNOWN
-from fairness.naming import canonical
+from fairness.naming import UNKNOWN, canonical
 
 KINDS = {
     "selection": "It selects people: who moves forward and who does not",

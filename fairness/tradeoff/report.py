@@ -14,8 +14,7 @@ import numpy as np
 
 from fairness.bias import LIBRARIES, Progress, canonical_bytes, file_digest, quiet
 from fairness.dataset import Source, opened
-from fairness.metrics import UNKNOWN
-from fairness.naming import canonical
+from fairness.naming import UNKNOWN, canonical
 from fairness.problems import DataProblem
 from fairness.roles import Roles
 from fairness.tables import number

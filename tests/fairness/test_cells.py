@@ -13,8 +13,8 @@ import pytest
 
 from fairness import cells as reduce
 from fairness.dataset import opened
-from fairness.metrics import UNKNOWN, Cells
-from fairness.naming import canonical
+from fairness.metrics import Cells
+from fairness.naming import UNKNOWN, canonical
 from fairness.problems import DataProblem
 from fairness.roles import Roles
 from tests.fairness.files import csv

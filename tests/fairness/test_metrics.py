@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairness import bootstrap, metrics
-from fairness.metrics import UNKNOWN, Cells
+from fairness.metrics import Cells
+from fairness.naming import UNKNOWN
 
 LEVELS = ("a", "b", UNKNOWN)
 
