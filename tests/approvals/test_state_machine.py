@@ -6,7 +6,7 @@ gate answers. Nothing is sealed here, so what everybody has signed for is `seali
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -43,6 +43,7 @@ class Model:
     card: int = 0
     revoked: bool = False
     delegated: set[tuple[str, str]] = field(default_factory=set)
+    before: Model | None = None  # the last one decided
 
     @property
     def is_open(self) -> bool:
@@ -72,6 +73,8 @@ class Model:
     def gate(self) -> str:
         if self.state == "none":
             return "no_approval"
+        if self.state == "withdrawn" and self.before:  # else whoever was refused could ask anew and withdraw that
+            return replace(self.before, card=self.card).gate()
         if self.revoked:
             return "revoked"
         if self.state in ("rejected", "withdrawn"):
@@ -120,9 +123,9 @@ def machine(cast: Any, version: Any) -> type[RuleBasedStateMachine]:
         def submit(self, who: str) -> None:
             given = {"version": version, "environment": "production", "use": world.USE, "note": "Please look."}
             if self.tried(who in BUILDERS and not self.model.is_open, services.submit, by=getattr(cast, who), **given):
-                delegated = self.model.delegated
-                self.model = Model("in_review", {who}, frozen=self.model.card, card=self.model.card)
-                self.model.delegated = delegated
+                last = self.model
+                self.model = Model("in_review", {who}, frozen=last.card, card=last.card, delegated=last.delegated)
+                self.model.before = last if last.state in ("approved", "rejected") else last.before
 
         @rule(
             who=WHO, requirement=st.sampled_from([*REQUIREMENTS]), behalf=st.none() | st.sampled_from(sorted(SIGNERS)),
@@ -226,3 +229,17 @@ def test_no_order_of_acts_gets_around_the_rules(cast, runs):
             print_blob=False,
         ),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("outcome", ["reject", "approve"])
+def test_one_that_is_withdrawn_leaves_what_was_decided_before(cast, outcome):
+    acts = machine(cast, world.a_complete_version(cast))()
+    acts.submit(who="second_developer")
+    acts.decide(who="validator", requirement="validation", behalf=None, outcome=outcome)
+    if outcome == "approve":
+        acts.decide(who="approver", requirement="approval", behalf=None, outcome=outcome)
+    decided = acts.model.gate()
+    acts.submit(who="second_developer")
+    acts.withdraw(who="second_developer")
+    assert acts.model.gate() == decided == {"reject": "rejected", "approve": "sealing"}[outcome]
+    acts.teardown()
