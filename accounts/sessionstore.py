@@ -15,7 +15,9 @@ FOUND: Prepared[Session] = Prepared(lambda key: Session.objects.filter(session_k
 
 class SessionStore(db.SessionStore):
     def _get_session_from_db(self) -> Any:
-        for session in FOUND(self.session_key):
+        key = self.session_key or ""
+        # A quoted cookie may spell out a character that PostgreSQL takes in no text.
+        for session in FOUND(key) if "\0" not in key else ():
             if session.expire_date > timezone.now():
                 return session
         self._session_key = None
